@@ -1,0 +1,203 @@
+"""Build definition of the distribution ``aiohttp-worker``.
+
+Everything that ``pip`` needs to know is here; ``pyproject.toml`` names the build system and sets up the tools.
+
+The strictly typed, pure files listed in ``COMPILED`` are compiled by mypyc when a wheel is built. The environment variable
+``AIOHTTP_WORKER_COMPILE`` decides:
+
+====== ==========================================================================================================
+unset  compile if mypy, a C compiler and CPython are there, otherwise install plain Python and say so
+``0``  plain Python
+``1``  compile, or fail with the reason
+====== ==========================================================================================================
+
+An editable install stays plain unless it is told ``1``: a compiled file beside its source would win over every later edit.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import sys
+import sysconfig
+import tempfile
+from pathlib import Path
+
+from setuptools import Distribution, Extension, setup
+from setuptools.command.build_ext import build_ext
+
+# Patterns of the files that mypyc compiles. They must pass ``mypy --strict`` and work the same when they are not compiled.
+COMPILED = ("aiohttp_worker/http1/*.py",)
+
+HERE = Path(__file__).resolve().parent
+MYPY = "mypy>=2.4,<3"
+SWITCH = "AIOHTTP_WORKER_COMPILE"
+BUILDING = {"build", "build_ext", "bdist_wheel", "bdist_egg", "install"}
+
+
+def read_version() -> str:
+    """Return ``__version__`` without importing the package, whose dependencies may not be installed yet."""
+    source = (HERE / "aiohttp_worker" / "__init__.py").read_text(encoding="utf-8")
+    found = re.search(r'^__version__(?:: \S+)? = "([^"]+)"$', source, re.MULTILINE)
+    if found is None:
+        raise SystemExit("setup.py: no line '__version__ = \"…\"' in aiohttp_worker/__init__.py")
+    return found.group(1)
+
+
+def read_choice() -> str:
+    """Return what the switch says: ``""`` (try), ``"0"`` (never) or ``"1"`` (must)."""
+    choice = os.environ.get(SWITCH, "").strip()
+    if choice not in ("", "0", "1"):
+        raise SystemExit(f"setup.py: {SWITCH} must be 0, 1 or unset, not {choice!r}")
+    return choice
+
+
+def say_plain(reason: object) -> None:
+    """Tell the installer that the plain files are used, and why."""
+    print(f"aiohttp-worker: installing as plain Python, not compiled: {reason}", file=sys.stderr)
+
+
+def compiled_files() -> list[str]:
+    """Return the files that mypyc compiles, package markers left out, relative to this folder."""
+    files = {path for pattern in COMPILED for path in HERE.glob(pattern) if path.name != "__init__.py"}
+    return sorted(path.relative_to(HERE).as_posix() for path in files)
+
+
+def try_compiler() -> None:
+    """Compile and link one empty extension, so that a missing compiler or header is known before anything depends on it.
+
+    Raises:
+        Exception: whatever the compiler driver raises, with its reason.
+
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder, "probe.c")
+        source.write_text(
+            "#include <Python.h>\n"
+            'static struct PyModuleDef probe = {PyModuleDef_HEAD_INIT, "probe"};\n'
+            "PyMODINIT_FUNC PyInit_probe(void) { return PyModule_Create(&probe); }\n",
+            encoding="ascii",
+        )
+        command = build_ext(Distribution({"ext_modules": [Extension("probe", [str(source)])]}))
+        command.build_lib = command.build_temp = folder
+        command.ensure_finalized()
+        command.run()
+
+
+def make_extensions(choice: str) -> list[Extension]:
+    """Return the extension modules to build: none where plain Python is wanted or all that is possible."""
+    building = bool(BUILDING.intersection(sys.argv[1:]))
+    editable = "editable_wheel" in sys.argv[1:]
+    files = compiled_files()
+    if choice == "0" or not files or not (building or (editable and choice == "1")):
+        return []
+    try:
+        if platform.python_implementation() != "CPython" or sysconfig.get_config_var("Py_GIL_DISABLED"):
+            raise RuntimeError("mypyc compiles for CPython with its lock only")
+        from mypyc.build import mypycify
+
+        try_compiler()
+        return list(mypycify(["--config-file", str(HERE / "pyproject.toml"), *files], opt_level="3", debug_level="0"))
+    except (Exception, SystemExit) as error:  # mypyc ends the process when a file does not type-check
+        if choice == "1":
+            raise
+        say_plain(f"{type(error).__name__}: {error}")
+        return []
+
+
+class AllOrNothing(build_ext):
+    """Builds the compiled modules; when one of them fails, none is installed, since each needs the shared one.
+
+    The plain files are in the wheel in any case.
+    """
+
+    def build_extensions(self) -> None:
+        """Build every extension or, unless told that it must be compiled, remove what was built."""
+        try:
+            super().build_extensions()
+        except Exception as error:
+            if read_choice() == "1":
+                raise
+            for extension in self.extensions:
+                Path(self.get_ext_fullpath(extension.name)).unlink(missing_ok=True)
+            self.extensions = []
+            say_plain(error)
+
+
+CHOICE = read_choice()
+
+# Floors and caps are tested: ``make floors`` runs the suite with exactly the lowest versions of these.
+DEPENDENCIES = [
+    "gunicorn>=27.0,<28",
+    "httptools>=0.7.1,<0.10",
+    "PasteDeploy>=3.1,<4",
+    "WebOb>=1.8.9,<2",
+    "multidict>=6.1,<8",
+    "idna>=3.7,<4",
+    "aiohappyeyeballs>=2.4.4,<3",
+]
+EXTRAS = {
+    "uvloop": ["uvloop>=0.21,<0.24; platform_python_implementation == 'CPython'"],
+    "brotli": ["brotli>=1.2,<2"],
+    "zstd": ["backports.zstd>=1.0,<2; python_version < '3.14'"],
+    "socks": ["python-socks>=2.7,<4"],
+    "lint": ["ruff>=0.17,<0.18", MYPY],
+    "test": [
+        "pytest>=9,<10",
+        "hypothesis>=6.140",
+        "WebTest>=3.0.4",
+        "bottle>=0.13",
+        "Django>=5.2",
+        "falcon>=4.2",
+        "Flask>=3.1",
+        "pyramid>=2.0.2",
+        "PasteScript>=3.7",
+        "setuptools>=77,<82",  # `paster serve` and pyramid's `pserve` import pkg_resources, which 82 removed
+    ],
+}
+EXTRAS["all"] = [*EXTRAS["uvloop"], *EXTRAS["brotli"], *EXTRAS["zstd"], *EXTRAS["socks"]]
+
+setup(
+    name="aiohttp-worker",
+    version=read_version(),
+    description="Asynchronous Gunicorn workers for WSGI applications, and an asyncio HTTP client",
+    long_description=(HERE / "README.rst").read_text(encoding="utf-8"),
+    long_description_content_type="text/x-rst",
+    author="The aiohttp-worker authors",
+    license="BSD-3-Clause",
+    license_files=["LICENSE"],
+    python_requires=">=3.11",
+    packages=["aiohttp", "aiohttp_worker", "aiohttp_worker.http1"],
+    package_data={"aiohttp": ["py.typed"], "aiohttp_worker": ["py.typed"]},
+    include_package_data=False,
+    zip_safe=False,
+    install_requires=DEPENDENCIES,
+    extras_require=EXTRAS,
+    setup_requires=[MYPY] if CHOICE != "0" and platform.python_implementation() == "CPython" else [],
+    ext_modules=make_extensions(CHOICE),
+    cmdclass={"build_ext": AllOrNothing},
+    entry_points={
+        "gunicorn.workers": [
+            "async = aiohttp_worker.worker:AsyncGunicornWorker",
+            "async-nostream = aiohttp_worker.worker:AsyncNoStreamGunicornWorker",
+        ],
+    },
+    keywords=["wsgi", "gunicorn", "asyncio", "http", "server", "client"],
+    classifiers=[
+        "Development Status :: 5 - Production/Stable",
+        "Environment :: Web Environment",
+        "Intended Audience :: Developers",
+        "Intended Audience :: System Administrators",
+        "Operating System :: POSIX",
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3 :: Only",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Programming Language :: Python :: Implementation :: CPython",
+        "Topic :: Internet :: WWW/HTTP :: HTTP Servers",
+        "Topic :: Internet :: WWW/HTTP :: WSGI :: Server",
+        "Typing :: Typed",
+    ],
+)
