@@ -1,0 +1,106 @@
+# `make serve` and `make test` need Python 3.11 or newer, git and make; everything else they bring along.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.SUFFIXES:
+
+VENV ?= .venv
+INI ?= development.ini
+VERSIONS ?= 3.11 3.12 3.13
+SUITE ?= all
+ARGS ?=
+
+BIN := $(VENV)/bin
+BUILD := setup.py pyproject.toml
+PYTHON = $(shell .ci/find-python)
+# A variable of the caller's shell must not decide what is tested here.
+export AIOHTTP_WORKER_COMPILE := 0
+
+# What the two suites are. The fast one needs no server process; the full one is everything.
+suite-all :=
+suite-fast := -m "not slow" --ignore=tests/functional
+PYTEST = -m pytest $(suite-$(SUITE)) $(ARGS)
+
+.PHONY: help serve install test fast lint format types benchmark matrix floors compiled wheel clean
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+serve: $(VENV)/.serve  ## serve development.ini (or INI=file)
+	exec $(BIN)/python -m aiohttp_worker $(INI)
+
+install: $(VENV)/.test  ## make .venv with everything that the tests need
+
+test: $(VENV)/.test  ## run all tests (ARGS=… goes to pytest)
+	$(BIN)/python $(PYTEST)
+
+fast: SUITE := fast
+fast: $(VENV)/.test  ## run the tests that need no server process
+	$(BIN)/python $(PYTEST)
+
+lint: $(VENV)/.lint  ## ruff
+	$(BIN)/ruff check .
+
+format: $(VENV)/.lint  ## let ruff lay the files out
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: $(VENV)/.lint  ## mypy --strict
+	$(BIN)/mypy
+
+benchmark: $(VENV)/.test  ## compare the server with others (see benchmarks/README.rst)
+	$(BIN)/python -m benchmarks $(ARGS)
+
+matrix:  ## run the tests with every version in VERSIONS that is found (SUITE=fast for the fast ones)
+	@for version in $(VERSIONS); do \
+	    if python=$$(.ci/find-python $$version); then \
+	        echo "== Python $$version"; \
+	        $(MAKE) --no-print-directory test VENV=.venv-$$version PYTHON=$$python SUITE=$(SUITE); \
+	    fi; \
+	done
+
+floors: .venv-floors/.floors  ## run the tests with the lowest versions that setup.py allows
+	.venv-floors/bin/python $(PYTEST)
+
+compiled: $(VENV)/.lint  ## run the tests on the files as mypyc compiles them
+	@# In a copy, because a compiled file beside its source would win over every later edit.
+	rm -rf build/compiled
+	mkdir -p build/compiled
+	git ls-files -z --cached --others --exclude-standard | xargs -0 tar -cf - --ignore-failed-read | tar -xf - -C build/compiled
+	test -x .venv-compiled/bin/python || $(PYTHON) -m venv .venv-compiled
+	AIOHTTP_WORKER_COMPILE=1 .venv-compiled/bin/python -m pip install -q -e 'build/compiled[all,test]'
+	cd build/compiled && ../../.venv-compiled/bin/python -c \
+	    "from aiohttp_worker.http1 import grammar; assert grammar.__file__.endswith('.so'), grammar.__file__"
+	cd build/compiled && ../../.venv-compiled/bin/python $(PYTEST)
+
+wheel: $(VENV)/bin/python  ## build a wheel in dist/, compiled where that is possible
+	AIOHTTP_WORKER_COMPILE= $(BIN)/python -m pip wheel -q --no-deps -w dist .
+
+clean:  ## remove what builds, tests and environments left
+	rm -rf build dist .venv .venv-* *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/bin/python:
+	@test -n '$(PYTHON)'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.serve: $(VENV)/bin/python $(BUILD)
+	$(BIN)/python -m pip install -q -e '.[uvloop]'
+	touch $@
+
+$(VENV)/.test: $(VENV)/bin/python $(BUILD)
+	$(BIN)/python -m pip install -q -e '.[all,test]'
+	touch $@
+
+$(VENV)/.lint: $(VENV)/.test
+	$(BIN)/python -m pip install -q -e '.[all,test,lint]'
+	touch $@
+
+.venv-floors/.floors: requirements/floors.py $(BUILD)
+	test -x .venv-floors/bin/python || $(PYTHON) -m venv .venv-floors
+	.venv-floors/bin/python -m pip install -q -e '.[all,test]'
+	.venv-floors/bin/python requirements/floors.py > .venv-floors/floors.txt
+	.venv-floors/bin/python -m pip install -q -r .venv-floors/floors.txt
+	.venv-floors/bin/python -m pip check
+	touch $@
