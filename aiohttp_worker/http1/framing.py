@@ -1,0 +1,100 @@
+"""How a body is delimited, and whether the connection lives on.
+
+The one place for RFC 9112 sections 6 and 9.3: of requests (what the fields
+announce) and of responses (what we announce).
+"""
+
+from __future__ import annotations
+
+import enum
+
+from .errors import RemoteProtocolError
+from .grammar import CONTENT_LENGTH
+from .head import FieldSection, RequestLine
+
+LAST_CHUNK = b"0\r\n\r\n"
+
+
+class Framing(enum.Enum):
+    """How the body of a response ends (RFC 9112 section 6.3)."""
+
+    NONE = "no body, whatever the fields say"
+    LENGTH = "Content-Length"
+    CHUNKED = "Transfer-Encoding: chunked"
+    CLOSE = "the end of the connection"
+
+
+def read_framing(fields: FieldSection, name: str, value: str) -> None:
+    """Take up one framing field of a request.
+
+    :param name: the field name in lower case.
+    :raises RemoteProtocolError: 400 for a length that is none, or is there
+        twice, and for codings after chunked; 501 for codings that we do not
+        decode (RFC 9112 section 6.1).
+    """
+    if name == "content-length":
+        if fields.content_length is not None:
+            raise RemoteProtocolError("Content-Length is there more than once")
+        if CONTENT_LENGTH.fullmatch(value) is None:
+            raise RemoteProtocolError(f"Content-Length is no length: {value!r}")
+        fields.content_length = int(value)
+    elif name == "transfer-encoding":
+        for member in value.split(","):
+            coding = member.strip(" \t").lower()
+            if fields.chunked:
+                raise RemoteProtocolError(f"a transfer coding after chunked: {value!r}")
+            if coding != "chunked":
+                raise RemoteProtocolError(f"unknown transfer coding: {value!r}", 501)
+            fields.chunked = True
+    elif name == "connection":
+        for member in value.split(","):
+            option = member.strip(" \t").lower()
+            if option == "close":
+                fields.close = True
+            elif option == "keep-alive":
+                fields.keep_alive = True
+
+
+def keeps_alive(line: RequestLine, fields: FieldSection) -> bool:
+    """Say whether the client wants to send another request (RFC 9112 section 9.3).
+
+    :raises RemoteProtocolError: 400 when line and fields contradict each other
+        about the framing (RFC 9112 section 6.1).
+    """
+    if fields.chunked:
+        if fields.content_length is not None:
+            raise RemoteProtocolError("Content-Length beside Transfer-Encoding")
+        if line.version < (1, 1):
+            raise RemoteProtocolError("Transfer-Encoding in a request of HTTP/1.0")
+    if line.version >= (1, 1):
+        return not fields.close
+    return fields.keep_alive and not fields.close
+
+
+def response_framing(
+    method: str,
+    status_code: int,
+    version: tuple[int, int],
+    content_length: int | None,
+) -> Framing:
+    """Choose how the body of a response is delimited (RFC 9112 section 6.3).
+
+    :param version: of the request.
+    :param content_length: what the application said, if it did.
+    """
+    if method == "HEAD" or status_code in (204, 205, 304) or status_code < 200:
+        return Framing.NONE
+    if content_length is not None:
+        return Framing.LENGTH
+    if version >= (1, 1):
+        return Framing.CHUNKED
+    return Framing.CLOSE
+
+
+def chunk(data: bytes) -> tuple[bytes, bytes, bytes]:
+    """Return *data*, which is not empty, as a chunk in three pieces.
+
+    RFC 9112 section 7.1. In pieces, because copying a large body costs more
+    than handing three buffers to the kernel.
+    """
+    return b"%x\r\n" % len(data), data, b"\r\n"

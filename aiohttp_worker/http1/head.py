@@ -1,0 +1,139 @@
+"""The head of a request: request line and field section (RFC 9112 section 2.1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How large a head may be, and which of its oddities are let through.
+
+    The first three are Gunicorn's ``limit_request_line`` (bytes, 0 for no
+    limit, answered with 414), ``limit_request_fields`` (number) and
+    ``limit_request_field_size`` (bytes of a field line, both answered with
+    431). The flags are Gunicorn's settings of the same names.
+    """
+
+    request_line: int = 4094
+    fields: int = 100
+    field_size: int = 8190
+    permit_obsolete_folding: bool = False
+    strip_header_spaces: bool = False
+    permit_unconventional_http_method: bool = False
+    permit_unconventional_http_version: bool = False
+    casefold_http_method: bool = False
+
+
+class RequestLine:
+    """Method, target and version of a request (RFC 9112 section 3).
+
+    It depends on the line's bytes alone and is shared by all requests that
+    start with the same ones; ``environ`` is where the WSGI side keeps what it
+    makes of it.
+    """
+
+    __slots__ = ("authority", "environ", "method", "path", "query", "target", "version")
+
+    def __init__(
+        self,
+        method: str,
+        target: str,
+        authority: str | None,
+        path: str,
+        query: str,
+        version: tuple[int, int],
+    ) -> None:
+        self.method = method
+        self.target = target
+        self.authority = authority
+        self.path = path
+        self.query = query
+        self.version = version
+        self.environ: dict[str, object] | None = None
+
+
+class FieldSection:
+    """The fields of a request and what they say of its framing.
+
+    Shared like :class:`RequestLine`.
+    """
+
+    __slots__ = (
+        "chunked",
+        "close",
+        "content_length",
+        "environ",
+        "expect_continue",
+        "headers",
+        "host",
+        "keep_alive",
+        "script_name",
+    )
+
+    def __init__(self, headers: list[tuple[str, str]]) -> None:
+        self.headers = headers
+        self.host: str | None = None
+        self.content_length: int | None = None
+        self.chunked = False
+        self.expect_continue = False
+        self.close = False
+        self.keep_alive = False
+        self.environ: dict[str, object] | None = None
+        self.script_name: str | None = None
+
+
+class RequestHead:
+    """One request's line and fields, and the framing that follows from both."""
+
+    __slots__ = ("expect_continue", "fields", "has_body", "keep_alive", "line")
+
+    def __init__(self, line: RequestLine, fields: FieldSection, keep_alive: bool) -> None:
+        self.line = line
+        self.fields = fields
+        self.keep_alive = keep_alive
+        self.has_body = fields.chunked or bool(fields.content_length)
+        # RFC 9110 section 10.1.1: to be ignored in a request of HTTP/1.0.
+        self.expect_continue = (
+            fields.expect_continue and self.has_body and line.version >= (1, 1)
+        )
+
+    @property
+    def method(self) -> str:
+        """The method, as received (or folded to upper case where that is set)."""
+        return self.line.method
+
+    @property
+    def target(self) -> str:
+        """The request target, as received (RFC 9112 section 3.2)."""
+        return self.line.target
+
+    @property
+    def path(self) -> str:
+        """The target's path, still percent-encoded."""
+        return self.line.path
+
+    @property
+    def query(self) -> str:
+        """The target's query without its question mark."""
+        return self.line.query
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """Major and minor version, ``(1, 1)`` or ``(1, 0)`` as a rule."""
+        return self.line.version
+
+    @property
+    def headers(self) -> list[tuple[str, str]]:
+        """Names and values, latin-1, in the order and case received."""
+        return self.fields.headers
+
+    @property
+    def content_length(self) -> int | None:
+        """Bytes of the body, ``None`` when the request does not say."""
+        return self.fields.content_length
+
+    @property
+    def chunked(self) -> bool:
+        """Whether the body comes in chunks (RFC 9112 section 7.1)."""
+        return self.fields.chunked
