@@ -67,9 +67,7 @@ class AddressList:
         """
         listed = list(addresses)
         return cls(
-            networks=tuple(
-                ipaddress.ip_network(address) for address in listed if address != "*"
-            ),
+            networks=tuple(ipaddress.ip_network(address) for address in listed if address != "*"),
             everyone="*" in listed,
         )
 
@@ -117,12 +115,8 @@ class ForwardingPolicy:
         from the environment variable ``SCRIPT_NAME``.
     """
 
-    allowed: AddressList = field(
-        default_factory=lambda: AddressList.parse(("127.0.0.1", "::1"))
-    )
-    secure_scheme_headers: Mapping[str, str] = field(
-        default_factory=_default_scheme_headers
-    )
+    allowed: AddressList = field(default_factory=lambda: AddressList.parse(("127.0.0.1", "::1")))
+    secure_scheme_headers: Mapping[str, str] = field(default_factory=_default_scheme_headers)
     forwarder_headers: frozenset[str] = frozenset(("SCRIPT_NAME", "PATH_INFO"))
     header_map: HeaderMap = HeaderMap.DROP
     script_name: str = ""
@@ -144,9 +138,7 @@ def field_rule(policy: ForwardingPolicy, field_name: str, trusted: bool) -> Fiel
     """
     if "_" not in field_name:
         return FieldRule.KEEP
-    if trusted and (
-        field_name in policy.forwarder_headers or "*" in policy.forwarder_headers
-    ):
+    if trusted and (field_name in policy.forwarder_headers or "*" in policy.forwarder_headers):
         return FieldRule.KEEP
     if policy.header_map is HeaderMap.DANGEROUS:
         return FieldRule.KEEP
@@ -163,9 +155,7 @@ def refuse_field(field_name: str) -> RemoteProtocolError:
     )
 
 
-def kept_headers(
-    policy: ForwardingPolicy, headers: Iterable[tuple[str, str]], trusted: bool
-) -> list[tuple[str, str]]:
+def kept_headers(policy: ForwardingPolicy, headers: Iterable[tuple[str, str]], trusted: bool) -> list[tuple[str, str]]:
     """The fields that reach environ, in their order.
 
     :raises RemoteProtocolError: 400, ``header_map`` is ``refuse`` and there is

@@ -81,9 +81,7 @@ def test_address_list_refuses_what_is_no_address(address: str) -> None:
         ([("X-FORWARDED-PROTO", "https"), ("X-FORWARDED-PROTO", "https")], "https"),
     ],
 )
-def test_url_scheme(
-    headers: list[tuple[str, str]], told: str | None, scheme: str
-) -> None:
+def test_url_scheme(headers: list[tuple[str, str]], told: str | None, scheme: str) -> None:
     assert url_scheme(POLICY, headers, True, scheme) == (told or scheme)
     assert url_scheme(POLICY, headers, False, scheme) == scheme
 
@@ -132,9 +130,7 @@ def test_field_rule(
 
 
 def test_star_lets_a_trusted_peer_set_every_name() -> None:
-    policy = ForwardingPolicy(
-        forwarder_headers=frozenset("*"), header_map=HeaderMap.REFUSE
-    )
+    policy = ForwardingPolicy(forwarder_headers=frozenset("*"), header_map=HeaderMap.REFUSE)
     assert field_rule(policy, "REMOTE_USER", True) is FieldRule.KEEP
     assert field_rule(policy, "REMOTE_USER", False) is FieldRule.REFUSE
 
@@ -210,9 +206,7 @@ VALUES = ("", "on", "https", "http", "/a")
 @pytest.mark.parametrize("peername", [("127.0.0.1", 1), ("192.0.2.1", 1), ""])
 @settings(max_examples=40, deadline=None)
 @given(headers=st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from(VALUES))))
-def test_like_gunicorn(
-    header_map: HeaderMap, peername: Peername, headers: list[tuple[str, str]]
-) -> None:
+def test_like_gunicorn(header_map: HeaderMap, peername: Peername, headers: list[tuple[str, str]]) -> None:
     """Every verdict is the one of Gunicorn's own policy."""
     names = [name for name, _ in headers]
     assume(names.count("HOST") < 2)  # the reader's business, not the policy's
@@ -226,11 +220,7 @@ def test_like_gunicorn(
     expected: tuple[list[tuple[str, str]], str] | None
     try:
         trust = theirs._peer_trusted_for_forwarded()
-        kept = [
-            pair
-            for name, value in headers
-            if (pair := theirs._apply_header_policy(name, value, state, seen, *trust))
-        ]
+        kept = [pair for name, value in headers if (pair := theirs._apply_header_policy(name, value, state, seen, *trust))]
         expected = (kept, theirs.scheme)
     except gunicorn_errors.ParseException:
         expected = None
