@@ -1,0 +1,10 @@
+"""What all tests share: the order. The fast ones come first."""
+
+from __future__ import annotations
+
+import pytest
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Functional tests start real servers; whoever broke something pure hears of it before."""
+    items.sort(key=lambda item: "functional" in item.path.parts)
