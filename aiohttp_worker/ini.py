@@ -1,0 +1,209 @@
+"""Reads the sections of a Paste ini that say how an application is served, and names what is wrong in them.
+
+PasteDeploy itself resolves the sections (``use``, ``set``, ``get``, variables), so an ini means the same here as under
+``pserve``, ``paster serve`` and ``gunicorn --paste``. What those let pass in silence is an error here.
+
+Nothing in this file imports the application.
+"""
+
+from __future__ import annotations
+
+import configparser
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError
+from typing import Any
+
+from gunicorn.app import pasterapp
+from paste.deploy import loadwsgi
+
+# PasteDeploy's own keys of a section, which are no settings of a server.
+_PASTE_KEYS = frozenset({"use", "require", "paste.server_runner", "paste.server_factory"})
+
+
+class IniError(Exception):
+    """The ini cannot be served. The text names the file, the section, the key and its value, and what to write instead."""
+
+
+class Ini:
+    """One ini file, with the variables that were given for it.
+
+    A variable that stands in ``[DEFAULT]`` too has the value that was given: what is typed later wins.
+
+    Args:
+        path: the file.
+        variables: values for ``%(name)s`` in the file; also given to the application in its global configuration.
+
+    Raises:
+        IniError: there is no such file, or it is not an ini.
+
+    """
+
+    def __init__(self, path: str, variables: Mapping[str, str]) -> None:
+        self.path = os.path.abspath(path)
+        self.variables = dict(variables)
+        if not os.path.isfile(self.path):
+            raise IniError(f"{self.path}: there is no such file.")
+        try:
+            self._loader = loadwsgi.ConfigLoader(self.path)
+            # A second reading for what is written in the file itself: which section a key stands in, values as typed.
+            self._written = configparser.RawConfigParser(default_section="")
+            self._written.optionxform = str  # type: ignore[assignment, method-assign]
+            with open(self.path, encoding="utf-8") as file:
+                self._written.read_file(file)
+        except (configparser.Error, UnicodeDecodeError) as error:
+            raise IniError(f"{self.path}: {' '.join(str(error).split())}") from error
+        self._loader.update_defaults({name: value.replace("%", "%%") for name, value in self.variables.items()})
+
+    @property
+    def has_logging(self) -> bool:
+        """Whether the file configures logging, in the sections that `logging.config.fileConfig` reads."""
+        return self._written.has_section("loggers")
+
+    def server_settings(self, name: str) -> tuple[str, dict[str, str]]:
+        """Return the section ``[server:name]`` as it is written, and its settings for Gunicorn.
+
+        Their names are in lower case, their values text, and ``bind`` stands for host and port.
+
+        Raises:
+            IniError: the section is missing, is not for Gunicorn, or has a key that would not do what it says.
+
+        """
+        section = self._find(loadwsgi.SERVER, "server", name)
+        context = self._resolve(loadwsgi.SERVER, section, name)
+        if context.object is not pasterapp.serve:
+            raise self.error(section, "use", "this starts Gunicorn alone; write `use = egg:gunicorn#main`")
+        self._refuse_hidden_keys(section)
+        settings: dict[str, str] = {}
+        for key, value in context.local_conf.items():
+            if key.lower() in settings:
+                raise self.error(section, key, "this setting is given twice, in different case; keep one")
+            settings[key.lower()] = value
+        return section, self._with_bind(section, settings)
+
+    def check_application(self, name: str) -> None:
+        """Make sure that there is an application ``name`` and that its variables have values, without loading it.
+
+        Raises:
+            IniError: there is none, or a variable is missing.
+
+        """
+        section = self._find(loadwsgi.APP, "app", name)
+        with self._naming_variables():
+            for key in self._loader.parser.options(section):
+                self._loader.parser.get(section, key)
+
+    def load_application(self, name: str) -> Any:
+        """Import and build the application ``name``, a WSGI callable.
+
+        Raises:
+            IniError: the section does not lead to an application.
+            Exception: whatever the application's own code raises.
+
+        """
+        section = self._find(loadwsgi.APP, "app", name)
+        return self._resolve(loadwsgi.APP, section, name).create()
+
+    def has_server(self, name: str) -> bool:
+        """Whether there is a section ``[server:name]``."""
+        return any(_split(section) == ("server", name) for section in self._written.sections())
+
+    def error(self, section: str, key: str, reason: str, value: str | None = None) -> IniError:
+        """Return an error about ``key`` in ``section``; ``reason`` says what is wrong and what to write.
+
+        The value is by default the one that is written there.
+        """
+        if value is None and self._written.has_option(section, key):
+            value = self._written.get(section, key)
+        shown = "" if value is None else f" = {' '.join(value.split())}"
+        return IniError(f"{self.path}, [{section}] {key}{shown}: {reason}.")
+
+    def _find(self, kind: Any, prefix: str, name: str) -> str:
+        try:
+            return str(self._loader.find_config_section(kind, name=name))
+        except LookupError as error:
+            if "Ambiguous" in str(error):
+                raise IniError(f"{self.path}: more than one section is named {name!r}: {error}.") from error
+            there = ", ".join(f"[{section}]" for section in self._written.sections()) or "none"
+            raise IniError(f"{self.path}: there is no section [{prefix}:{name}]. Sections there: {there}.") from error
+
+    def _resolve(self, kind: Any, section: str, name: str) -> Any:
+        try:
+            with self._naming_variables():
+                return self._loader.get_context(kind, name, dict(self.variables))
+        except PackageNotFoundError as error:
+            raise self.error(section, "use", f"{str(error).rstrip('.')}; is it installed in this environment") from error
+        except LookupError as error:
+            if type(error) is not LookupError:
+                raise  # a KeyError or IndexError is a fault of the code that was imported: its traceback is wanted
+            hint = "; add `use = egg:gunicorn#main`" if kind is loadwsgi.SERVER else ""
+            raise IniError(f"{self.path}, [{section}]: {str(error).rstrip('.')}{hint}.") from error
+
+    @contextmanager
+    def _naming_variables(self) -> Iterator[None]:
+        try:
+            yield
+        except configparser.InterpolationMissingOptionError as error:
+            # Paste's parser changes the arguments of the error, not its fields.
+            raise self.error(error.section, error.option, _missing_variable(error.reference)) from error
+        except configparser.InterpolationError as error:
+            reason = "a lone % starts a variable in an ini; write %% for the character itself"
+            raise self.error(error.section, error.option, reason) from error
+
+    def _refuse_hidden_keys(self, section: str) -> None:
+        """Refuse what PasteDeploy drops from a section in silence: a key that is a default or a variable as well."""
+        for key in self._written.options(section):
+            if key in _PASTE_KEYS:
+                continue
+            if key in self.variables:
+                reason = (
+                    f"Paste drops a key that is also a variable of the command line; give the variable another name, "
+                    f"{key} = %(http_{key})s here and http_{key}={self.variables[key]} there"
+                )
+                raise self.error(section, key, reason)
+            if self._written.has_option("DEFAULT", key):
+                raise self.error(section, key, "Paste drops a key that [DEFAULT] has too; rename the one in [DEFAULT]")
+
+    def _with_bind(self, section: str, settings: dict[str, str]) -> dict[str, str]:
+        host, port, bind = (settings.get(key) for key in ("host", "port", "bind"))
+        if bind is not None and (host is not None or port is not None):
+            key = "host" if host is not None else "port"
+            raise self.error(section, key, f"`bind = {bind}` says the address too; keep host and port, or bind")
+        if port is not None:
+            settings["bind"] = self._address(section, host, port)
+        elif host:
+            settings["bind"] = host
+        return {key: value for key, value in settings.items() if key not in ("host", "port")}
+
+    def _address(self, section: str, host: str | None, port: str) -> str:
+        if not host:
+            reason = (
+                f"Gunicorn ignores a port without a host; add `host = 127.0.0.1` (this machine alone) or `host = 0.0.0.0` "
+                f"(every network), or write `bind = 127.0.0.1:{port}`"
+            )
+            raise self.error(section, "port", reason)
+        if not (port.isascii() and port.isdigit() and int(port) < 65536):
+            raise self.error(section, "port", "not a port number from 0 to 65535; a comment needs a line of its own")
+        if "," in host or host.startswith("unix:"):
+            raise self.error(section, "host", f"this is not one host; write `bind = {host}` and no port")
+        if ":" in host and not host.startswith("["):
+            fixed = f"an IPv6 address is written in brackets: `host = [{host}]`"
+            reason = fixed if host.count(":") > 1 else f"the port stands here too; write `bind = {host}` and no port"
+            raise self.error(section, "host", reason)
+        return f"{host}:{port}"
+
+
+def _split(section: str) -> tuple[str, str]:
+    prefix, _, name = section.partition(":")
+    return prefix, name.strip() or "main"
+
+
+def _missing_variable(reference: str) -> str:
+    if len(reference) == 1 or reference.startswith("{"):
+        return (
+            f"an ini takes %({reference})s for a variable of its own; for Gunicorn's log format double the sign: %%({reference})s"
+        )
+    return (
+        f"%({reference})s has no value; give it on the command line, {reference}=VALUE, or in [DEFAULT]; write %% for a plain %"
+    )
