@@ -95,11 +95,12 @@ def make_extensions(choice: str) -> list[Extension]:
     try:
         if platform.python_implementation() != "CPython" or sysconfig.get_config_var("Py_GIL_DISABLED"):
             raise RuntimeError("mypyc compiles for CPython with its lock only")
+        try_compiler()
         from mypyc.build import mypycify
 
-        try_compiler()
         # Without the strict settings: those are for `make types`, and a newer mypy must not turn a wheel into a plain one.
-        return list(mypycify(["--config-file=", "--ignore-missing-imports", *files], opt_level="3", debug_level="0"))
+        options = ["--config-file=", "--ignore-missing-imports"]
+        return list(mypycify([*options, *files], opt_level="3", debug_level="0", group_name="aiohttp_worker"))
     except (Exception, SystemExit) as error:  # mypyc ends the process when a file does not type-check
         if choice == "1":
             raise
