@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-LEFTOVERS = shutil.ignore_patterns(".git", ".venv*", "build", "dist", "*.egg-info", "*.so", "__pycache__", ".*_cache", ".hypothesis")
+LEFTOVERS = shutil.ignore_patterns(
+    ".git", ".venv*", "build", "dist", "*.egg-info", "*.so", "__pycache__", ".*_cache", ".hypothesis"
+)
 
 pytestmark = pytest.mark.slow
 
@@ -31,17 +33,19 @@ def empty_environment(folder: Path) -> Path:
     return folder / "bin" / "python"
 
 
-def run(*command: str | Path, compiled: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
+def run(
+    *command: str | Path, cwd: Path = Path(sys.prefix), compiled: str = "", **variables: str
+) -> subprocess.CompletedProcess[str]:
     """Run a command with the choice of compiling as given, ``""`` for none made, and with nothing inherited that imports."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
     environment |= {"AIOHTTP_WORKER_COMPILE": compiled, "PIP_DISABLE_PIP_VERSION_CHECK": "1", **variables}
-    cwd = variables.get("PWD") or Path(sys.prefix)
-    return subprocess.run([str(part) for part in command], cwd=cwd, env=environment, capture_output=True, text=True, timeout=600)
+    words = [str(part) for part in command]
+    return subprocess.run(words, cwd=cwd, env=environment, capture_output=True, text=True, timeout=600, check=False)
 
 
-def succeed(*command: str | Path, compiled: str = "", **variables: str) -> str:
+def succeed(*command: str | Path, cwd: Path = Path(sys.prefix), compiled: str = "", **variables: str) -> str:
     """Run a command that must succeed; its output."""
-    done = run(*command, compiled=compiled, **variables)
+    done = run(*command, cwd=cwd, compiled=compiled, **variables)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
 
@@ -89,26 +93,25 @@ def test_builds_without_mypy_and_without_a_compiler(source: Path, tmp_path: Path
     python = empty_environment(tmp_path / "empty")
     succeed(python, "-m", "pip", "install", "setuptools>=77")
     build = (python, "-c", BUILD_WHEEL, tmp_path)
-    here = str(source)
 
-    without_mypy = succeed(*build, PWD=here)
+    without_mypy = succeed(*build, cwd=source)
     assert "py3-none-any.whl" in without_mypy
     assert "installing as plain Python" in without_mypy
 
-    without_compiler = succeed(*build, PWD=here, CC="/nonexistent/cc")
+    without_compiler = succeed(*build, cwd=source, CC="/nonexistent/cc")
     assert "py3-none-any.whl" in without_compiler
     assert "/nonexistent/cc" in without_compiler
 
-    switched_off = succeed(*build, PWD=here, compiled="0")
+    switched_off = succeed(*build, cwd=source, compiled="0")
     assert "py3-none-any.whl" in switched_off
     assert "plain Python" not in switched_off
 
-    assert run(*build, PWD=here, compiled="1").returncode != 0
-    refused = run(*build, PWD=here, compiled="yes")
+    assert run(*build, cwd=source, compiled="1").returncode != 0
+    refused = run(*build, cwd=source, compiled="yes")
     assert refused.returncode != 0
     assert "AIOHTTP_WORKER_COMPILE must be 0, 1 or unset" in refused.stderr
 
-    succeed(python, "-c", BUILD_SDIST, tmp_path, PWD=here)
+    succeed(python, "-c", BUILD_SDIST, tmp_path, cwd=source)
     with tarfile.open(tmp_path / "aiohttp_worker-1.0.0.tar.gz") as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     assert {"LICENSE", "README.rst", "Makefile", "development.ini", "tests/test_packaging.py", "aiohttp/py.typed"} <= names
