@@ -1,0 +1,184 @@
+"""Sending, and pausing at high and low marks, in both directions."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import struct
+from collections.abc import Callable
+from typing import Final
+
+# So many bytes wait for a slow client before the application is paused. It
+# goes on when all are sent: files go on with sendfile then.
+WRITE_HIGH_MARK: Final = 64 * 1024
+
+_MOST_BUFFERS: Final = 64  # in one writev; more are joined
+_RESET: Final = struct.pack("ii", 1, 0)
+
+
+class Sender:
+    """Sends on one connection.
+
+    What can leave at once leaves in one system call, so that a piece is on its
+    way before an application computes the next one (PEP 3333, "Buffering and
+    Streaming"). What cannot waits in the transport.
+
+    :param direct: whether the socket may be written to without the transport;
+        not with TLS.
+    """
+
+    __slots__ = ("_fd", "_on_resume", "_queued", "_transport", "_waiters", "closed", "paused")
+
+    def __init__(self, transport: asyncio.WriteTransport, direct: bool) -> None:
+        self._transport = transport
+        self._fd = -1
+        if direct:
+            sock = transport.get_extra_info("socket")
+            if sock is not None:
+                self._fd = sock.fileno()
+        self._queued = False
+        self._waiters: list[asyncio.Future[None]] = []
+        self._on_resume: Callable[[], None] | None = None
+        self.paused = False
+        self.closed = False
+        transport.set_write_buffer_limits(high=WRITE_HIGH_MARK, low=0)
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that wait in the transport."""
+        if not self._queued or self.closed:
+            return 0
+        size = self._transport.get_write_buffer_size()
+        if size == 0:
+            self._queued = False
+        return size
+
+    @property
+    def direct(self) -> bool:
+        """Whether nothing stands between the next byte and the socket."""
+        return self._fd >= 0 and (not self._queued or self.unsent == 0)
+
+    def send(self, pieces: list[bytes]) -> None:
+        """Send *pieces* in order; nothing happens on a closed connection."""
+        if self.closed or not pieces:
+            return
+        if self._fd >= 0 and (not self._queued or self.unsent == 0):
+            if len(pieces) > _MOST_BUFFERS:
+                pieces = [b"".join(pieces)]
+            try:
+                if len(pieces) == 1:
+                    sent = os.write(self._fd, pieces[0])
+                else:
+                    sent = os.writev(self._fd, pieces)
+            except BlockingIOError:
+                sent = 0
+            except OSError:
+                sent = 0  # the transport meets the error too, and reports it
+            rest: list[bytes] = []
+            for piece in pieces:
+                size = len(piece)
+                if sent >= size:
+                    sent -= size
+                else:
+                    rest.append(piece[sent:] if sent else piece)
+                    sent = 0
+            if not rest:
+                return
+            pieces = rest
+        self._queued = True
+        if len(pieces) == 1:
+            self._transport.write(pieces[0])
+        else:
+            self._transport.writelines(pieces)
+
+    def send_file(self, fd: int, offset: int, size: int) -> int:
+        """Send from a file with ``sendfile`` as much as the socket takes.
+
+        :return: bytes sent, 0 at the end of the file, -1 when the socket takes
+            no more now.
+        :raises OSError: the file cannot be sent so, or the connection is gone.
+        """
+        try:
+            return os.sendfile(self._fd, fd, offset, size)
+        except BlockingIOError:
+            return -1
+
+    def pause(self) -> None:
+        """Take up the transport's word that too much waits."""
+        self.paused = True
+
+    def resume(self) -> None:
+        """Take up the transport's word that all is sent, and wake who waits."""
+        self.paused = False
+        self._wake()
+
+    def close(self) -> None:
+        """Take up the end of the connection, and wake who waits."""
+        self.closed = True
+        self.paused = False
+        self._fd = -1
+        self._wake()
+
+    def stop(self) -> None:
+        """Leave the socket alone from now on; the transport is being closed."""
+        self._fd = -1
+
+    def on_resume(self, callback: Callable[[], None]) -> None:
+        """Have *callback* called once, when sending can go on or has ended."""
+        self._on_resume = callback
+
+    async def drain(self) -> None:
+        """Wait until sending can go on or has ended."""
+        if self.paused:
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiters.append(waiter)
+            try:
+                await waiter
+            finally:
+                if waiter in self._waiters:
+                    self._waiters.remove(waiter)
+
+    def _wake(self) -> None:
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+        if self._on_resume is not None:
+            callback, self._on_resume = self._on_resume, None
+            callback()
+
+    def reset_on_close(self) -> None:
+        """Make the end of the connection an error for the client (RST).
+
+        For a body that only the connection's end delimits: cut short, it would
+        look complete.
+        """
+        sock = self._transport.get_extra_info("socket")
+        if sock is not None and not self.closed:
+            try:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            except OSError:
+                pass  # the connection is gone, which is as visible
+
+
+class ReadGate:
+    """Pauses and resumes reading from a transport, without doing it twice."""
+
+    __slots__ = ("_transport", "open")
+
+    def __init__(self, transport: asyncio.ReadTransport) -> None:
+        self._transport = transport
+        self.open = True
+
+    def shut(self) -> None:
+        """Stop reading from the socket."""
+        if self.open and not self._transport.is_closing():
+            self.open = False
+            self._transport.pause_reading()
+
+    def reopen(self) -> None:
+        """Read from the socket again."""
+        if not self.open and not self._transport.is_closing():
+            self.open = True
+            self._transport.resume_reading()

@@ -1,0 +1,419 @@
+"""The kinds of ``wsgi.input``.
+
+A collected body is a file (:class:`BodyCollector`). What the worker drives on
+the loop awaits a :class:`StreamReader`; an application in a thread reads a
+:class:`BlockingReader` over the same live stream.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import tempfile
+import threading
+from collections.abc import Callable
+from typing import BinaryIO, cast
+
+from .http1.buffer import Buffer
+
+# While nobody reads, so many bytes are kept before the socket is paused.
+HIGH_MARK = 256 * 1024
+LOW_MARK = 64 * 1024
+
+
+class IncompleteBodyError(ConnectionError):
+    """The client went away, or was too slow, before its body was complete."""
+
+
+class BodyCollector:
+    """Collects a body: in memory, beyond a size in a temporary file.
+
+    :param memory_size: bytes kept in memory.
+    :param directory: for the temporary file, ``None`` for the system's.
+    """
+
+    __slots__ = ("_directory", "_file", "_memory_size", "_pieces", "size")
+
+    def __init__(self, memory_size: int, directory: str | None) -> None:
+        self._memory_size = memory_size
+        self._directory = directory
+        self._pieces: list[bytes] = []
+        self._file: io.FileIO | None = None
+        self.size = 0  # bytes so far
+
+    def feed(self, data: bytes) -> None:
+        """Append *data*.
+
+        :raises OSError: the temporary file cannot be made or written.
+        """
+        self.size += len(data)
+        if self._file is not None:
+            _write_all(self._file, data)
+            return
+        self._pieces.append(data)
+        if self.size > self._memory_size:
+            # Unbuffered: the pieces are large already.
+            self._file = cast(
+                io.FileIO, tempfile.TemporaryFile(buffering=0, dir=self._directory)
+            )
+            for piece in self._pieces:
+                _write_all(self._file, piece)
+            self._pieces.clear()
+
+    def finish(self) -> BinaryIO:
+        """Return the body as a file at its start."""
+        if self._file is not None:
+            file, self._file = self._file, None
+            file.seek(0)
+            return cast(BinaryIO, io.BufferedReader(file, 65536))
+        pieces = self._pieces
+        return io.BytesIO(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+
+    def close(self) -> None:
+        """Throw everything away."""
+        self._pieces.clear()
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+def _write_all(file: io.FileIO, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[file.write(rest) :]
+
+
+class _Read:
+    """A read that waits: how to serve it, and whom to tell."""
+
+    __slots__ = ("future", "take")
+
+    def __init__(
+        self, take: Callable[[], bytes | None], future: asyncio.Future[bytes]
+    ) -> None:
+        self.take = take
+        self.future = future
+
+
+class StreamReader:
+    """``wsgi.input`` of coroutines and generators: a body as it arrives.
+
+    The methods are those of :class:`asyncio.StreamReader` and return futures:
+    ``await`` them, or ``yield from`` them in a plain generator.
+
+    :param on_want: called at the first read (``100 Continue`` is due then).
+    :param on_taken: called when a read took something.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        on_want: Callable[[], None],
+        on_taken: Callable[[], None],
+    ) -> None:
+        self._loop = loop
+        self._buffer = Buffer()
+        self._ended = False
+        self._error: IncompleteBodyError | None = None
+        self._waiting: _Read | None = None
+        self._on_want: Callable[[], None] | None = on_want
+        self._on_taken = on_taken
+
+    # The worker's side.
+
+    @property
+    def buffered(self) -> int:
+        """Bytes that nobody has read yet."""
+        return len(self._buffer)
+
+    @property
+    def wanted(self) -> bool:
+        """Whether a read waits for more."""
+        return self._waiting is not None
+
+    def feed(self, data: bytes) -> None:
+        """Append received data."""
+        self._buffer.feed(data)
+        self._serve()
+
+    def feed_end(self) -> None:
+        """Take up the end of the body."""
+        self._ended = True
+        self._serve()
+
+    def fail(self, error: IncompleteBodyError) -> None:
+        """Make the reads to come, and the one that waits, raise *error*."""
+        if not self._ended:
+            self._error = error
+            self._serve()
+
+    # The application's side.
+
+    def read(self, size: int = -1) -> asyncio.Future[bytes]:
+        """Read up to *size* bytes as soon as there are any; all, when -1.
+
+        :return: future of ``bytes``, empty at the end of the body.
+        :raises IncompleteBodyError: the client went away before the end.
+        """
+        if size == 0:
+            return self._done(b"")
+        if size is None or size < 0:
+            return self._read(self._take_all)
+        return self._read(lambda: self._take_some(size))
+
+    def readany(self) -> asyncio.Future[bytes]:
+        """Read what has arrived, as soon as something has."""
+        return self._read(self._take_any)
+
+    def readline(self) -> asyncio.Future[bytes]:
+        """Read one line with its ``\\n``, or what is left."""
+        return self._read(lambda: self._take_line(b"\n"))
+
+    def readuntil(self, separator: bytes = b"\n") -> asyncio.Future[bytes]:
+        """Read up to and with *separator*.
+
+        :raises asyncio.IncompleteReadError: the body ended before.
+        """
+        if not separator:
+            raise ValueError("the separator must not be empty")
+        return self._read(lambda: self._take_line(separator, exact=True))
+
+    def readexactly(self, size: int) -> asyncio.Future[bytes]:
+        """Read exactly *size* bytes.
+
+        :raises asyncio.IncompleteReadError: the body ended before.
+        """
+        if size < 0:
+            raise ValueError(f"size must not be negative: {size}")
+        if size == 0:
+            return self._done(b"")
+        return self._read(lambda: self._take_exactly(size))
+
+    def at_eof(self) -> bool:
+        """Say whether everything has been read."""
+        return self._ended and not len(self._buffer)
+
+    def __aiter__(self) -> StreamReader:
+        return self
+
+    async def __anext__(self) -> bytes:
+        line = await self.readline()
+        if not line:
+            raise StopAsyncIteration
+        return line
+
+    def _done(self, data: bytes) -> asyncio.Future[bytes]:
+        future: asyncio.Future[bytes] = self._loop.create_future()
+        future.set_result(data)
+        return future
+
+    def _read(self, take: Callable[[], bytes | None]) -> asyncio.Future[bytes]:
+        if self._waiting is not None and not self._waiting.future.done():
+            raise RuntimeError("wsgi.input is read by someone else already")
+        if self._on_want is not None:
+            want, self._on_want = self._on_want, None
+            want()
+        future: asyncio.Future[bytes] = self._loop.create_future()
+        self._waiting = _Read(take, future)
+        self._serve()
+        if self._waiting is not None:
+            self._on_taken()
+        return future
+
+    def _serve(self) -> None:
+        """Serve the read that waits, if it can be served."""
+        waiting = self._waiting
+        if waiting is None:
+            return
+        if waiting.future.done():  # cancelled: nothing was taken for it
+            self._waiting = None
+            return
+        try:
+            data = waiting.take()
+        except Exception as error:
+            self._waiting = None
+            waiting.future.set_exception(error)
+            return
+        if data is not None:
+            self._waiting = None
+            waiting.future.set_result(data)
+            self._on_taken()
+        elif self._error is not None:
+            self._waiting = None
+            waiting.future.set_exception(self._error)
+
+    def _take_all(self) -> bytes | None:
+        return self._buffer.take_all() if self._ended else None
+
+    def _take_any(self) -> bytes | None:
+        if len(self._buffer):
+            return self._buffer.take_any()
+        return b"" if self._ended else None
+
+    def _take_some(self, size: int) -> bytes | None:
+        if len(self._buffer):
+            return self._buffer.take(size)
+        return b"" if self._ended else None
+
+    def _take_line(self, separator: bytes, exact: bool = False) -> bytes | None:
+        line = self._buffer.take_until(separator)
+        if line is not None or not self._ended:
+            return line
+        rest = self._buffer.take_all()
+        if exact:
+            raise asyncio.IncompleteReadError(rest, None)
+        return rest
+
+    def _take_exactly(self, size: int) -> bytes | None:
+        if len(self._buffer) >= size:
+            return self._buffer.take(size)
+        if self._ended:
+            raise asyncio.IncompleteReadError(self._buffer.take_all(), size)
+        return None
+
+
+class FileReader(StreamReader):
+    """A :class:`StreamReader` over a body that was collected before.
+
+    For what an ordinary callable returns: by the time the worker awaits it, the
+    body is complete.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, file: BinaryIO) -> None:
+        super().__init__(loop, _nothing, _nothing)
+        self._source = file
+
+    def _read(self, take: Callable[[], bytes | None]) -> asyncio.Future[bytes]:
+        if not self._ended:
+            self._buffer.feed(self._source.read())
+            self._ended = True
+        return super()._read(take)
+
+
+def _nothing() -> None:
+    pass
+
+
+class BlockingReader(io.BufferedIOBase):
+    """``wsgi.input`` of an application in a thread: blocks until data comes.
+
+    :param on_want: called in the thread at the first read.
+    :param on_taken: called in the thread when the buffer has shrunk below the
+        low mark.
+    """
+
+    def __init__(self, on_want: Callable[[], None], on_taken: Callable[[], None]) -> None:
+        self._buffer = Buffer()
+        self._changed = threading.Condition(threading.Lock())
+        self._ended = False
+        self._error: IncompleteBodyError | None = None
+        self._on_want: Callable[[], None] | None = on_want
+        self._on_taken = on_taken
+
+    # The loop's side.
+
+    @property
+    def buffered(self) -> int:
+        """Bytes that nobody has read yet."""
+        return len(self._buffer)
+
+    @property
+    def wanted(self) -> bool:
+        """Always false: what a thread waits for is bounded by the marks too."""
+        return False
+
+    def feed(self, data: bytes) -> None:
+        """Append received data."""
+        with self._changed:
+            self._buffer.feed(data)
+            self._changed.notify()
+
+    def feed_end(self) -> None:
+        """Take up the end of the body."""
+        with self._changed:
+            self._ended = True
+            self._changed.notify()
+
+    def fail(self, error: IncompleteBodyError) -> None:
+        """Make the reads to come, and the one that waits, raise *error*."""
+        with self._changed:
+            if not self._ended:
+                self._error = error
+                self._changed.notify()
+
+    # The application's side.
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is None or size < 0:
+            parts = []
+            while piece := self._take(HIGH_MARK):
+                parts.append(piece)
+            return b"".join(parts)
+        data = self._take(size)
+        if len(data) == size or not data:
+            return data
+        parts = [data]
+        missing = size - len(data)
+        while missing and (piece := self._take(missing)):
+            parts.append(piece)
+            missing -= len(piece)
+        return b"".join(parts)
+
+    def read1(self, size: int = -1, /) -> bytes:
+        return self._take(HIGH_MARK if size < 0 else size)
+
+    def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
+        view = memoryview(buffer).cast("B")
+        data = self.read(len(view))
+        view[: len(data)] = data
+        return len(data)
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        limit = -1 if size is None else size
+        if limit == 0:
+            return b""
+        parts: list[bytes] = []
+        while True:
+            part = self._take_line(limit)
+            parts.append(part)
+            if limit > 0:
+                limit -= len(part)
+            if not part or part.endswith(b"\n") or limit == 0:
+                return b"".join(parts)
+
+    def _wait(self) -> None:
+        """Wait for data, the end, or an error; the lock is held."""
+        if self._on_want is not None:
+            want, self._on_want = self._on_want, None
+            want()
+        while not len(self._buffer) and not self._ended:
+            if self._error is not None:
+                raise self._error
+            self._changed.wait()
+
+    def _take(self, size: int) -> bytes:
+        if size == 0:
+            return b""
+        with self._changed:
+            self._wait()
+            before = len(self._buffer)
+            data = self._buffer.take(size)
+        self._tell(before, len(data))
+        return data
+
+    def _take_line(self, limit: int) -> bytes:
+        with self._changed:
+            self._wait()
+            before = len(self._buffer)
+            line = self._buffer.take_line(limit)
+            if line is None:
+                line = self._buffer.take_all()
+        self._tell(before, len(line))
+        return line
+
+    def _tell(self, before: int, taken: int) -> None:
+        if before > LOW_MARK >= before - taken:
+            self._on_taken()
