@@ -1,0 +1,1 @@
+"""Measurements of the two workers beside other servers; see docs/performance.rst."""

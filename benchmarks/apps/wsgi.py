@@ -1,0 +1,101 @@
+"""The WSGI applications of the workloads. Each does as little as it can: the server is measured."""
+
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+Environ = dict[str, Any]
+StartResponse = Callable[..., Any]
+
+HELLO = b"Hello, world!"
+TEN_KB = b"x" * 10_000
+PIECE = b"x" * 65_536
+TEXT = ("Content-Type", "text/plain")
+
+
+def answer(start_response: StartResponse, body: bytes) -> list[bytes]:
+    start_response("200 OK", [TEXT, ("Content-Length", str(len(body)))])
+    return [body]
+
+
+def hello(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """13 bytes, with their length."""
+    return answer(start_response, HELLO)
+
+
+def ten_kb(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """10,000 bytes in one piece."""
+    return answer(start_response, TEN_KB)
+
+
+def post(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """Read the whole request body at once, answer with its size."""
+    length = int(environ.get("CONTENT_LENGTH") or 0)
+    return answer(start_response, b"%d" % len(environ["wsgi.input"].read(length)))
+
+
+def upload(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """Read the request body in pieces of 64 KiB, answer with its size."""
+    left = int(environ.get("CONTENT_LENGTH") or 0)
+    read = environ["wsgi.input"].read
+    size = 0
+    while left > 0:
+        data = read(min(left, 65_536))
+        if not data:
+            break
+        size += len(data)
+        left -= len(data)
+    return answer(start_response, b"%d" % size)
+
+
+def streamed(environ: Environ, start_response: StartResponse) -> Iterator[bytes]:
+    """100 pieces of 10,000 bytes, without a length."""
+    start_response("200 OK", [TEXT])
+    return iter([TEN_KB] * 100)
+
+
+def sleep(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """Block for 10 ms, as a query to a database does."""
+    time.sleep(0.01)
+    return answer(start_response, HELLO)
+
+
+def file(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """The file named by BENCHMARK_FILE, through ``wsgi.file_wrapper`` where the server has one."""
+    opened = open(os.environ["BENCHMARK_FILE"], "rb")  # closed by the wrapper, or at its end
+    length = os.fstat(opened.fileno()).st_size
+    start_response("200 OK", [("Content-Type", "application/octet-stream"), ("Content-Length", str(length))])
+    if "wsgi.file_wrapper" in environ:
+        wrapped: Iterable[bytes] = environ["wsgi.file_wrapper"](opened, 65_536)
+        return wrapped
+    return pieces(opened)
+
+
+def pieces(opened: Any) -> Iterator[bytes]:
+    with opened:
+        while data := opened.read(65_536):
+            yield data
+
+
+def download(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """``/N``: N bytes in pieces of 64 KiB, with their length."""
+    length = int(environ["PATH_INFO"].strip("/") or 0)
+    start_response("200 OK", [("Content-Type", "application/octet-stream"), ("Content-Length", str(length))])
+    return measured_pieces(length)
+
+
+def measured_pieces(length: int) -> Iterator[bytes]:
+    while length > 0:
+        piece = PIECE if length >= len(PIECE) else PIECE[:length]
+        length -= len(piece)
+        yield piece
+
+
+def probe(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """The application of the robustness part: ``POST`` is an upload, ``/N`` a download, ``/`` a hello."""
+    if environ["REQUEST_METHOD"] == "POST":
+        return upload(environ, start_response)
+    if environ["PATH_INFO"] != "/":
+        return download(environ, start_response)
+    return hello(environ, start_response)

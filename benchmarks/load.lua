@@ -1,0 +1,71 @@
+-- The requests of the workloads, and the results in numbers that need no reading of units.
+-- wrk -s load.lua URL -- SHAPE
+
+local browser = {
+  ["Accept"] = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8",
+  ["Accept-Encoding"] = "gzip, deflate, br, zstd",
+  ["Accept-Language"] = "en-GB,en;q=0.7,de;q=0.3",
+  ["Cache-Control"] = "max-age=0",
+  ["Connection"] = "keep-alive",
+  ["Cookie"] = "session=5f2b7c9d1e3a4b6c8d0f; theme=dark; consent=1",
+  ["Referer"] = "http://127.0.0.1/articles/2024/",
+  ["Upgrade-Insecure-Requests"] = "1",
+  ["User-Agent"] = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
+}
+
+local shapes = {}
+
+function shapes.plain() end
+
+-- With Host: ten fields.
+function shapes.browser()
+  for name, value in pairs(browser) do wrk.headers[name] = value end
+end
+
+local function post(size)
+  wrk.method = "POST"
+  wrk.body = string.rep("x", size)
+  wrk.headers["Content-Type"] = "application/octet-stream"
+end
+
+function shapes.post_1_kb() post(1000) end
+
+function shapes.post_1_mb() post(1000000) end
+
+-- No two heads are the same: the path, the query and a cookie change with every request.
+-- The head is cut into the parts that stay and the two that change, so that wrk has little to do.
+local function vary()
+  wrk.path = "/items/@PATH@"
+  wrk.headers["Cookie"] = "session=@COOKIE@; theme=dark; consent=1"
+  local head = wrk.format()
+  local path_at, path_end = head:find("@PATH@", 1, true)
+  local cookie_at, cookie_end = head:find("@COOKIE@", 1, true)
+  local first, middle, last = head:sub(1, path_at - 1), head:sub(path_end + 1, cookie_at - 1), head:sub(cookie_end + 1)
+  local number = math.random(1000000, 9999999)
+  function request()
+    number = number + 1
+    return first .. number .. "?page=" .. number % 97 .. middle .. number .. "5f2b7c9d1e3a" .. last
+  end
+end
+
+function shapes.plain_varying() vary() end
+
+function shapes.browser_varying()
+  shapes.browser()
+  vary()
+end
+
+function init(arguments)
+  math.randomseed(os.time())
+  shapes[arguments[1]]()
+end
+
+function done(summary, latency)
+  local errors = summary.errors
+  io.write(string.format(
+    '\nRESULT {"requests": %d, "microseconds": %d, "bytes": %d, "p50": %d, "p99": %d, "maximum": %d, ' ..
+    '"connect_errors": %d, "read_errors": %d, "write_errors": %d, "timeouts": %d, "status_errors": %d}\n',
+    summary.requests, summary.duration, summary.bytes,
+    latency:percentile(50), latency:percentile(99), latency.max,
+    errors.connect, errors.read, errors.write, errors.timeout, errors.status))
+end

@@ -1,0 +1,112 @@
+"""What is measured: the application, the requests, and which servers can take part."""
+
+from dataclasses import dataclass, field
+
+from .servers import Server
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One application under one kind of request."""
+
+    name: str
+    title: str
+    applications: dict[str, str]  # interface → module:attribute in benchmarks/apps
+    shape: str = "plain"  # of the requests, in load.lua
+    connections: int = 64
+    threads: int = 0
+    workers: int = 1
+    tls: bool = False
+    needs: frozenset[str] = field(default_factory=frozenset)  # features a server must have
+    without: frozenset[str] = field(default_factory=frozenset)  # servers it makes no sense for
+    size: int = 13  # bytes of the answer's body; an answer of another size is no result
+    body: int = 0  # bytes of the request's body
+
+    def interface(self, server: Server) -> str | None:
+        """Return how this server runs the workload: the first of its interfaces there is an application for."""
+        if server.name in self.without or not self.needs <= server.features:
+            return None
+        return next((interface for interface in self.applications if interface in server.interfaces), None)
+
+
+WSGI_HELLO = {"wsgi": "wsgi:hello"}
+# A second form of ours that differs only where threads or an upload are at work.
+ONLY_SPECIAL = frozenset(("aiohttp-threads",))
+PLAIN_TOO = ONLY_SPECIAL | {"aiohttp-nostream"}
+ONE_FORM = PLAIN_TOO | {"aiohttp-plain"}
+
+WORKLOADS = (
+    Workload("hello", "hello, the same request again and again", WSGI_HELLO),
+    Workload("browser", "hello, a browser's ten fields, the same again and again", WSGI_HELLO, "browser", without=ONLY_SPECIAL),
+    Workload(
+        "hello-varying", "hello, path and cookie change with every request", WSGI_HELLO, "plain_varying", without=ONLY_SPECIAL
+    ),
+    Workload(
+        "browser-varying",
+        "hello, ten fields, path and cookie change with every request",
+        WSGI_HELLO,
+        "browser_varying",
+        without=ONLY_SPECIAL,
+    ),
+    Workload("10kB", "10 kB body", {"wsgi": "wsgi:ten_kb"}, size=10_000, without=ONLY_SPECIAL),
+    Workload("post", "1 kB POST", {"wsgi": "wsgi:post"}, "post_1_kb", size=4, body=1000),
+    Workload("streamed", "100 × 10 kB streamed", {"wsgi": "wsgi:streamed"}, size=1_000_000, without=PLAIN_TOO),
+    Workload("coroutine", "coroutine hello", {"coroutine": "coroutine:hello", "asgi": "asgi:hello"}, without=PLAIN_TOO),
+    Workload(
+        "coroutine-sleep",
+        "10 ms asyncio.sleep, 1,000 connections",
+        {"coroutine": "coroutine:sleep", "asgi": "asgi:sleep"},
+        connections=1000,
+        without=ONE_FORM,
+    ),
+    Workload(
+        "blocking",
+        "10 ms time.sleep in 64 threads, 256 connections",
+        {"wsgi": "wsgi:sleep"},
+        connections=256,
+        threads=64,
+        needs=frozenset(("threads",)),
+        without=ONE_FORM - {"aiohttp-nostream"},
+    ),
+    Workload(
+        "upload-buffered",
+        "1 MB upload, read at once",
+        {"wsgi": "wsgi:post"},
+        "post_1_mb",
+        connections=16,
+        size=7,
+        body=1_000_000,
+        without=frozenset(("aiohttp-plain", "aiohttp-threads")),
+    ),
+    Workload(
+        "upload-streamed",
+        "1 MB upload, read as it arrives",
+        {"coroutine": "coroutine:upload", "wsgi": "wsgi:upload", "asgi": "asgi:upload"},
+        "post_1_mb",
+        connections=16,
+        size=7,
+        body=1_000_000,
+        without=frozenset(("aiohttp-plain", "aiohttp-nostream")),
+    ),
+    Workload(
+        "file",
+        "10 MB file, wsgi.file_wrapper",
+        {"wsgi": "wsgi:file", "static": "static"},
+        connections=8,
+        size=10_000_000,
+        without=frozenset(("aiohttp-plain", "aiohttp-nostream")),
+    ),
+    Workload("tls", "hello over TLS", WSGI_HELLO, tls=True, needs=frozenset(("tls",)), without=ONE_FORM),
+    Workload("flask", "Flask hello", {"wsgi": "flask_hello:application"}, without=ONE_FORM),
+    Workload("django", "Django hello", {"wsgi": "django_hello:application"}, without=ONE_FORM),
+    Workload("two-workers", "hello, 2 workers", WSGI_HELLO, workers=2, needs=frozenset(("workers",)), without=ONE_FORM),
+)
+
+
+def find(names: list[str]) -> list[Workload]:
+    """Return the workloads with these names, all if there are none.
+
+    :raises KeyError: for a name that no workload has.
+    """
+    by_name = {workload.name: workload for workload in WORKLOADS}
+    return [by_name[name] for name in names] if names else list(WORKLOADS)
