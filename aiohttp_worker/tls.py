@@ -1,0 +1,253 @@
+"""What TLS tells the application about a connection.
+
+Two ways lead there: variables in environ by the names of Apache's ``mod_ssl``,
+which front ends and applications have shared for decades, and
+``environ['gunicorn.socket']`` with the methods of :class:`ssl.SSLSocket` that
+ask for something.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import ssl
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
+
+RelativeName = tuple[tuple[str, str], ...]
+
+# RFC 4514 section 3 and the short names that OpenSSL gives to the others.
+_SHORT_NAMES: Mapping[str, str] = {
+    "commonName": "CN",
+    "countryName": "C",
+    "description": "D",
+    "domainComponent": "DC",
+    "emailAddress": "Email",
+    "generationQualifier": "generationQualifier",
+    "givenName": "G",
+    "initials": "I",
+    "localityName": "L",
+    "organizationalUnitName": "OU",
+    "organizationName": "O",
+    "stateOrProvinceName": "ST",
+    "streetAddress": "street",
+    "surname": "S",
+    "title": "T",
+    "userId": "UID",
+}
+
+# The kinds of alternative names that mod_ssl passes on, as Python names them.
+_ALTERNATIVE_NAMES: Mapping[str, str] = {"email": "Email", "DNS": "DNS"}
+
+_SECONDS_PER_DAY = 86400
+
+
+class TLSConnection(Protocol):
+    """What is asked of an :class:`ssl.SSLObject`."""
+
+    def getpeercert(self, binary_form: bool = False, /) -> Any:
+        """Return the peer's certificate."""
+
+    def cipher(self) -> tuple[str, str, int] | None:
+        """Return name, protocol and secret bits."""
+
+    def version(self) -> str | None:
+        """Return the protocol, as in ``TLSv1.3``."""
+
+    def selected_alpn_protocol(self) -> str | None:
+        """Return the protocol agreed on (RFC 7301)."""
+
+
+class Transport(Protocol):
+    """What is asked of a transport of asyncio or uvloop."""
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """Return a fact about the connection."""
+
+
+def offer_http1_only(context: ssl.SSLContext) -> None:
+    """Make the context agree on HTTP/1.1 and nothing else (RFC 7301).
+
+    A client that could have had a protocol of which this server speaks no
+    word, because the context was made for other servers too, gets HTTP/1.1.
+    """
+    context.set_alpn_protocols(["http/1.1"])
+
+
+def _native(text: str) -> str:
+    # PEP 3333: bytes in the guise of latin-1.
+    return text.encode("utf-8", "surrogateescape").decode("latin-1")
+
+
+def _escaped_value(value: str) -> str:
+    """RFC 4514 section 2.4."""
+    escaped = "".join(
+        f"\\{character}" if character in '"+,;<>\\' else "\\00" if character == "\0" else character for character in value
+    )
+    if escaped[:1] in ("#", " "):
+        escaped = "\\" + escaped
+    if value.endswith(" ") and len(value) > 1:
+        escaped = escaped[:-1] + "\\ "
+    return escaped
+
+
+def distinguished_name(name: Iterable[RelativeName]) -> str:
+    """A name as one string (RFC 4514), the most specific part first.
+
+    :param name: as :meth:`ssl.SSLSocket.getpeercert` has it.
+    """
+    return ",".join(
+        "+".join(f"{_SHORT_NAMES.get(kind, kind)}={_escaped_value(value)}" for kind, value in relative)
+        for relative in reversed(list(name))
+    )
+
+
+def _name_variables(prefix: str, name: Iterable[RelativeName]) -> dict[str, str]:
+    """``prefix`` with the whole name, and ``prefix_CN`` and the like."""
+    name = list(name)
+    variables = {prefix: _native(distinguished_name(name))}
+    count: dict[str, int] = {}
+    for relative in name:
+        for kind, value in relative:
+            key = f"{prefix}_{_SHORT_NAMES.get(kind, kind)}"
+            index = count[key] = count.get(key, -1) + 1
+            variables[f"{key}_{index}" if index else key] = _native(value)
+    return variables
+
+
+def client_certificate_environ(certificate: Mapping[str, Any], der: bytes, now: float) -> dict[str, str]:
+    """The ``SSL_CLIENT_*`` variables of a certificate that was verified.
+
+    :param certificate: as :meth:`ssl.SSLSocket.getpeercert` returns it.
+    :param der: the same in its binary form.
+    :param now: seconds since the epoch, for the days that remain.
+    """
+    variables = {
+        "SSL_CLIENT_VERIFY": "SUCCESS",
+        "SSL_CLIENT_CERT": ssl.DER_cert_to_PEM_cert(der),
+        "SSL_CLIENT_M_SERIAL": certificate["serialNumber"],
+        "SSL_CLIENT_M_VERSION": str(certificate["version"]),
+        "SSL_CLIENT_V_START": certificate["notBefore"],
+        "SSL_CLIENT_V_END": certificate["notAfter"],
+        "SSL_CLIENT_V_REMAIN": str(max(0, int(ssl.cert_time_to_seconds(certificate["notAfter"]) - now)) // _SECONDS_PER_DAY),
+    }
+    variables.update(_name_variables("SSL_CLIENT_S_DN", certificate["subject"]))
+    variables.update(_name_variables("SSL_CLIENT_I_DN", certificate["issuer"]))
+    count: dict[str, int] = {}
+    for kind, value in certificate.get("subjectAltName", ()):
+        if kind in _ALTERNATIVE_NAMES:
+            index = count[kind] = count.get(kind, -1) + 1
+            variables[f"SSL_CLIENT_SAN_{_ALTERNATIVE_NAMES[kind]}_{index}"] = _native(value)
+    return variables
+
+
+def tls_environ(ssl_object: TLSConnection) -> dict[str, str]:
+    """The variables that every request of a TLS connection gets.
+
+    :param ssl_object: of a connection whose handshake is over.
+    """
+    variables = {"HTTPS": "on", "SSL_PROTOCOL": ssl_object.version() or ""}
+    cipher = ssl_object.cipher()
+    if cipher is not None:
+        variables["SSL_CIPHER"] = cipher[0]
+        variables["SSL_CIPHER_USEKEYSIZE"] = str(cipher[2])
+    # Empty without a certificate, and for one that nobody was asked to verify.
+    certificate = ssl_object.getpeercert()
+    if certificate:
+        variables.update(client_certificate_environ(certificate, ssl_object.getpeercert(True), time.time()))
+    else:
+        variables["SSL_CLIENT_VERIFY"] = "NONE"
+    return variables
+
+
+class ConnectionSocket:
+    """``environ['gunicorn.socket']``: the connection, to look at.
+
+    Reading and writing go through WSGI. A socket's methods for that are
+    missing, since bytes taken or given here would be missing or stray there.
+    """
+
+    __slots__ = ("_transport",)
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def fileno(self) -> int:
+        """The file descriptor, or -1 once the connection is closed."""
+        sock = self._transport.get_extra_info("socket")
+        return -1 if sock is None else int(sock.fileno())
+
+    def getpeername(self) -> Any:
+        """The address of the peer, as :meth:`socket.socket.getpeername`.
+
+        :raises OSError: it was gone before it could be asked for.
+        """
+        return self._address("peername")
+
+    def getsockname(self) -> Any:
+        """The address of this end, as :meth:`socket.socket.getsockname`.
+
+        :raises OSError: the connection was gone before it could be asked for.
+        """
+        return self._address("sockname")
+
+    def getsockopt(self, level: int, option: int, size: int = 0) -> Any:
+        """A socket option, as :meth:`socket.socket.getsockopt`.
+
+        :raises OSError: the connection is closed, or has no such option.
+        """
+        sock = self._transport.get_extra_info("socket")
+        if sock is None:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        return sock.getsockopt(level, option, size) if size else sock.getsockopt(level, option)
+
+    @property
+    def family(self) -> Any:
+        """The address family, as :attr:`socket.socket.family`."""
+        sock = self._transport.get_extra_info("socket")
+        return None if sock is None else sock.family
+
+    def _address(self, kind: str) -> Any:
+        address = self._transport.get_extra_info(kind)
+        if address is None:
+            raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))
+        return address
+
+
+class TLSConnectionSocket(ConnectionSocket):
+    """The same for a connection with TLS.
+
+    Whether ``environ['gunicorn.socket']`` has ``getpeercert`` tells them apart,
+    as with the sockets of the standard library.
+    """
+
+    __slots__ = ("_ssl_object",)
+
+    def __init__(self, transport: Transport, ssl_object: TLSConnection) -> None:
+        super().__init__(transport)
+        self._ssl_object = ssl_object
+
+    def getpeercert(self, binary_form: bool = False) -> Any:
+        """The client's certificate, as :meth:`ssl.SSLSocket.getpeercert`."""
+        return self._ssl_object.getpeercert(binary_form)
+
+    def cipher(self) -> tuple[str, str, int] | None:
+        """The cipher in use, as :meth:`ssl.SSLSocket.cipher`."""
+        return self._ssl_object.cipher()
+
+    def version(self) -> str | None:
+        """The protocol in use, as :meth:`ssl.SSLSocket.version`."""
+        return self._ssl_object.version()
+
+    def selected_alpn_protocol(self) -> str | None:
+        """The protocol agreed on (RFC 7301): ``http/1.1`` or ``None``."""
+        return self._ssl_object.selected_alpn_protocol()
+
+
+def connection_socket(transport: Transport) -> ConnectionSocket:
+    """The object for ``environ['gunicorn.socket']``, one per connection."""
+    ssl_object = transport.get_extra_info("ssl_object")
+    if ssl_object is None:
+        return ConnectionSocket(transport)
+    return TLSConnectionSocket(transport, ssl_object)
