@@ -1,0 +1,32 @@
+"""An HTTP client for asyncio, and the names under which Gunicorn finds the workers.
+
+``aiohttp.worker`` has the worker classes; nothing else here needs Gunicorn.
+"""
+
+from aiohttp_worker import __version__
+
+from .client import request
+from .connector import SocketConnector, UnixSocketConnector
+from .content import EofStream, StreamReader
+from .coroutines import coroutine, run
+from .errors import *  # noqa: F403
+from .errors import __all__ as _errors
+from .response import ClientResponse
+
+TCPConnector = SocketConnector
+UnixConnector = UnixSocketConnector
+
+__all__ = [
+    "ClientResponse",
+    "EofStream",
+    "SocketConnector",
+    "StreamReader",
+    "TCPConnector",
+    "UnixConnector",
+    "UnixSocketConnector",
+    "__version__",
+    "coroutine",
+    "request",
+    "run",
+    *_errors,
+]

@@ -1,0 +1,70 @@
+"""One call, every spelling: ``await``, ``yield from`` in a plain generator, ``async with``, ``create_task``.
+
+A native coroutine cannot stand after ``yield from`` in a plain generator, and a generator cannot be given to
+``create_task``. ``Call`` wraps the first so that it does both.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import types
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from typing import Any, Generic, TypeVar
+
+__all__ = ["Call", "coroutine", "run"]
+
+T = TypeVar("T")
+
+coroutine: Callable[[Callable[..., Generator[Any, Any, T]]], Callable[..., Awaitable[T]]] = types.coroutine
+"""Mark a generator function as a coroutine: what ``@asyncio.coroutine`` was until Python 3.10.
+
+A generator needs it only to be awaited, to be given to ``asyncio.gather`` and ``ensure_future``, or to say
+``yield from asyncio.sleep(1)``. Another generator can say ``yield from`` to it without.
+"""
+
+
+class Call(Coroutine[Any, Any, T], Generic[T]):
+    """What every call of this package returns: awaitable, iterable by ``yield from``, and a coroutine for asyncio."""
+
+    __slots__ = ("_coroutine",)
+
+    def __init__(self, native: Coroutine[Any, Any, T]) -> None:
+        self._coroutine = native
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        return self._coroutine.__await__()
+
+    __iter__ = __await__
+
+    def send(self, value: Any) -> Any:
+        return self._coroutine.send(value)
+
+    def throw(self, *error: Any) -> Any:
+        return self._coroutine.throw(*error)
+
+    def close(self) -> None:
+        self._coroutine.close()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._coroutine!r}>"
+
+
+@types.coroutine
+def _delegate(calls: Generator[Any, Any, T]) -> Generator[Any, Any, T]:
+    return (yield from calls)
+
+
+async def _wait_for(awaitable: Awaitable[T]) -> T:
+    return await awaitable
+
+
+def run(main: Generator[Any, Any, T] | Awaitable[T], *, debug: bool | None = None) -> T:
+    """Run a generator (one that says ``yield from aiohttp.request(...)``) or an awaitable in a new event loop.
+
+    Returns its result. Raises RuntimeError where a loop runs already, TypeError for anything else than these two.
+    """
+    if isinstance(main, types.GeneratorType):
+        return asyncio.run(_wait_for(_delegate(main)), debug=debug)
+    if isinstance(main, Awaitable):
+        return asyncio.run(_wait_for(main), debug=debug)
+    raise TypeError(f"a generator or an awaitable is needed, not {main!r}")

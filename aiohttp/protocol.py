@@ -1,0 +1,346 @@
+"""One connection to a server: what it sends, what it receives, and the exchange that is going on."""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+from collections.abc import Hashable
+from typing import TYPE_CHECKING, Final, cast
+
+from aiohttp_worker.http1.response_reader import (
+    END,
+    ResponseCutError,
+    ResponseHead,
+    ResponseLimits,
+    ResponseReader,
+    ResponseSyntaxError,
+    ResponseTooLargeError,
+)
+
+from .content import StreamReader
+from .errors import (
+    BadStatusLine,
+    BodyTooLargeError,
+    ClientConnectionError,
+    IncompleteRead,
+    InvalidHeader,
+    LineTooLong,
+)
+
+if TYPE_CHECKING:
+    from .connector import SocketConnector
+
+__all__ = ["Connection", "State"]
+
+REST_SIZE: Final = 65536
+"""Bytes of a body that nobody reads which are still received, to save the connection."""
+REST_SECONDS: Final = 2.0
+"""How long that may take."""
+
+
+class State(enum.Enum):
+    """What a connection is doing."""
+
+    IDLE = "no request is going on"
+    SENT = "a request has gone out, or is going; its response has no head yet"
+    BODY = "the body of the response arrives"
+    DONE = "the response is complete; the request may still be going out"
+    CLOSED = "of no further use"
+
+
+class Connection(asyncio.Protocol):
+    """A connection and the exchange on it. One of these serves many exchanges, one after the other."""
+
+    __slots__ = (
+        "_allowance", "_can_write", "_connector", "_content", "_continue", "_drain", "_head", "_loop", "_patience", "_reader",
+        "_request_done",
+        "_closed_waiter", "error", "gone", "idle_since", "key", "label", "slot_held", "state", "transport", "used",
+        "received", "_writer", "__weakref__",
+    )  # fmt: skip
+
+    def __init__(
+        self, connector: SocketConnector, key: Hashable, loop: asyncio.AbstractEventLoop, limits: ResponseLimits
+    ) -> None:
+        self._connector = connector
+        self._loop = loop
+        self._reader = ResponseReader(limits)
+        self.key = key
+        self.label = ""
+        self.transport: asyncio.Transport = cast(asyncio.Transport, None)
+        self.state = State.IDLE
+        self.idle_since = 0.0
+        self.slot_held = True
+        self.used = 0
+        self.received = False
+        self.error: BaseException | None = None
+        self._can_write = True
+        self._request_done = True
+        self._head: asyncio.Future[ResponseHead] | None = None
+        self._content: StreamReader | None = None
+        self._continue: asyncio.Future[bool] | None = None
+        self._drain: asyncio.Future[None] | None = None
+        self._closed_waiter: asyncio.Future[None] | None = None
+        self.gone = False
+        self._allowance = 0
+        self._patience: asyncio.TimerHandle | None = None
+        self._writer: asyncio.Task[None] | None = None
+
+    # -- an exchange ------------------------------------------------------------------------------------------------
+
+    def begin(self, method: str, label: str, content: StreamReader) -> asyncio.Future[ResponseHead]:
+        """Start an exchange; returns the future that gets the head of the final response."""
+        self._reader.start(method)
+        self.label = label
+        self.state = State.SENT
+        self.used += 1
+        self.received = False
+        self._content = content
+        self._request_done = False
+        head = self._head = self._loop.create_future()
+        if self.error is not None:
+            head.set_exception(self.error)
+        return head
+
+    def request_written(self) -> None:
+        """The whole request has been handed to the transport."""
+        self._request_done = True
+        if self.state is State.DONE:
+            self._finish(self._reader.reusable)
+
+    def expect_continue(self) -> asyncio.Future[bool]:
+        """A future that gets True for 100 (Continue) and False when a final response comes instead."""
+        self._continue = self._loop.create_future()
+        return self._continue
+
+    def attach_writer(self, writer: asyncio.Task[None]) -> None:
+        """The task that sends the body; it is cancelled when the exchange ends before it."""
+        self._writer = writer
+
+    async def drain(self) -> None:
+        """Wait until more can be written. Raises ClientConnectionError if the connection is gone."""
+        if self.error is not None or self.state is State.CLOSED:
+            raise self.error or ClientConnectionError(f"{self.label}: the connection is closed")
+        if not self._can_write:
+            self._drain = self._loop.create_future()
+            await self._drain
+
+    def release(self) -> None:
+        """Nobody wants the rest of the exchange: the connection closes, the slot goes back."""
+        if self.state is not State.IDLE:
+            self._finish(False)
+
+    def abandon(self) -> None:
+        """Nobody reads the rest of the body: a small one is received and dropped, a large one closes the connection."""
+        content, self._content = self._content, None
+        if self.state is not State.BODY or not self._request_done or content is None or content.paused:
+            self._content = content
+            self.release()
+            return
+        content.discard()
+        content.feed_eof()
+        self._allowance = REST_SIZE
+        self._patience = self._loop.call_later(REST_SECONDS, self.release)
+
+    def close_if_idle(self) -> None:
+        """Close the connection if nobody has it."""
+        if self.state is State.IDLE:
+            self._connector.forget(self)
+            self.close()
+
+    def _finish(self, reusable: bool) -> None:
+        """The exchange is over; this is the only place where a slot goes back."""
+        content, self._content = self._content, None
+        if content is not None and not content.complete():
+            content.set_error(ClientConnectionError(f"{self.label}: the response was closed before its body was read"))
+        writer, self._writer = self._writer, None
+        if writer is not None and not writer.done() and not self._request_done:
+            writer.cancel()
+        if self._continue is not None and not self._continue.done():
+            self._continue.set_result(False)
+        self._head = self._continue = None
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+        if reusable and self._request_done and self.error is None and not self.transport.is_closing():
+            self.state = State.IDLE
+            self._connector.give_back(self)
+        else:
+            self.close()
+            self._connector.give_up(self)
+
+    def close(self) -> None:
+        """Close the transport; what is still to be written is dropped when the exchange was not complete."""
+        complete = self.state in (State.IDLE, State.DONE)
+        self.state = State.CLOSED
+        if self.transport is not None and not self.transport.is_closing():
+            if complete:
+                self.transport.close()
+            else:
+                self.transport.abort()
+
+    async def wait_closed(self) -> None:
+        """Wait until the transport has let go of its socket."""
+        if self.transport is None or self.gone:
+            return
+        if self._closed_waiter is None:
+            self._closed_waiter = self._loop.create_future()
+        await asyncio.shield(self._closed_waiter)
+
+    # -- asyncio.Protocol -------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        state = self.state
+        if state is not State.SENT and state is not State.BODY:
+            # RFC 9112 section 9.2: bytes that nobody asked for. Whoever gets this connection next would take them for
+            # its answer.
+            if state is State.DONE:
+                self._reader.reusable = False
+            elif state is State.IDLE:
+                self._lost(None)
+            return
+        self.received = True
+        try:
+            events = self._reader.feed(data)
+        except ResponseSyntaxError as error:
+            content = self._content
+            if content is not None:
+                for event in error.events:
+                    if type(event) is bytes:
+                        content.feed_data(event)
+            self._fail(self._refusal(error))
+            return
+        for event in events:
+            if type(event) is bytes:
+                content = self._content
+                if content is None:
+                    self._allowance -= len(event)
+                    if self._allowance < 0:
+                        self.release()
+                        return
+                else:
+                    try:
+                        content.feed_data(event)
+                    except BodyTooLargeError as error:
+                        error.args = (f"{self.label}: {error}",)
+                        self._fail(error)
+                        return
+            elif event is END:
+                self._end()
+            elif isinstance(event, ResponseHead):
+                self._head_received(event)
+
+    def _head_received(self, head: ResponseHead) -> None:
+        if head.status_code < 200 and head.status_code != 101:
+            if head.status_code == 100 and self._continue is not None and not self._continue.done():
+                self._continue.set_result(True)
+            return
+        self.state = State.BODY
+        if self._continue is not None and not self._continue.done():
+            self._continue.set_result(False)
+        waiter = self._head
+        content = self._content
+        if content is not None and head.content_codings:
+            self._connector.prepare_content(head, content)
+        if waiter is not None and not waiter.done():
+            waiter.set_result(head)
+
+    def _end(self) -> None:
+        self.state = State.DONE
+        content, self._content = self._content, None
+        if content is not None:
+            content.feed_eof()
+        # RFC 9112 section 9.3: a server that answers before it has the whole body may read the rest of it or not.
+        self._finish(self._reader.reusable and self._request_done)
+
+    def eof_received(self) -> bool:
+        self._lost(None)
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._lost(exc)
+        self.gone = True
+        self._connector.gone(self)
+        waiter, self._closed_waiter = self._closed_waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+        self._wake_writer()
+
+    def pause_writing(self) -> None:
+        self._can_write = False
+
+    def resume_writing(self) -> None:
+        self._can_write = True
+        self._wake_writer()
+
+    def _wake_writer(self) -> None:
+        drain, self._drain = self._drain, None
+        if drain is not None and not drain.done():
+            if self.state is State.CLOSED:
+                drain.set_exception(self.error or ClientConnectionError(f"{self.label}: the connection is closed"))
+            else:
+                drain.set_result(None)
+
+    def pause_reading(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.resume_reading()
+
+    # -- the ways in which it ends ------------------------------------------------------------------------------------
+
+    def _lost(self, exc: Exception | None) -> None:
+        """The server closed the connection, or it broke."""
+        state = self.state
+        if state is State.CLOSED:
+            return
+        if state is State.IDLE:
+            self._connector.forget(self)
+            self.close()
+            return
+        if state is State.DONE:
+            self._finish(False)
+            return
+        try:
+            events = self._reader.feed_eof()
+        except ResponseCutError as cut:
+            self._fail(self._cut(cut, exc))
+            return
+        if exc is not None and not isinstance(exc, EOFError):
+            self._fail(IncompleteRead(b"", None, f"{self.label}: the connection broke inside the body: {exc}"))
+        elif END in events:
+            self._end()
+
+    def _fail(self, error: BaseException) -> None:
+        """The exchange has failed: tell whoever waits for it."""
+        self.error = error
+        head, content = self._head, self._content
+        if content is not None and not content.complete():
+            content.set_error(error)
+        if head is not None and not head.done():
+            head.set_exception(error)
+            head.exception()  # a request that was cancelled does not look at it
+        self._finish(False)
+
+    def _refusal(self, error: ResponseSyntaxError) -> BaseException:
+        text = f"{self.label}: {error}"
+        if isinstance(error, ResponseTooLargeError):
+            return LineTooLong(text)
+        if self.state is State.BODY:
+            return IncompleteRead(b"", None, text)
+        if self._reader.status_line_seen:
+            return InvalidHeader(text)
+        return BadStatusLine(text)
+
+    def _cut(self, cut: ResponseCutError, exc: Exception | None) -> BaseException:
+        why = f" ({exc})" if exc is not None else ""
+        if not cut.started:
+            return ClientConnectionError(f"{self.label}: the server closed the connection without an answer{why}")
+        if not cut.head_complete:
+            return ClientConnectionError(f"{self.label}: the server closed the connection inside the head{why}")
+        missing = "inside a chunk" if cut.missing is None else f"{cut.missing} bytes before the end of the body"
+        return IncompleteRead(b"", cut.missing, f"{self.label}: the server closed the connection {missing}{why}")

@@ -1,0 +1,232 @@
+"""Pure: the head of a request (RFC 9112 section 3), checked before a byte is sent."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from functools import lru_cache
+from importlib.util import find_spec
+from typing import Any, Final
+
+from aiohttp_worker import __version__
+from aiohttp_worker.http1.grammar import CONTENT_LENGTH, FIELD_VALUE, TOKEN
+
+from .body import Body, BytesBody
+from .url import URL
+
+__all__ = ["Request", "check_method", "check_version"]
+
+_METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"))
+IDEMPOTENT: Final = frozenset(("GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"))
+_BODY_EXPECTED: Final = frozenset(("POST", "PUT", "PATCH"))
+# RFC 9110 section 7.6.1: these are between us and the next server, and ours to write.
+_DROPPED: Final = frozenset(
+    ("keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer", "trailers",
+     "connection", "transfer-encoding", "upgrade", "content-length", "cookie", "host", "expect")
+)  # fmt: skip
+
+
+def check_method(method: str) -> str:
+    """The method in capitals. Raises ValueError if it is not a token (RFC 9110 section 9.1)."""
+    if method in _METHODS:
+        return method
+    if not isinstance(method, str) or not TOKEN.fullmatch(method):
+        raise ValueError(f"not a method: {method!r}")
+    return method.upper()
+
+
+def check_version(version: Any) -> tuple[int, int]:
+    """(1, 1) or (1, 0), also from ``"1.1"``. Raises ValueError for anything else."""
+    if version == (1, 1):
+        return (1, 1)
+    text = version if isinstance(version, str) else ".".join(map(str, version)) if isinstance(version, tuple | list) else ""
+    if text not in ("1.0", "1.1"):
+        raise ValueError(f"version must be (1, 0) or (1, 1), not {version!r}")
+    return (1, 0) if text == "1.0" else (1, 1)
+
+
+@lru_cache(maxsize=1)
+def accept_encoding() -> str:
+    """The content codings that can be undone here."""
+    codings = "gzip, deflate"
+    if find_spec("brotli") or find_spec("brotlicffi"):
+        codings += ", br"
+    if sys.version_info >= (3, 14) or find_spec("backports.zstd") is not None if find_spec("backports") else False:
+        codings += ", zstd"
+    return codings
+
+
+class Request:
+    """One request as it goes out: everything in it has been checked.
+
+    ``fields`` are the user's field lines, ``names`` their names in small letters.
+    """
+
+    __slots__ = (
+        "accept_field", "body", "chunked", "close_asked", "cookie", "expect100", "fields", "host_field",
+        "keep_alive_asked", "method", "names", "removed", "length", "upgrade", "url", "version",
+    )  # fmt: skip
+
+    def __init__(self, method: str, url: URL, version: tuple[int, int]) -> None:
+        self.method = method
+        self.url = url
+        self.version = version
+        self.fields: list[tuple[str, str]] | None = None
+        self.names: set[str] | frozenset[str] = frozenset()
+        self.removed: set[str] | None = None
+        self.body: Body | None = None
+        self.chunked = False
+        self.length: int | None = None
+        self.cookie = ""
+        self.host_field = url.host_field
+        self.expect100 = False
+        self.close_asked = self.keep_alive_asked = False
+        self.upgrade = ""
+
+    def set_headers(self, headers: Any) -> None:
+        """Take the user's fields. Raises ValueError naming the one that cannot be sent."""
+        items = headers.items() if isinstance(headers, Mapping) or hasattr(headers, "items") else headers
+        fields: list[tuple[str, str]] = []
+        names: set[str] = set()
+        upgrade = ""
+        for name, value in items:
+            if isinstance(name, bytes):
+                name = name.decode("latin-1")
+            elif not isinstance(name, str):
+                raise TypeError(f"the name of a field must be str, not {name!r}")
+            lowered = name.lower()
+            if not TOKEN.fullmatch(name):
+                raise ValueError(f"not the name of a field: {name!r}")
+            if value is None:
+                if self.removed is None:
+                    self.removed = set()
+                self.removed.add(lowered)
+                continue
+            value = field_value(name, value)
+            if lowered in _DROPPED:
+                if lowered == "upgrade":
+                    upgrade = value
+                else:
+                    self._own_field(lowered, value)
+                continue
+            names.add(lowered)
+            fields.append((name, value))
+        if upgrade and self.upgrade:
+            self.upgrade = upgrade
+        else:
+            self.upgrade = ""
+        self.fields = fields
+        self.names = names
+
+    def _own_field(self, lowered: str, value: str) -> None:
+        """A field that changes how the request is sent."""
+        if lowered == "host":
+            self.host_field = value
+        elif lowered == "cookie":
+            self.cookie = f"{self.cookie}; {value}" if self.cookie else value
+        elif lowered == "content-length":
+            if not CONTENT_LENGTH.fullmatch(value):
+                raise ValueError(f"not a Content-Length: {value!r}")
+            self.length = int(value)
+        elif lowered == "transfer-encoding":
+            if value.lower() != "chunked":
+                raise ValueError(f"the only transfer coding is chunked, not {value!r}")
+            self.chunked = True
+        elif lowered == "expect":
+            if value.lower() != "100-continue":
+                raise ValueError(f"the only expectation is 100-continue, not {value!r}")
+            self.expect100 = True
+        elif lowered == "connection":
+            options = [option.strip().lower() for option in value.split(",")]
+            self.close_asked = self.close_asked or "close" in options
+            self.keep_alive_asked = self.keep_alive_asked or "keep-alive" in options
+            if "upgrade" in options:
+                self.upgrade = "upgrade"
+
+    def set_body(self, body: Body, chunked: bool) -> None:
+        """Decide how the body is delimited (RFC 9112 section 6). Raises ValueError where that is impossible."""
+        self.body = body
+        if chunked or self.chunked:
+            if self.version == (1, 0):
+                raise ValueError("HTTP/1.0 has no chunked bodies: version=(1, 0) with chunked")
+            self.chunked = True
+            self.length = None
+            return
+        if body.length is not None:
+            if self.length is not None and self.length != body.length:
+                raise ValueError(f"Content-Length is {self.length}, but the body has {body.length} bytes")
+            self.length = body.length
+        elif self.length is None:
+            self.chunked = True
+
+    def head(self, target: str, close: bool, extra: str = "") -> bytes:
+        """The bytes of the head. ``target`` is the request target, ``extra`` field lines that go before the user's."""
+        names = self.names
+        removed = self.removed
+        lines = [f"{self.method} {target} HTTP/{'1.1' if self.version == (1, 1) else '1.0'}\r\nHost: {self.host_field}\r\n"]
+        if removed is None and not names:
+            lines.append(_default_lines())
+        else:
+            for lowered, line in _defaults():
+                if lowered not in names and (removed is None or lowered not in removed):
+                    lines.append(line)
+        if extra:
+            lines.append(extra)
+        if self.fields:
+            lines.append("".join([f"{name}: {value}\r\n" for name, value in self.fields]))
+        if self.cookie:
+            lines.append(f"Cookie: {self.cookie}\r\n")
+        if self.upgrade:
+            lines.append(f"Connection: upgrade\r\nUpgrade: {self.upgrade}\r\n")
+        elif close:
+            lines.append("Connection: close\r\n")
+        elif self.version == (1, 0):
+            lines.append("Connection: keep-alive\r\n")
+        body = self.body
+        if body is not None:
+            if body.content_type is not None and "content-type" not in names and not (removed and "content-type" in removed):
+                lines.append(f"Content-Type: {body.content_type}\r\n")
+            if body.content_coding is not None:
+                lines.append(f"Content-Encoding: {body.content_coding}\r\n")
+            if self.chunked:
+                lines.append("Transfer-Encoding: chunked\r\n")
+            else:
+                lines.append(f"Content-Length: {self.length}\r\n")
+            if self.expect100:
+                lines.append("Expect: 100-continue\r\n")
+        elif self.method in _BODY_EXPECTED:
+            lines.append("Content-Length: 0\r\n")  # RFC 9110 section 8.6
+        lines.append("\r\n")
+        return "".join(lines).encode("latin-1")
+
+    @property
+    def replayable(self) -> bool:
+        """Whether the request can be sent a second time."""
+        return self.body is None or isinstance(self.body, BytesBody) or self.body.replayable
+
+
+def field_value(name: str, value: Any) -> str:
+    """A value as native string of latin-1. Raises ValueError for what would end the line or cannot be encoded."""
+    if isinstance(value, bytes):
+        value = value.decode("latin-1")
+    elif not isinstance(value, str):
+        if not isinstance(value, int):
+            raise TypeError(f"the value of {name} must be str, not {value!r}")
+        value = str(value)
+    if not FIELD_VALUE.fullmatch(value):
+        raise ValueError(f"not a value of the field {name}: {value!r}")
+    return str(value.strip(" \t"))
+
+
+@lru_cache(maxsize=1)
+def _defaults() -> tuple[tuple[str, str], ...]:
+    return (
+        ("accept", "Accept: */*\r\n"),
+        ("accept-encoding", f"Accept-Encoding: {accept_encoding()}\r\n"),
+        ("user-agent", f"User-Agent: aiohttp-worker/{__version__}\r\n"),
+    )
+
+
+@lru_cache(maxsize=1)
+def _default_lines() -> str:
+    return "".join(line for _, line in _defaults())

@@ -1,0 +1,289 @@
+"""The response as the user holds it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import warnings
+from collections.abc import Callable, Generator, Iterator
+from typing import TYPE_CHECKING, Any, Self
+
+from multidict import CIMultiDict, CIMultiDictProxy
+
+from aiohttp_worker.http1.response_reader import ResponseHead
+
+from .content import StreamReader
+from .coroutines import Call
+from .errors import HttpErrorException
+
+if TYPE_CHECKING:
+    from http.cookies import SimpleCookie
+
+    from .protocol import Connection
+    from .url import URL
+
+__all__ = ["ClientResponse"]
+
+
+class _Released:
+    """What ``release()`` returns: may be awaited, need not be."""
+
+    __slots__ = ()
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        return
+        yield
+
+    __iter__ = __await__
+
+
+class ClientResponse:
+    """Status, fields and body of a response (RFC 9110 section 15).
+
+    The connection goes back by itself when the last byte of the body has arrived. Before that, ``read``, ``release`` or
+    ``close``, or leaving a ``with`` or ``async with`` block, gives it back.
+    """
+
+    __slots__ = (
+        "_body", "_connection", "_content", "_cookies", "_head", "_headers", "_loop", "_trace", "_url", "history", "method",
+        "__weakref__",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        method: str,
+        url: URL,
+        head: ResponseHead,
+        content: StreamReader,
+        connection: Connection,
+        loop: asyncio.AbstractEventLoop,
+        history: tuple[ClientResponse, ...],
+        trace: Any,
+    ) -> None:
+        self.method = method
+        self._url = url
+        self._head = head
+        self._content = content
+        self._connection = connection
+        self._loop = loop
+        self.history = history
+        self._trace = trace
+        self._headers: CIMultiDictProxy[str] | None = None
+        self._cookies: SimpleCookie | None = None
+        self._body: bytes | None = None
+
+    # -- the head -----------------------------------------------------------------------------------------------------
+
+    @property
+    def status(self) -> int:
+        """The status code."""
+        return self._head.status_code
+
+    @property
+    def reason(self) -> str:
+        """The reason phrase, as the server spelled it; often empty."""
+        return self._head.reason.decode("latin-1")
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """(1, 1) or (1, 0)."""
+        return self._head.version
+
+    @property
+    def url(self) -> str:
+        """What was asked for in the end, after all redirects; without fragment and password."""
+        return self._url.text
+
+    @property
+    def host(self) -> str:
+        """The host of that."""
+        return self._url.origin.host
+
+    @property
+    def headers(self) -> CIMultiDictProxy[str]:
+        """The header fields; names in any case, repeated ones in their order."""
+        headers = self._headers
+        if headers is None:
+            headers = self._headers = CIMultiDictProxy(
+                CIMultiDict([(n.decode("latin-1"), v.decode("utf-8", "surrogateescape")) for n, v in self._head.headers])
+            )
+        return headers
+
+    @property
+    def raw_headers(self) -> tuple[tuple[bytes, bytes], ...]:
+        """The header fields as received."""
+        return tuple(self._head.headers)
+
+    def __getitem__(self, name: str) -> str | None:
+        return self.headers.get(name)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.headers
+
+    def __len__(self) -> int:
+        return len(self._head.headers)
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.headers)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The first value of a field."""
+        return self.headers.get(name, default)
+
+    def get_all(self, name: str, default: Any = None) -> Any:
+        """All values of a field, as a list."""
+        return self.headers.getall(name, default)
+
+    def keys(self) -> list[str]:
+        """The names of all fields."""
+        return list(self.headers.keys())
+
+    def values(self) -> list[str]:
+        """The values of all fields."""
+        return list(self.headers.values())
+
+    def items(self) -> list[tuple[str, str]]:
+        """Names and values of all fields."""
+        return list(self.headers.items())
+
+    @property
+    def content_type(self) -> str:
+        """The media type without parameters, in small letters (RFC 9110 section 8.3)."""
+        value = self.headers.get("content-type", "application/octet-stream")
+        return value.partition(";")[0].strip().lower()
+
+    @property
+    def charset(self) -> str | None:
+        """The charset parameter of the Content-Type field."""
+        value = self.headers.get("content-type", "")
+        for parameter in value.split(";")[1:]:
+            name, _, charset = parameter.partition("=")
+            if name.strip().lower() == "charset":
+                return charset.strip().strip("\"'").lower() or None
+        return None
+
+    @property
+    def ok(self) -> bool:
+        """Whether the status code is below 400."""
+        return self.status < 400
+
+    def raise_for_status(self) -> None:
+        """Raise HttpErrorException if the status code is 400 or more; the connection is given back then."""
+        if not self.ok:
+            self.release()
+            raise HttpErrorException(
+                self.status, f"{self.method} {self.url}: {self.status} {self.reason}".rstrip(), self.headers
+            )
+
+    # -- the body -----------------------------------------------------------------------------------------------------
+
+    @property
+    def content(self) -> StreamReader:
+        """The body as a stream."""
+        return self._content
+
+    def read(self, decode: bool = False) -> Call[Any]:
+        """The whole body as bytes; asked again, the same bytes. With ``decode``, JSON is parsed.
+
+        Raises IncompleteRead, whose ``partial`` is what arrived, if the body was cut short.
+        """
+        return Call(self._read(decode))
+
+    def read_and_close(self, decode: bool = False) -> Call[Any]:
+        """The whole body; the response is closed afterwards, whatever happened."""
+        return Call(self._read_and_close(decode))
+
+    def text(self, encoding: str | None = None) -> Call[str]:
+        """The body as text, in ``encoding``, else by the Content-Type field, a byte order mark, or as UTF-8.
+
+        Bytes that are not in that charset become U+FFFD.
+        """
+        return Call(self._text(encoding))
+
+    def json(self, *, encoding: str | None = None, loads: Callable[[Any], Any] = json.loads) -> Call[Any]:
+        """The body parsed as JSON, whatever its media type. Raises ValueError if it is not JSON."""
+        return Call(self._json(encoding, loads))
+
+    async def _read(self, decode: bool = False) -> Any:
+        body = self._body
+        if body is None:
+            body = self._body = await self._content._read_all()
+        if decode and (self.content_type == "application/json" or self.content_type.endswith("+json")):
+            return await self._json(None, json.loads)
+        return body
+
+    async def _read_and_close(self, decode: bool) -> Any:
+        try:
+            return await self._read(decode)
+        finally:
+            self.close()
+
+    async def _text(self, encoding: str | None) -> str:
+        from .charset import decode_text
+
+        return decode_text(await self._read(), encoding or self.charset)
+
+    async def _json(self, encoding: str | None, loads: Callable[[Any], Any]) -> Any:
+        body = await self._read()
+        charset = encoding or self.charset
+        if charset is None or charset in ("utf-8", "utf8"):
+            return loads(body)
+        return loads(await self._text(charset))
+
+    # -- the end ------------------------------------------------------------------------------------------------------
+
+    @property
+    def closed(self) -> bool:
+        """Whether the connection has been given back."""
+        return self._content.complete()
+
+    def close(self, force: bool = False) -> None:
+        """Give the connection back. If part of the body is missing, or with ``force``, it is closed."""
+        if not self._content.complete():
+            self._connection.release()
+        elif force:
+            self._connection.close_if_idle()
+
+    def release(self) -> _Released:
+        """Give the connection back; a small rest of the body is read and dropped, a large one closes the connection."""
+        if not self._content.complete():
+            self._connection.abandon()
+        return _Released()
+
+    def wait_for_close(self) -> Call[None]:
+        """Read and drop the rest of the body, then close."""
+        return Call(self._wait_for_close())
+
+    async def _wait_for_close(self) -> None:
+        try:
+            while await self._content._read_any():
+                pass
+        finally:
+            self.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.release()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *error: Any) -> None:
+        self.release()
+
+    def __repr__(self) -> str:
+        return f"<ClientResponse {self.status} {self.method} {self.url}>"
+
+    def __del__(self, warn: Any = warnings.warn) -> None:
+        content = getattr(self, "_content", None)
+        if content is None or content.complete():
+            return
+        where = f"; it was made here:\n{''.join(self._trace.format())}" if self._trace is not None else ""
+        warn(f"unclosed response: {self.method} {self.url}{where}", ResourceWarning, source=self)
+        if not self._loop.is_closed():
+            self._connection.release()

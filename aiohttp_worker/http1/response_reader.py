@@ -1,0 +1,351 @@
+"""Bytes of a server in, heads and data of responses out (RFC 9112 sections 4, 6 and 7).
+
+Pure: no socket and no event loop. llhttp (through httptools) parses; what it leaves open is decided here: responses
+that never have a body (RFC 9112 section 6.3), bodies that end with the connection, limits, and bytes after the end.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+
+from .errors import RemoteProtocolError
+
+__all__ = [
+    "END",
+    "End",
+    "ResponseCutError",
+    "ResponseEvent",
+    "ResponseHead",
+    "ResponseLimits",
+    "ResponseReader",
+    "ResponseSyntaxError",
+    "ResponseTooLargeError",
+]
+
+
+class ResponseSyntaxError(RemoteProtocolError):
+    """What the server sent is not an HTTP/1 response; ``str()`` says in one line where it went wrong.
+
+    ``events`` are those that came before the fault in the same bytes. The status code is the one that a gateway gives.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, 502)
+        self.events: list[ResponseEvent] = []
+
+
+class ResponseTooLargeError(ResponseSyntaxError):
+    """The head, the trailers or the extensions of a chunk are longer than the limits allow."""
+
+
+class ResponseCutError(RemoteProtocolError):
+    """The connection ended inside a response.
+
+    ``head_complete`` tells whether the head had arrived, ``started`` whether any byte had, and ``missing`` how many
+    bytes of the body are missing, ``None`` when a chunked body was cut.
+    """
+
+    def __init__(self, started: bool, head_complete: bool, missing: int | None) -> None:
+        super().__init__("the connection ended inside a response", 502)
+        self.started = started
+        self.head_complete = head_complete
+        self.missing = missing
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseLimits:
+    """Sizes in bytes: of one head (or of all trailers together), and of what may stand between two pieces of data."""
+
+    head_size: int = 65536
+    chunk_overhead: int = 65536
+
+
+class ResponseHead:
+    """Status line and header fields as received (RFC 9112 section 4)."""
+
+    __slots__ = ("chunked", "content_codings", "content_length", "headers", "keep_alive", "reason", "status_code", "version")
+
+    def __init__(
+        self,
+        version: tuple[int, int],
+        status_code: int,
+        reason: bytes,
+        headers: list[tuple[bytes, bytes]],
+        keep_alive: bool,
+        content_length: int | None,
+        chunked: bool,
+        content_codings: bytes,
+    ) -> None:
+        self.version = version
+        self.status_code = status_code
+        self.reason = reason
+        self.headers = headers
+        self.keep_alive = keep_alive
+        self.content_length = content_length
+        self.chunked = chunked
+        self.content_codings = content_codings
+
+    def __repr__(self) -> str:
+        return f"<ResponseHead {self.status_code} {self.reason!r}>"
+
+
+class End(Enum):
+    """The end of a response."""
+
+    END = "END"
+
+
+END: Final = End.END
+ResponseEvent = ResponseHead | bytes | End
+
+# From this size on the rest of a body of known length is handed on as it was read: parsing it would copy it.
+_BYPASS: Final = 65536
+_VERSIONS: Final = {"1.1": (1, 1), "1.0": (1, 0)}
+_FRAMING_FIELDS: Final = frozenset((b"content-length", b"transfer-encoding", b"content-encoding"))
+
+
+class ResponseReader:
+    """Reads the responses of one connection, one at a time.
+
+    Call ``start`` before each request, then ``feed`` with what arrives and ``feed_eof`` at the end of the connection.
+    After END ``reusable`` tells whether the connection can carry another exchange.
+    """
+
+    __slots__ = (
+        "_body_missing",
+        "_complete",
+        "_events",
+        "_fields_size",
+        "_got_data",
+        "_head_method",
+        "_headers",
+        "_in_body",
+        "_keep_alive",
+        "_limits",
+        "_overhead",
+        "_parser",
+        "_raw",
+        "_reason",
+        "_refusal",
+        "_started",
+        "_tunnel_method",
+        "_until_eof",
+        "reusable",
+        "trailers",
+    )
+
+    def __init__(self, limits: ResponseLimits = ResponseLimits()) -> None:
+        self._limits = limits
+        self._parser: HttpResponseParser | None = None
+        self.start("GET")
+
+    def start(self, method: str) -> None:
+        """Get ready for the response to a request with this method."""
+        self._head_method = method == "HEAD"
+        self._tunnel_method = method == "CONNECT"
+        self._events: list[ResponseEvent] = []
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._reason = b""
+        self._started = self._in_body = self._complete = self._raw = self._until_eof = False
+        self._got_data = self._keep_alive = False
+        self._body_missing: int | None = None
+        self._fields_size = self._overhead = 0
+        self._refusal: ResponseSyntaxError | None = None
+        self.reusable = False
+        self.trailers: list[tuple[bytes, bytes]] = []
+
+    @property
+    def status_line_seen(self) -> bool:
+        """Whether the status line was understood, so that a fault lies behind it."""
+        return bool(self._reason or self._headers)
+
+    # -- bytes in ---------------------------------------------------------------------------------------------------
+
+    def feed(self, data: bytes) -> list[ResponseEvent]:
+        """Parse what was read; returns the events in it. Raises ResponseSyntaxError or ResponseTooLargeError."""
+        if self._raw:
+            return self._feed_raw(data)
+        if self._complete:
+            self.reusable = False  # RFC 9112 section 6.3: bytes after the end belong to nothing that was asked for
+            return []
+        self._started = True
+        parser = self._parser
+        if parser is None:
+            parser = self._parser = _new_parser(self)
+        events = self._events
+        self._got_data = False
+        try:
+            parser.feed_data(data)
+        except HttpParserUpgrade as upgrade:
+            self._begin_raw(data[upgrade.args[0] :])
+        except HttpParserError as error:
+            self._parser = None
+            if self._complete:
+                self.reusable = False
+            else:
+                raise self._refused(ResponseSyntaxError(str(error) or "bad response")) from None
+        if self._refusal is not None:
+            raise self._refused(self._refusal)
+        if not self._complete and not self._got_data:
+            self._overhead += len(data)
+            limits = self._limits
+            if self._overhead > (limits.chunk_overhead if self._in_body else limits.head_size):
+                where = "the framing of a chunk" if self._in_body else "the head"
+                raise self._refused(ResponseTooLargeError(f"{where} is longer than {limits.head_size} bytes"))
+        if events:
+            self._events = []
+        return events
+
+    def _refused(self, error: ResponseSyntaxError) -> ResponseSyntaxError:
+        self._parser = None
+        self.reusable = False
+        error.events = [event for event in self._events if event is not END]
+        return error
+
+    def feed_eof(self) -> list[ResponseEvent]:
+        """The connection has ended. Returns [END] if that ends the body; raises ResponseCutError if it cuts it."""
+        self.reusable = False
+        self._parser = None
+        if self._complete:
+            return []
+        if self._in_body and self._until_eof:
+            self._complete = True
+            return [END]
+        raise ResponseCutError(self._started, self._in_body, self._body_missing)
+
+    def _feed_raw(self, data: bytes) -> list[ResponseEvent]:
+        missing = self._body_missing
+        if missing is None:
+            return [data]
+        if len(data) < missing:
+            self._body_missing = missing - len(data)
+            return [data]
+        self._raw = False
+        self._complete = True
+        self._body_missing = 0
+        self._parser = None  # it still waits for the bytes that went past it
+        self.reusable = self._keep_alive and len(data) == missing
+        return [data[:missing], END]
+
+    def _begin_raw(self, rest: bytes) -> None:
+        # 101: what follows is no longer HTTP; it is handed on until the connection ends (RFC 9110 section 15.2.2).
+        self._parser = None
+        self._raw = self._until_eof = True
+        self._body_missing = None
+        if rest:
+            self._events.append(rest)
+
+    # -- callbacks of the parser: exceptions in them would come out wrapped, so they only note what they saw -----------
+
+    def on_status(self, status: bytes) -> None:
+        self._reason += status
+
+    def on_header(self, field_name: bytes, field_value: bytes) -> None:
+        self._fields_size += len(field_name) + len(field_value) + 4
+        if self._in_body:
+            self.trailers.append((field_name, field_value))
+        else:
+            self._headers.append((field_name, field_value))
+        if self._fields_size > self._limits.head_size and self._refusal is None:
+            self._refusal = ResponseTooLargeError(f"the fields are longer than {self._limits.head_size} bytes")
+
+    def on_headers_complete(self) -> None:
+        if self._complete or self._in_body:
+            self.reusable = False
+            return
+        parser = self._parser
+        assert parser is not None
+        status_code = parser.get_status_code()
+        headers = self._headers
+        content_length: int | None = None
+        chunked = False
+        codings = b""
+        for field_name, field_value in headers:
+            name = field_name.lower()
+            if name in _FRAMING_FIELDS:
+                if name == b"content-length":
+                    content_length = int(field_value)  # llhttp has let only one of these through, and only digits
+                elif name == b"content-encoding":
+                    codings = codings + b"," + field_value if codings else field_value
+                elif chunked or field_value.strip().lower() != b"chunked":
+                    self._refusal = ResponseSyntaxError(f"unknown transfer coding {field_value!r}")
+                else:
+                    chunked = True
+        version = _VERSIONS.get(parser.get_http_version())
+        if version is None:
+            self._refusal = ResponseSyntaxError(f"unknown version of HTTP: {parser.get_http_version()}")
+            version = (1, 1)
+        keep_alive = self._keep_alive = parser.should_keep_alive()
+        head = ResponseHead(version, status_code, self._reason, headers, keep_alive, content_length, chunked, codings)
+        self._events.append(head)
+        if status_code < 200 and status_code != 101:
+            return  # RFC 9110 section 15.2: the final response follows
+        self._in_body = True
+        self._fields_size = self._overhead = 0
+        self._got_data = True
+        if self._head_method or (self._tunnel_method and status_code < 300):
+            # RFC 9112 section 6.3: no body, whatever the fields say. The parser would wait for one: it has to go.
+            self._events.append(END)
+            self._complete = True
+            self._parser = None
+            self.reusable = self._tunnel_method or keep_alive or self._stays_open(head)
+        elif status_code in (204, 304):
+            self._body_missing = 0
+        elif not chunked:
+            if content_length is None:
+                self._until_eof = True
+            else:
+                self._body_missing = content_length
+                self._raw = content_length > _BYPASS
+
+    @staticmethod
+    def _stays_open(head: ResponseHead) -> bool:
+        # llhttp says "close" for every response whose end it cannot see; the answer to HEAD ends with its head.
+        if head.version == (1, 0):
+            return False
+        return not any(name.lower() == b"connection" and b"close" in value.lower() for name, value in head.headers)
+
+    def on_body(self, data: bytes) -> None:
+        if self._complete:
+            self.reusable = False
+            return
+        self._got_data = True
+        self._overhead = 0
+        if self._body_missing is not None:
+            self._body_missing -= len(data)
+        self._events.append(data)
+
+    def on_message_begin(self) -> None:
+        if self._complete:
+            self.reusable = False
+
+    def on_message_complete(self) -> None:
+        if self._complete or not self._in_body:
+            # An interim response (RFC 9110 section 15.2) is over, or there is more than was asked for.
+            if not self._complete:
+                self._headers = []
+                self._reason = b""
+            return
+        parser = self._parser
+        if parser is None or self._until_eof:
+            return  # 101: see _begin_raw
+        self._complete = True
+        self._raw = False
+        self.reusable = parser.should_keep_alive()
+        self._events.append(END)
+
+
+def _new_parser(reader: ResponseReader) -> HttpResponseParser:
+    parser = HttpResponseParser(reader)
+    # Servers that fold lines, end them with LF or put odd bytes into values are many; the framing fields stay strict.
+    parser.set_dangerous_leniencies(
+        lenient_headers=True,
+        lenient_optional_cr_before_lf=True,
+        lenient_optional_lf_after_cr=True,
+        lenient_spaces_after_chunk_size=True,
+    )
+    return parser
