@@ -145,6 +145,7 @@ EXTRAS = {
     "lint": ["ruff>=0.17,<0.18", MYPY],
     "test": [
         "pytest>=9,<10",
+        "docutils>=0.21",
         "hypothesis>=6.140",
         "WebTest>=3.0.4",
         "bottle>=0.13",

@@ -1,0 +1,49 @@
+"""The documents render, and what they point to is there."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+
+import pytest
+from docutils import nodes
+from docutils.core import publish_doctree
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCUMENTS = sorted([*ROOT.glob("*.rst"), *ROOT.glob("docs/*.rst"), *ROOT.glob("benchmarks/*.rst"), *ROOT.glob("tests/**/*.rst")])
+
+
+def parsed(path: Path) -> tuple[nodes.document, str]:
+    """The document and what docutils has to say about it."""
+    warnings = io.StringIO()
+    settings = {"report_level": 2, "halt_level": 5, "warning_stream": warnings, "syntax_highlight": "none"}
+    text = path.read_text(encoding="utf-8")
+    return publish_doctree(text, source_path=str(path), settings_overrides=settings), warnings.getvalue()
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_document(path: Path) -> None:
+    document, warnings = parsed(path)
+    assert not warnings
+    for reference in document.findall(nodes.reference):
+        target = str(reference.get("refuri", "")).partition("#")[0]
+        if target and not re.match(r"[a-z]+:", target):
+            assert (path.parent / target).exists(), target
+
+
+def test_the_readme_is_complete() -> None:
+    """Each document is reachable from the first one."""
+    text = (ROOT / "README.rst").read_text(encoding="utf-8")
+    for path in ROOT.glob("docs/*.rst"):
+        assert str(path.relative_to(ROOT)) in text
+
+
+def test_targets_of_make_are_explained() -> None:
+    """What CONTRIBUTING.rst lists exists, and CI uses nothing else."""
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    explained = set(re.findall(r"^make ([a-z]+)", (ROOT / "CONTRIBUTING.rst").read_text(encoding="utf-8"), re.MULTILINE))
+    stages = set(re.findall(r"^stage ([a-z]+)", (ROOT / ".ci" / "run").read_text(encoding="utf-8"), re.MULTILINE))
+    assert stages
+    assert explained
+    assert (explained | stages) <= targets
