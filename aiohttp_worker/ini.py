@@ -61,10 +61,10 @@ class Ini:
         """Whether the file configures logging, in the sections that `logging.config.fileConfig` reads."""
         return self._written.has_section("loggers")
 
-    def server_settings(self, name: str) -> tuple[str, dict[str, str]]:
+    def server_settings(self, name: str) -> tuple[str, dict[str, str | list[str]]]:
         """Return the section ``[server:name]`` as it is written, and its settings for Gunicorn.
 
-        Their names are in lower case, their values text, and ``bind`` stands for host and port.
+        Their names are in lower case, their values text; ``bind``, which stands for host and port, may be a list.
 
         Raises:
             IniError: the section is missing, is not for Gunicorn, or has a key that would not do what it says.
@@ -146,7 +146,7 @@ class Ini:
             yield
         except configparser.InterpolationMissingOptionError as error:
             # Paste's parser changes the arguments of the error, not its fields.
-            raise self.error(error.section, error.option, _missing_variable(error.reference)) from error
+            raise self.error(error.section, error.option, _missing_variable(error.option, error.reference)) from error
         except configparser.InterpolationError as error:
             reason = "a lone % starts a variable in an ini; write %% for the character itself"
             raise self.error(error.section, error.option, reason) from error
@@ -165,16 +165,19 @@ class Ini:
             if self._written.has_option("DEFAULT", key):
                 raise self.error(section, key, "Paste drops a key that [DEFAULT] has too; rename the one in [DEFAULT]")
 
-    def _with_bind(self, section: str, settings: dict[str, str]) -> dict[str, str]:
+    def _with_bind(self, section: str, settings: dict[str, str]) -> dict[str, str | list[str]]:
         host, port, bind = (settings.get(key) for key in ("host", "port", "bind"))
         if bind is not None and (host is not None or port is not None):
             key = "host" if host is not None else "port"
             raise self.error(section, key, f"`bind = {bind}` says the address too; keep host and port, or bind")
         if port is not None:
             settings["bind"] = self._address(section, host, port)
-        elif host:
-            settings["bind"] = host
-        return {key: value for key, value in settings.items() if key not in ("host", "port")}
+        elif bind is not None and "," in bind:
+            raise self.error(section, "bind", f"Gunicorn takes this for one address; for several write `host = {bind}`")
+        rest: dict[str, str | list[str]] = {key: value for key, value in settings.items() if key not in ("host", "port")}
+        if host and port is None:
+            rest["bind"] = host.split(",")
+        return rest
 
     def _address(self, section: str, host: str | None, port: str) -> str:
         if not host:
@@ -186,11 +189,10 @@ class Ini:
         if not (port.isascii() and port.isdigit() and int(port) < 65536):
             raise self.error(section, "port", "not a port number from 0 to 65535; a comment needs a line of its own")
         if "," in host or host.startswith("unix:"):
-            raise self.error(section, "host", f"this is not one host; write `bind = {host}` and no port")
+            raise self.error(section, "host", "this is not one host; give each its own port here, or a path, and no `port =`")
         if ":" in host and not host.startswith("["):
             fixed = f"an IPv6 address is written in brackets: `host = [{host}]`"
-            reason = fixed if host.count(":") > 1 else f"the port stands here too; write `bind = {host}` and no port"
-            raise self.error(section, "host", reason)
+            raise self.error(section, "host", fixed if host.count(":") > 1 else "the port stands here too; remove `port =`")
         return f"{host}:{port}"
 
 
@@ -199,11 +201,7 @@ def _split(section: str) -> tuple[str, str]:
     return prefix, name.strip() or "main"
 
 
-def _missing_variable(reference: str) -> str:
-    if len(reference) == 1 or reference.startswith("{"):
-        return (
-            f"an ini takes %({reference})s for a variable of its own; for Gunicorn's log format double the sign: %%({reference})s"
-        )
-    return (
-        f"%({reference})s has no value; give it on the command line, {reference}=VALUE, or in [DEFAULT]; write %% for a plain %"
-    )
+def _missing_variable(key: str, reference: str) -> str:
+    if key.lower() == "access_log_format":
+        return f"an ini takes %({reference})s for a variable of its own; double the sign for Gunicorn's: %%({reference})s"
+    return f"%({reference})s has no value; give it on the command line, {reference}=VALUE, or in [DEFAULT], or write %% for a %"

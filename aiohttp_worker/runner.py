@@ -132,23 +132,22 @@ class PasteApplication(Application, ArbiterChoice):  # type: ignore[misc]
         self.cfg.set("worker_class", WORKER_CLASS)
         if ini.has_logging:
             self.cfg.set("logconfig", ini.path)
+        options = of_environment | of_command_line
         for key in ("chdir", "pythonpath"):  # where the modules of hooks and of the configuration file are looked for
             if key in settings:
                 self._set_from_section(ini, section, key, settings[key])
-        self._set_options(
-            {key: value for key, value in (of_environment | of_command_line).items() if key in ("chdir", "pythonpath")}
-        )
+            if key in options:
+                self.cfg.set(key, options[key])
         self._extend_path()
 
-        file = (
-            of_command_line.get("config") or of_environment.get("config") or settings.get("config") or get_default_config_file()
-        )
+        file = options.get("config") or settings.get("config") or get_default_config_file()
         if file:
+            self._check_file(ini, section, file)
             self.load_config_from_file(file)
             self._extend_path()
         for key, value in settings.items():
             self._set_from_section(ini, section, key, value)
-        self._set_options(of_environment | of_command_line)
+        self._set_options(options)
         self._check_combined()
         if self.cfg.reload:
             self.cfg.set("reload_extra_files", [*self.cfg.reload_extra_files, ini.path])
@@ -213,20 +212,26 @@ class PasteApplication(Application, ArbiterChoice):  # type: ignore[misc]
         parser.prog = "GUNICORN_CMD_ARGS"
         return _settings_in(parser.parse_args(self.cfg.get_cmd_args_from_env()))
 
-    def _set_from_section(self, ini: Ini, section: str, key: str, value: str) -> None:
+    def _check_file(self, ini: Ini, section: str, file: str) -> None:
+        if file.startswith("python:") or os.path.exists(file.removeprefix("file:")):
+            return
+        reason = f"there is no such file in {self.start_directory}; `%(here)s/{file}` names it beside the ini"
+        raise ini.error(section, "config", reason, file)
+
+    def _set_from_section(self, ini: Ini, section: str, key: str, value: str | list[str]) -> None:
         if key in _OTHER_WAYS:
-            raise ini.error(section, key, _OTHER_WAYS[key], value)
+            raise ini.error(section, key, _OTHER_WAYS[key], str(value))
         if key not in self.cfg.settings:
-            raise ini.error(section, key, self._explain_unknown(key), value)
+            raise ini.error(section, key, self._explain_unknown(key), str(value))
         try:
             self.cfg.set(key, value)
         except Exception as error:
-            raise ini.error(section, key, self._explain_value(key, value, error), value) from error
+            raise ini.error(section, key, self._explain_value(key, str(value), error), str(value)) from error
 
     def _set_options(self, options: dict[str, Any]) -> None:
         for key, value in options.items():
             if key in _OTHER_WAYS:
-                raise ConfigError(f"{self.cfg.settings[key].cli[-1]} has no use here: {_OTHER_WAYS[key]}")
+                raise ConfigError(f"{' or '.join(self.cfg.settings[key].cli)} has no use here: {_OTHER_WAYS[key]}")
             self.cfg.set(key, value)
 
     def _explain_unknown(self, key: str) -> str:
