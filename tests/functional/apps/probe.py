@@ -390,6 +390,11 @@ def environ_as_json(environ: Environ, start_response: StartResponse) -> Iterable
     return [json.dumps(plain).encode()]
 
 
+def path_info(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    start_response("200 OK", PLAIN)
+    return [ascii(environ["PATH_INFO"]).encode()]
+
+
 def echo(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     start_response("200 OK", PLAIN)
     return [environ["wsgi.input"].read()]
@@ -587,7 +592,7 @@ def pid(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
 
 
 def application(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    name = environ["PATH_INFO"].strip("/").replace("-", "_") or "hello"
+    name = environ["PATH_INFO"].strip("/").partition("/")[0].replace("-", "_") or "hello"
     view = globals().get(name)
     if environ["PATH_INFO"] == "*":
         view = environ_as_json
