@@ -44,10 +44,23 @@ def modules(package: str) -> dict[str, Path]:
     return {module_name(path): path for path in sorted((ROOT / package).rglob("*.py"))}
 
 
-def imports(name: str, path: Path) -> Iterator[str]:
-    """Every module that a file imports, also inside functions and for annotations only, as an absolute dotted name."""
+def only_for_annotations(tree: ast.Module) -> set[ast.AST]:
+    """What stands below ``if TYPE_CHECKING:``."""
+    blocks = [node for node in ast.walk(tree) if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
+    return {node for block in blocks for statement in block.body for node in ast.walk(statement)}
+
+
+def imports(name: str, path: Path, *, annotations: bool = True) -> Iterator[str]:
+    """Every module that a file imports, also inside functions, as an absolute dotted name.
+
+    Without `annotations`, what only the type checker imports is left out.
+    """
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path))):
+    tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+    left_out = set() if annotations else only_for_annotations(tree)
+    for node in ast.walk(tree):
+        if node in left_out:
+            continue
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -55,8 +68,9 @@ def imports(name: str, path: Path) -> Iterator[str]:
             if node.level:
                 above = package.split(".")[: len(package.split(".")) - node.level + 1]
                 base = ".".join([*above, base] if base else above)
-            # `from package import module` imports the module.
-            yield from {f"{base}.{a.name}" if f"{base}.{a.name}" in KNOWN else base for a in node.names}
+            # `from package import module` imports the module; what the package itself offers is told apart by its name.
+            whole = base in ("aiohttp", "aiohttp_worker")
+            yield from {f"{base}.{a.name}" if whole or f"{base}.{a.name}" in KNOWN else base for a in node.names}
 
 
 SERVER = modules("aiohttp_worker")
@@ -78,7 +92,8 @@ def test_server_imports_downwards(name: str) -> None:
     if unit(name) == "":
         return  # the package itself offers names of every layer; what importing it loads is tried below
     for imported in imports(name, SERVER[name]):
-        if imported.split(".")[0] == "aiohttp_worker" and unit(imported):
+        if imported.split(".")[0] == "aiohttp_worker" and imported != "aiohttp_worker.__version__":
+            assert unit(imported) in RANK, f"{imported} has no layer"
             assert RANK[unit(imported)] <= RANK[unit(name)], f"{name} imports {imported}"
         elif imported.split(".")[0] == "aiohttp":
             assert unit(name) == "demo", f"{name} imports the client"
@@ -87,7 +102,7 @@ def test_server_imports_downwards(name: str) -> None:
 @pytest.mark.parametrize("package", ["aiohttp_worker", "aiohttp"])
 def test_no_circle(package: str) -> None:
     graph = {
-        name: {imported for imported in imports(name, path) if imported in KNOWN and imported not in (name, package)}
+        name: {one for one in imports(name, path, annotations=False) if one in KNOWN and one not in (name, package)}
         for name, path in modules(package).items()
         if name != package
     }
@@ -113,7 +128,7 @@ def test_client_imports_only_http1(name: str) -> None:
     allowed = "aiohttp_worker.worker" if name == "aiohttp.worker" else "aiohttp_worker.http1"
     for imported in imports(name, CLIENT[name]):
         assert imported.split(".")[0] != "gunicorn"
-        if imported.split(".")[0] == "aiohttp_worker":
+        if imported.split(".")[0] == "aiohttp_worker" and imported != "aiohttp_worker.__version__":
             assert imported == allowed or imported.startswith(f"{allowed}."), f"{name} imports {imported}"
 
 
