@@ -12,7 +12,9 @@ from .measure import Result, measure
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
     parser.add_argument("--servers", default="", metavar="NAME,NAME", help="only these; all if empty")
     parser.add_argument("--workloads", default="", metavar="NAME,NAME", help="only these; all if empty")
     parser.add_argument("--rounds", type=int, default=5)

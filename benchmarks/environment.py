@@ -28,6 +28,11 @@ class Environment:
     key: Path
     folder: Path
 
+    @property
+    def record(self) -> Path:
+        """Where the application notes what it saw of an upload."""
+        return self.folder / "record"
+
     def script(self, name: str) -> str:
         """Return the path of a command that is installed in the environment."""
         return str(self.python.with_name(name))
@@ -45,6 +50,7 @@ class Environment:
             "PYTHONPATH": os.pathsep.join([*paths, str(APPS)]),
             "PYTHONDONTWRITEBYTECODE": "1",
             "BENCHMARK_FILE": str(self.folder / "www" / "file"),
+            "BENCHMARK_RECORD": str(self.record),
         }
 
 

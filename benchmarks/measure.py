@@ -33,9 +33,7 @@ class Result:
         return asdict(self)
 
 
-def measure(
-    server: Server, workload: Workload, number: int, seconds: float, environment: Environment, cores: Cores
-) -> Result:
+def measure(server: Server, workload: Workload, number: int, seconds: float, environment: Environment, cores: Cores) -> Result:
     """Start the server, warm it up, load it, and return what was seen; failures are results too."""
     interface = workload.interface(server)
     if interface is None:

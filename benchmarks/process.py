@@ -141,7 +141,7 @@ def check(started: Running, environment: Environment, body: int, size: int) -> N
         response = connection.getresponse()
         answer = response.read()
     except (OSError, http.client.HTTPException) as error:
-        raise ServerError(f"{name}: {error or type(error).__name__}: {started.tail()}") from error
+        raise ServerError(f"{name}: {str(error) or type(error).__name__}: {started.tail()}") from error
     finally:
         connection.close()
     if response.status != 200 or len(answer) != size:

@@ -11,7 +11,20 @@ from .measure import Result
 from .summary import Row
 from .workloads import WORKLOADS
 
-HEADINGS = ("server", "requests/s", "± %", "× best", "CPU µs", "× least", "busy", "p50 ms", "p99 ms", "PSS MiB", "RSS MiB", "errors")
+HEADINGS = (
+    "server",
+    "requests/s",
+    "± %",
+    "× best",
+    "CPU µs",
+    "× least",
+    "busy",
+    "p50 ms",
+    "p99 ms",
+    "PSS MiB",
+    "RSS MiB",
+    "errors",
+)
 
 
 def layout(headings: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
@@ -20,7 +33,10 @@ def layout(headings: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     rule = "  ".join("=" * width for width in widths)
     text = [
-        "  ".join(cell.rjust(width) if number else cell.ljust(width) for number, (cell, width) in enumerate(zip(line, widths, strict=True)))
+        "  ".join(
+            cell.rjust(width) if number else cell.ljust(width)
+            for number, (cell, width) in enumerate(zip(line, widths, strict=True))
+        )
         for line in table
     ]
     return "\n".join([rule, text[0].rstrip(), rule, *(line.rstrip() for line in text[1:]), rule])

@@ -4,7 +4,6 @@ All run with keep-alive on where they have it, no access log, and limits and tim
 authors set them, except where the number of connections in the workload would meet a limit.
 """
 
-import sys
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -94,7 +93,7 @@ def waitress(deployment: Deployment, environment: Environment) -> list[str]:
 
 def uwsgi(deployment: Deployment, environment: Environment) -> list[str]:
     arguments = [
-        *(environment.script("uwsgi"), "--master", "--die-on-term", "--need-app", "--disable-logging", "--log-master-bufsize", "65536"),
+        *(environment.script("uwsgi"), "--master", "--die-on-term", "--need-app", "--disable-logging"),
         *("--processes", str(deployment.workers), "--listen", "4096", "--pythonpath", str(APPS)),
         *("--module", deployment.application, "--http-socket", f"{HOST}:{deployment.port}"),
     ]
@@ -165,9 +164,7 @@ SERVERS = (
     Server(
         "aiohttp-worker", gunicorn("aiohttp.worker.AsyncGunicornWorker"), ("wsgi", "coroutine"), GUNICORN | THREADS, "compiled"
     ),
-    Server(
-        "aiohttp-nostream", gunicorn("aiohttp.worker.AsyncNoStreamGunicornWorker"), ("wsgi",), GUNICORN | THREADS, "compiled"
-    ),
+    Server("aiohttp-nostream", gunicorn("aiohttp.worker.AsyncNoStreamGunicornWorker"), ("wsgi",), GUNICORN | THREADS, "compiled"),
     Server("aiohttp-plain", gunicorn("aiohttp.worker.AsyncGunicornWorker"), ("wsgi", "coroutine"), GUNICORN | THREADS, "plain"),
     Server("aiohttp-threads", gunicorn("aiohttp.worker.AsyncGunicornWorker", 4), ("wsgi",), GUNICORN | THREADS, "compiled"),
     Server("sync", gunicorn("sync"), features=GUNICORN, requires="gunicorn"),

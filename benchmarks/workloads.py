@@ -30,6 +30,7 @@ class Workload:
 
 
 WSGI_HELLO = {"wsgi": "wsgi:hello"}
+WSGI_VARYING = {"wsgi": "wsgi:varying"}
 # A second form of ours that differs only where threads or an upload are at work.
 ONLY_SPECIAL = frozenset(("aiohttp-threads",))
 PLAIN_TOO = ONLY_SPECIAL | {"aiohttp-nostream"}
@@ -39,12 +40,16 @@ WORKLOADS = (
     Workload("hello", "hello, the same request again and again", WSGI_HELLO),
     Workload("browser", "hello, a browser's ten fields, the same again and again", WSGI_HELLO, "browser", without=ONLY_SPECIAL),
     Workload(
-        "hello-varying", "hello, path and cookie change with every request", WSGI_HELLO, "plain_varying", without=ONLY_SPECIAL
+        "hello-varying",
+        "hello, path, cookie and an answer's field change with every request",
+        WSGI_VARYING,
+        "plain_varying",
+        without=ONLY_SPECIAL,
     ),
     Workload(
         "browser-varying",
-        "hello, ten fields, path and cookie change with every request",
-        WSGI_HELLO,
+        "the same with a browser's ten fields",
+        WSGI_VARYING,
         "browser_varying",
         without=ONLY_SPECIAL,
     ),

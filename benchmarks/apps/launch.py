@@ -9,6 +9,8 @@ import sys
 from importlib import import_module
 from typing import Any
 
+LARGEST_BODY = 2_000_000_000  # where a server's own limit is below the largest upload here
+
 
 def fork_workers(workers: int) -> None:
     """Return in each of ``workers`` processes; the parent waits for them and passes SIGTERM on."""
@@ -20,7 +22,12 @@ def fork_workers(workers: int) -> None:
         if not child:
             return
         children.append(child)
-    signal.signal(signal.SIGTERM, lambda *_: [os.kill(child, signal.SIGTERM) for child in children])
+
+    def pass_on(number: int, frame: object) -> None:
+        for child in children:
+            os.kill(child, number)
+
+    signal.signal(signal.SIGTERM, pass_on)
     for child in children:
         os.waitpid(child, 0)
     sys.exit(0)
@@ -36,6 +43,7 @@ def bjoern(application: Any, host: str, port: int, workers: int, threads: int) -
 def fastwsgi(application: Any, host: str, port: int, workers: int, threads: int) -> None:
     server = import_module("fastwsgi").server
     server.backlog = 4096
+    server.max_content_length = LARGEST_BODY
     fork_workers(workers)
     server.init(application, host, port)
     server.run()
@@ -44,6 +52,7 @@ def fastwsgi(application: Any, host: str, port: int, workers: int, threads: int)
 def fastpysgi(application: Any, host: str, port: int, workers: int, threads: int) -> None:
     server = import_module("fastpysgi").server
     server.backlog = 4096
+    server.max_content_length = LARGEST_BODY
     fork_workers(workers)
     server.init(application, host, port)
     server.run()

@@ -1,5 +1,6 @@
 """The WSGI applications of the workloads. Each does as little as it can: the server is measured."""
 
+import itertools
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -11,6 +12,7 @@ StartResponse = Callable[..., Any]
 HELLO = b"Hello, world!"
 TEN_KB = b"x" * 10_000
 PIECE = b"x" * 65_536
+NUMBERS = itertools.count()
 TEXT = ("Content-Type", "text/plain")
 
 
@@ -22,6 +24,13 @@ def answer(start_response: StartResponse, body: bytes) -> list[bytes]:
 def hello(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     """13 bytes, with their length."""
     return answer(start_response, HELLO)
+
+
+def varying(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """13 bytes, and a field that changes with every answer, as a cookie or an entity tag does."""
+    fields = [TEXT, ("Content-Length", "13"), ("X-Request-Id", f"{next(NUMBERS):016x}")]
+    start_response("200 OK", fields)
+    return [HELLO]
 
 
 def ten_kb(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -92,10 +101,27 @@ def measured_pieces(length: int) -> Iterator[bytes]:
         yield piece
 
 
+def record(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """Read an upload and note what was seen of it in BENCHMARK_RECORD: one line "raised" or "N bytes"."""
+    try:
+        size = 0
+        while data := environ["wsgi.input"].read(65_536):
+            size += len(data)
+        seen = f"{size} bytes"
+    except Exception as error:
+        seen = f"raised {type(error).__name__}"
+    with open(os.environ["BENCHMARK_RECORD"], "a") as notes:
+        notes.write(f"{seen}\n")
+    return answer(start_response, HELLO)
+
+
 def probe(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    """The application of the robustness part: ``POST`` is an upload, ``/N`` a download, ``/`` a hello."""
+    """The application of the robustness part.
+
+    ``POST /record`` notes what it saw, any other ``POST`` is an upload; ``GET /N`` is a download, ``GET /`` a hello.
+    """
     if environ["REQUEST_METHOD"] == "POST":
-        return upload(environ, start_response)
+        return (record if environ["PATH_INFO"] == "/record" else upload)(environ, start_response)
     if environ["PATH_INFO"] != "/":
         return download(environ, start_response)
     return hello(environ, start_response)
