@@ -63,7 +63,7 @@ matrix:  ## run the tests with every version in VERSIONS that is found (SUITE=fa
 floors: .venv-floors/.floors  ## run the tests with the lowest versions that setup.py allows
 	.venv-floors/bin/python $(PYTEST)
 
-compiled: $(VENV)/.lint  ## run the tests on the files as mypyc compiles them
+compiled:  ## run the tests on the files as mypyc compiles them
 	@# In a copy, because a compiled file beside its source would win over every later edit.
 	rm -rf build/compiled
 	mkdir -p build/compiled
