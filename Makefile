@@ -49,8 +49,8 @@ format: $(VENV)/.lint  ## let ruff lay the files out
 types: $(VENV)/.lint  ## mypy --strict
 	$(BIN)/mypy
 
-benchmark: $(VENV)/.test  ## compare the server with others (see benchmarks/README.rst)
-	$(BIN)/python -m benchmarks $(ARGS)
+benchmark:  ## compare the server with others; ARGS=--help lists what can be chosen
+	$(PYTHON) -m benchmarks $(ARGS)
 
 matrix:  ## run the tests with every version in VERSIONS that is found (SUITE=fast for the fast ones)
 	@for version in $(VERSIONS); do \
