@@ -23,7 +23,7 @@ KNOWN = {setting.name: setting for setting in KNOWN_SETTINGS}
 
 
 def tool(name: str) -> str:
-    path: str | None = shutil.which(name, path=f"{os.path.dirname(sys.executable)}:{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+    path = shutil.which(name, path=f"{os.path.dirname(sys.executable)}:{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
     if path is None:
         pytest.skip(f"{name} is not installed")
     return path
@@ -31,7 +31,7 @@ def tool(name: str) -> str:
 
 def run(*command: str, **options: Any) -> str:
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, **options)
-    output = done.stdout + done.stderr
+    output: str = done.stdout + done.stderr
     assert done.returncode == 0, output
     return output
 
