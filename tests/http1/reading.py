@@ -1,0 +1,80 @@
+"""What received pieces mean: the outcome of a connection in a form that can be compared."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from aiohttp_worker.http1.errors import RemoteProtocolError
+from aiohttp_worker.http1.head import Limits, RequestHead
+from aiohttp_worker.http1.reader import END, NEED_DATA, HeadParser, RequestReader
+
+# One for all, as in a worker: what it remembers of one request must not colour another.
+HEAD_PARSER = HeadParser(Limits())
+
+
+def read_requests(pieces: Iterable[bytes], *, eof: bool = False, head_parser: HeadParser = HEAD_PARSER) -> list[Any]:
+    """Return the requests in *pieces*, and behind them the status of the fault that ended the connection, if any.
+
+    Any other exception than RemoteProtocolError comes out: there must be none.
+    """
+    reader = RequestReader(head_parser)
+    requests: list[Any] = []
+    try:
+        for piece in pieces:
+            reader.feed(piece)
+            while (event := reader.next_event()) is not NEED_DATA:
+                if isinstance(event, RequestHead):
+                    requests.append(head_facts(event))
+                elif event is END:
+                    requests[-1]["complete"] = True
+                else:
+                    assert isinstance(event, bytes)
+                    assert event
+                    requests[-1]["body"] += event.decode("latin-1")
+        if eof:
+            reader.feed_eof()
+    except RemoteProtocolError as error:
+        fault = error
+    else:
+        return requests
+    assert str(fault).isprintable(), "one line that may go into a log"
+    assert str(fault)
+    return [*requests, fault.status_code]
+
+
+def head_facts(head: RequestHead) -> dict[str, Any]:
+    return {
+        "method": head.method,
+        "target": head.target,
+        "path": head.path,
+        "query": head.query,
+        "version": list(head.version),
+        "headers": [list(field) for field in head.headers],
+        "body": "",
+        "has_body": head.has_body,
+        "keep_alive": head.keep_alive,
+        "expect_continue": head.expect_continue,
+        "complete": not head.has_body,
+    }
+
+
+def without_cut_data(requests: list[Any]) -> tuple[list[Any], str]:
+    """Take out the data of a request that a fault cut: how much of it was handed on depends on how it arrived."""
+    if len(requests) < 2 or not isinstance(requests[-1], int) or requests[-2]["complete"]:
+        return requests, ""
+    cut = dict(requests[-2])
+    data: str = cut.pop("body")
+    return [*requests[:-2], cut, requests[-1]], data
+
+
+def single_bytes(data: bytes) -> list[bytes]:
+    return [data[i : i + 1] for i in range(len(data))]
+
+
+def splits(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Cut *data* in two at every place.
+
+    Long runs of one character have no inside: the first and last dozen of places stand for the others.
+    """
+    for place in range(1, len(data)):
+        if place < 12 or len(set(data[place - 12 : place + 12])) > 1:
+            yield data[:place], data[place:]
