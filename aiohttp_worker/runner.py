@@ -140,7 +140,7 @@ class PasteApplication(Application, ArbiterChoice):  # type: ignore[misc]
                 self.cfg.set(key, options[key])
         self._extend_path()
 
-        file = options.get("config") or settings.get("config") or get_default_config_file()
+        file: Any = options.get("config") or settings.get("config") or get_default_config_file()
         if file:
             self._check_file(ini, section, file)
             self.load_config_from_file(file)
