@@ -72,9 +72,7 @@ class RawClient:
         if isinstance(address, str):
             self.socket = socket.socket(socket.AF_UNIX)
         else:
-            self.socket = socket.socket(
-                socket.AF_INET6 if ":" in address[0] else socket.AF_INET, socket.SOCK_STREAM
-            )
+            self.socket = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET, socket.SOCK_STREAM)
         self.socket.settimeout(timeout)
         if receive_buffer is not None:  # only before connect does it bound the window
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)

@@ -74,9 +74,7 @@ class Output:
     def text(self, since: int = 0) -> str:
         return "\n".join(self.lines(since))
 
-    def wait_for(
-        self, pattern: str, *, since: int = 0, count: int = 1, timeout: float = PATIENCE
-    ) -> list[str]:
+    def wait_for(self, pattern: str, *, since: int = 0, count: int = 1, timeout: float = PATIENCE) -> list[str]:
         """Wait until `count` lines match the regular expression, and return these lines."""
         expression = re.compile(pattern)
         found: list[str] = []

@@ -19,11 +19,18 @@ CASES = {
     "stream-asyncio-threads": (STREAM, "asyncio", 4),
 }
 
+APPLICATIONS = {
+    "coroutine": "coroutines:application",
+    "marked": "coroutines:marked",
+    "generator": "generators:application",
+    "ordinary": "results:application",
+}
+
 _keys = itertools.count()
 
 
 class Servers:
-    """The four applications of apps/asynchronous.py under one worker, started when needed."""
+    """The four applications under one worker, started when needed."""
 
     def __init__(self, serve: Serve, case: str) -> None:
         self.worker_class, self.loop, self.threads = CASES[case]
@@ -31,7 +38,7 @@ class Servers:
 
     def __call__(self, name: str) -> Server:
         return self._serve(
-            f"asynchronous:{name}",
+            APPLICATIONS[name],
             worker_class=self.worker_class,
             loop=self.loop,
             threads=self.threads,
@@ -83,7 +90,7 @@ def test_an_ordinary_callable_may_run_loops(servers: Servers) -> None:
 
 def test_hooks_do_not_see_the_loop(serve: Serve, loop: str) -> None:
     server = serve(
-        "asynchronous:ordinary",
+        "results:application",
         worker_class=STREAM,
         loop=loop,
         extra="""
@@ -105,9 +112,7 @@ def post_request(worker, request, environ, response):
     server.wait_for_log("^post_request 200 OK /both hidden$")
 
 
-def test_an_application_with_a_nested_loop_leaves_the_signals_alone(
-    serve: Serve, loop: str
-) -> None:
+def test_an_application_with_a_nested_loop_leaves_the_signals_alone(serve: Serve, loop: str) -> None:
     """A nested loop that added and removed a signal handler leaves no wakeup descriptor."""
     server = serve("signals:application", worker_class=STREAM, loop=loop)
     assert server.get("/").text == "added and removed"
@@ -150,10 +155,8 @@ def test_an_async_body_after_a_blocking_read(servers: Servers) -> None:
 
 def test_a_returned_generator(servers: Servers) -> None:
     """It is driven on the loop by the streaming worker without threads, and nowhere else."""
-    if servers.streams and servers.inline:
-        place = "visible main"
-    else:
-        place = "hidden main" if servers.inline else "hidden pool"
+    loop = "visible" if servers.streams and servers.inline else "hidden"
+    place = f"{loop} {'main' if servers.inline else 'pool'}"
     assert servers("ordinary").get("/generator").text == place
 
 
@@ -320,9 +323,7 @@ def test_pieces_leave_as_they_are_produced(servers: Servers, gate: Gate, key: st
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_asynchronous_bodies_are_closed_once(
-    servers: Servers, key: str, name: str, logged: str, method: str
-) -> None:
+def test_asynchronous_bodies_are_closed_once(servers: Servers, key: str, name: str, logged: str, method: str) -> None:
     server = servers("ordinary")
     mark = server.log.length
     with server.connect() as client:
@@ -354,9 +355,7 @@ def test_asynchronous_body_fails(servers: Servers, key: str) -> None:
 
 @pytest.mark.parametrize("how", ["close", "reset"])
 @pytest.mark.parametrize("application", ["coroutine", "generator", "marked"])
-def test_the_task_is_cancelled_when_the_client_leaves(
-    servers: Servers, gate: Gate, key: str, application: str, how: str
-) -> None:
+def test_the_task_is_cancelled_when_the_client_leaves(servers: Servers, gate: Gate, key: str, application: str, how: str) -> None:
     server = servers(application)
     mark = server.log.length
     client = server.connect()
@@ -369,9 +368,7 @@ def test_the_task_is_cancelled_when_the_client_leaves(
     assert "Traceback" not in server.log.text(mark)
 
 
-def test_an_async_body_is_ended_when_the_client_leaves(
-    servers: Servers, gate: Gate, key: str
-) -> None:
+def test_an_async_body_is_ended_when_the_client_leaves(servers: Servers, gate: Gate, key: str) -> None:
     server = servers("ordinary")
     mark = server.log.length
     client = server.connect()
@@ -387,7 +384,7 @@ def test_an_async_body_is_ended_when_the_client_leaves(
 
 def test_the_grace_period(serve: Serve, gate: Gate, key: str) -> None:
     """Until it is over, the task goes on; it ends by itself when it is quick enough."""
-    server = serve("asynchronous:coroutine", worker_class=STREAM, asgi_disconnect_grace_period=60)
+    server = serve("coroutines:application", worker_class=STREAM, asgi_disconnect_grace_period=60)
     client = server.connect()
     client.request("GET", f"/at-gate?gate={gate.port}&key={key}")
     gate.arrived()
@@ -436,7 +433,7 @@ KINDS = [
 def test_called_when_the_head_is_there(shared_server: Serve, name: str) -> None:
     """Each piece comes back before the next one is sent."""
     server = shared_server(
-        f"asynchronous:{name}",
+        APPLICATIONS.get(name, f"kinds:{name}"),
         worker_class=STREAM,
         loop=LOOPS[-1],
         threads=1,
@@ -534,10 +531,7 @@ def test_the_socket_rests_while_nobody_reads(servers: Servers, gate: Gate) -> No
         return
     size = 64 << 20
     with servers("coroutine").connect(timeout=30) as client:
-        client.send(
-            f"POST /unread-at-gate?gate={gate.port} HTTP/1.1\r\nHost: a\r\n"
-            f"Content-Length: {size}\r\n\r\n"
-        )
+        client.send(f"POST /unread-at-gate?gate={gate.port} HTTP/1.1\r\nHost: a\r\nContent-Length: {size}\r\n\r\n")
         gate.arrived()
         data = bytes(size)
         sent = client.send_some(data, 0.5)
@@ -600,9 +594,7 @@ def test_no_continue_before_the_read(servers: Servers, gate: Gate) -> None:
     if not servers.streams:
         return
     with servers("coroutine").connect() as client:
-        client.start_upload(
-            f"/unread-at-gate?gate={gate.port}", headers=[("Expect", "100-continue")]
-        )
+        client.start_upload(f"/unread-at-gate?gate={gate.port}", headers=[("Expect", "100-continue")])
         gate.arrived()
         assert client.is_quiet(0.05)
         gate.open()
@@ -616,7 +608,7 @@ def test_no_continue_before_the_read(servers: Servers, gate: Gate) -> None:
 
 
 def test_a_slow_inline_call_is_logged_once(serve: Serve) -> None:
-    server = serve("asynchronous:ordinary", worker_class=STREAM)
+    server = serve("results:application", worker_class=STREAM)
     for _ in range(3):
         assert server.get("/slow?secret=1").text == "slow"
     assert server.get("/both").status_code == 200
@@ -628,7 +620,7 @@ def test_a_slow_inline_call_is_logged_once(serve: Serve) -> None:
 
 
 def test_a_slow_call_in_a_thread_is_not(serve: Serve) -> None:
-    server = serve("asynchronous:ordinary", worker_class=STREAM, threads=2)
+    server = serve("results:application", worker_class=STREAM, threads=2)
     assert server.get("/slow").text == "slow"
     assert server.get("/both").status_code == 200
     assert "/slow" not in server.log.text()
@@ -639,12 +631,8 @@ def test_a_slow_call_in_a_thread_is_not(serve: Serve) -> None:
 
 @pytest.mark.parametrize("after", ["", "1"])
 @pytest.mark.parametrize("case", ["text", "number"])
-@pytest.mark.parametrize(
-    ("application", "name"), [("ordinary", "wrong-async-item"), ("generator", "wrong-item")]
-)
-def test_wrong_items(
-    servers: Servers, key: str, application: str, name: str, case: str, after: str
-) -> None:
+@pytest.mark.parametrize(("application", "name"), [("ordinary", "wrong-async-item"), ("generator", "wrong-item")])
+def test_wrong_items(servers: Servers, key: str, application: str, name: str, case: str, after: str) -> None:
     server = servers(application)
     mark = server.log.length
     with server.connect() as client:
@@ -679,7 +667,7 @@ def test_awaiting_where_there_is_no_loop(servers: Servers) -> None:
 
 def test_an_async_generator_function_is_no_application_by_accident(serve: Serve) -> None:
     """It is an asynchronous body whose first step starts the response."""
-    server = serve("asynchronous:async_generator", worker_class=STREAM)
+    server = serve("kinds:async_generator", worker_class=STREAM)
     with server.connect() as client:
         client.start_upload("/")
         client.send_chunk(b"one")

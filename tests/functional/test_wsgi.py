@@ -61,6 +61,11 @@ def mark(server: Server) -> int:
     return server.log.length
 
 
+def reads_live(server: Server) -> bool:
+    """Whether an ordinary application is called before its body is there."""
+    return server.worker_class == STREAM and server.threads > 1
+
+
 def answers(client: RawClient) -> None:
     """The connection is in order: it serves one more request."""
     response = client.get("/hello")
@@ -134,9 +139,7 @@ def test_empty_items_do_not_end_a_chunked_body(server: Server) -> None:
         ("/late-after-empty", 202, b"done"),
     ],
 )
-def test_start_response_at_the_first_step(
-    server: Server, target: str, status_code: int, body: bytes
-) -> None:
+def test_start_response_at_the_first_step(server: Server, target: str, status_code: int, body: bytes) -> None:
     with server.connect() as client:
         response = client.get(target)
         assert (response.status_code, response.body) == (status_code, body)
@@ -176,7 +179,7 @@ def test_a_big_item_arrives_whole(server: Server) -> None:
         answers(client)
 
 
-# write()
+# The write callable
 
 
 def test_write(server: Server) -> None:
@@ -295,9 +298,7 @@ def test_wrong_start_response(server: Server, case: str, mark: int, key: str) ->
 )
 def test_nothing_is_injected(server: Server, case: str, mark: int, key: str) -> None:
     with server.connect() as client:
-        client.request(
-            "GET", f"/wrong-start?case={case}&key={key}", headers=[("Connection", "close")]
-        )
+        client.request("GET", f"/wrong-start?case={case}&key={key}", headers=[("Connection", "close")])
         data = client.receive_until_close()
     head, _, _ = data.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 500 ")
@@ -453,7 +454,7 @@ def test_204_and_304_send_no_body(server: Server, status: str, mark: int, key: s
     server.wait_for_log(f"closed {key}", since=mark)
 
 
-# close()
+# The close method
 
 
 @pytest.mark.parametrize(
@@ -479,9 +480,7 @@ def test_close_is_called_once(server: Server, target: str, mark: int, key: str) 
 
 
 @pytest.mark.parametrize("how", ["close", "reset"])
-def test_close_is_called_when_the_client_leaves(
-    server: Server, mark: int, key: str, how: str
-) -> None:
+def test_close_is_called_when_the_client_leaves(server: Server, mark: int, key: str, how: str) -> None:
     client = server.connect()
     client.request("GET", f"/endless?key={key}")
     client.receive_head()
@@ -585,8 +584,7 @@ def test_pipelined_behind_a_slow_one(server: Server, gate: Gate) -> None:
 def test_nothing_is_read_after_close(server: Server, mark: int, key: str) -> None:
     with server.connect() as client:
         client.send(
-            "GET /hello HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
-            f"GET /unread?key={key} HTTP/1.1\r\nHost: a\r\n\r\n"
+            f"GET /hello HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\nGET /unread?key={key} HTTP/1.1\r\nHost: a\r\n\r\n"
         )
         assert client.receive().says_close
         client.assert_closed()
@@ -625,9 +623,7 @@ def test_date_and_server(server: Server) -> None:
     response = server.get("/hello")
     date = response.value("Date")
     assert date is not None
-    assert re.fullmatch(
-        r"(Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT", date
-    )
+    assert re.fullmatch(r"(Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT", date)
     assert parsedate_to_datetime(date).year >= 2024
     assert response.value("Server")
 
@@ -693,9 +689,7 @@ def test_repeated_request_fields(server: Server) -> None:
 
 
 def test_path_info_is_decoded_as_latin1(server: Server) -> None:
-    environ = environ_of(
-        server, b"GET /environ-as-json//?%C3%A9 HTTP/1.1\r\nHost: a\r\n\r\n"
-    )
+    environ = environ_of(server, b"GET /environ-as-json//?%C3%A9 HTTP/1.1\r\nHost: a\r\n\r\n")
     assert environ["QUERY_STRING"] == "%C3%A9"
     with server.connect() as client:
         client.send(b"GET /path-info/%C3%A9/%2F/%25+ HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -705,8 +699,7 @@ def test_path_info_is_decoded_as_latin1(server: Server) -> None:
 def test_absolute_form(server: Server) -> None:
     environ = environ_of(
         server,
-        b"GET http://example.org:81/environ-as-json?a=1 HTTP/1.1\r\n"
-        b"Host: example.org:81\r\n\r\n",
+        b"GET http://example.org:81/environ-as-json?a=1 HTTP/1.1\r\nHost: example.org:81\r\n\r\n",
     )
     assert environ["PATH_INFO"] == "/environ-as-json"
     assert environ["QUERY_STRING"] == "a=1"
@@ -758,7 +751,7 @@ def test_chunked_body_and_environ(server: Server) -> None:
         got = facts(client.receive())
         assert got["body"] == "hello world"
         assert got["input_terminated"] is True
-        if server.worker_class == NO_STREAM or server.threads == 1:  # it was collected
+        if not reads_live(server):  # it was collected
             assert got["content_length"] == "11"
         client.request("POST", "/body-facts", body=b"hello world")
         got = facts(client.receive())
@@ -788,9 +781,7 @@ def test_trailers_never_reach_the_environ(server: Server) -> None:
         else:  # fields that frame or route must not be sent as trailers: refusing is allowed
             assert response.status_code == 400
     with server.connect() as client:
-        client.request(
-            "POST", "/body-facts", chunks=[b"data"], trailers=[("X-Checksum", "1"), ("X-B", "2")]
-        )
+        client.request("POST", "/body-facts", chunks=[b"data"], trailers=[("X-Checksum", "1"), ("X-B", "2")])
         got = facts(client.receive())
         assert (got["body"], got["trailers"]) == ("data", [])
         answers(client)
@@ -964,9 +955,7 @@ def test_file_wrapper_starts_at_the_offset(server: Server, big_file: Path, key: 
         answers(client)
 
 
-def test_file_wrapper_and_too_short_a_file(
-    server: Server, big_file: Path, mark: int, key: str
-) -> None:
+def test_file_wrapper_and_too_short_a_file(server: Server, big_file: Path, mark: int, key: str) -> None:
     with server.connect() as client:
         response = client.get(f"/wrapped-file?path={big_file}&key={key}&length=2000001")
         assert (len(response.body), response.complete) == (2_000_000, False)
@@ -983,9 +972,7 @@ def test_file_wrapper_and_head(server: Server, big_file: Path, mark: int, key: s
     server.wait_for_log(f"file closed {key}", since=mark)
 
 
-def test_file_wrapper_when_the_client_leaves(
-    server: Server, big_file: Path, mark: int, key: str
-) -> None:
+def test_file_wrapper_when_the_client_leaves(server: Server, big_file: Path, mark: int, key: str) -> None:
     client = server.connect(receive_buffer=4096)
     client.request("GET", f"/wrapped-file?path={big_file}&key={key}")
     client.receive_head()
@@ -1058,10 +1045,8 @@ def test_half_sent_heads(server: Server) -> None:
 
 @pytest.mark.parametrize("how", ["length", "chunked"])
 def test_stalled_uploads(server: Server, how: str) -> None:
-    if server.worker_class == STREAM and server.threads > 1:
-        number = server.threads - 1  # the application reads the live stream in its thread
-    else:
-        number = 8
+    # In a thread the application reads the live stream, so a stalled one holds its thread.
+    number = server.threads - 1 if reads_live(server) else 8
     slow = [server.connect() for _ in range(number)]
     for client in slow:
         if how == "length":
@@ -1098,11 +1083,7 @@ def test_clients_that_do_not_read(server: Server, mark: int, key: str) -> None:
         client.request("GET", f"/big?size={200 << 20}&key={key}")
         client.receive_head()
     assert server.get("/hello").status_code == 200
-    produced = max(
-        int(line.rsplit(" ", 1)[1])
-        for line in server.log.lines(mark)
-        if line.startswith(f"produced {key}")
-    )
+    produced = max(int(line.rsplit(" ", 1)[1]) for line in server.log.lines(mark) if line.startswith(f"produced {key}"))
     assert produced < 16 << 20
     for client in slow:
         client.close()
@@ -1113,10 +1094,7 @@ def test_clients_that_do_not_read(server: Server, mark: int, key: str) -> None:
 
 
 def test_a_big_collected_body_is_spooled(server: Server) -> None:
-    if server.worker_class == STREAM and server.threads > 1:
-        expected = 0  # nothing is collected
-    else:
-        expected = 1
+    expected = 0 if reads_live(server) else 1
     body = b"x" * 4_000_000
     with server.connect(timeout=30) as client:
         client.request("POST", "/spooled", body=body)
@@ -1143,10 +1121,7 @@ def test_a_client_may_end_its_side_and_still_be_answered(server: Server) -> None
 
 
 def test_an_upload_that_is_cut_is_not_served(server: Server, mark: int, key: str) -> None:
-    if server.worker_class == STREAM and server.threads > 1:
-        target = "/body-size"
-    else:
-        target = f"/unread?key={key}"
+    target = "/body-size" if reads_live(server) else f"/unread?key={key}"
     for head in ("Content-Length: 10\r\n\r\nhello", "Transfer-Encoding: chunked\r\n\r\n5\r\nhello"):
         with server.connect() as client:
             client.send(f"POST {target} HTTP/1.1\r\nHost: a\r\n{head}")
@@ -1170,8 +1145,7 @@ def test_an_upload_that_is_cut_is_not_served(server: Server, mark: int, key: str
         (b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: +5\r\n\r\nhello", 400),
         (b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n", 400),
         (
-            b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n"
-            b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
             400,
         ),
         (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", 501),
@@ -1182,9 +1156,7 @@ def test_an_upload_that_is_cut_is_not_served(server: Server, mark: int, key: str
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400),
     ],
 )
-def test_malformed_requests(
-    server: Server, request_bytes: bytes, status_code: int, mark: int
-) -> None:
+def test_malformed_requests(server: Server, request_bytes: bytes, status_code: int, mark: int) -> None:
     with server.connect() as client:
         client.send(request_bytes)
         try:
@@ -1201,9 +1173,8 @@ def test_malformed_requests(
 
 
 def test_a_broken_chunk_is_refused(server: Server, mark: int, key: str) -> None:
-    threads = server.worker_class == STREAM and server.threads > 1
     with server.connect() as client:
-        client.start_upload("/body-size" if threads else f"/unread?key={key}")
+        client.start_upload("/body-size" if reads_live(server) else f"/unread?key={key}")
         client.send(b"zz\r\nhello\r\n0\r\n\r\n")
         response = client.receive()
         assert response.status_code == 400

@@ -133,9 +133,7 @@ def latin1_header(environ: Environ, start_response: StartResponse) -> Iterable[b
 
 
 def own_date_and_server(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    start_response(
-        "200 OK", [*PLAIN, ("Server", "mine"), ("Date", "Thu, 01 Jan 1970 00:00:00 GMT")]
-    )
+    start_response("200 OK", [*PLAIN, ("Server", "mine"), ("Date", "Thu, 01 Jan 1970 00:00:00 GMT")])
     return [b"own"]
 
 
@@ -208,7 +206,7 @@ def big_list(environ: Environ, start_response: StartResponse) -> Iterable[bytes]
     return [b"x" * int(query(environ, "size"))]
 
 
-# write()
+# The write callable
 
 
 def written(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -381,9 +379,7 @@ def no_body(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
 def environ_as_json(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     """Every key whose value is a string, number or tuple; the type's name for the others."""
     plain = {
-        key: value
-        if isinstance(value, str | int | float | tuple | list | None)
-        else type(value).__name__
+        key: value if isinstance(value, str | int | float | tuple | list | None) else type(value).__name__
         for key, value in environ.items()
     }
     start_response("200 OK", [("Content-Type", "application/json")])
@@ -535,7 +531,7 @@ def wrapped_memory(environ: Environ, start_response: StartResponse) -> Iterable[
 
 def wrapped_temporary(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     """A file object of another class, with a descriptor and an offset."""
-    file = tempfile.TemporaryFile()
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - the server closes it
     file.write(b"0123456789" * 3000)
     file.flush()
     file.seek(10)
@@ -589,6 +585,11 @@ def at_gate(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
 def pid(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     start_response("200 OK", PLAIN)
     return [str(os.getpid()).encode()]
+
+
+def view_named(views: dict[str, Any], environ: Environ) -> Any:
+    """The view that the first segment of the path names."""
+    return views[environ["PATH_INFO"].strip("/").partition("/")[0].replace("-", "_")]
 
 
 def application(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
