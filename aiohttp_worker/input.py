@@ -22,7 +22,14 @@ LOW_MARK = 64 * 1024
 
 
 class IncompleteBodyError(ConnectionError):
-    """The client went away, or was too slow, before its body was complete."""
+    """The client went away, or was too slow, before its body was complete.
+
+    :param status_code: what a client that still reads is answered.
+    """
+
+    def __init__(self, message: str, status_code: int = 400) -> None:
+        super().__init__(message)
+        self.status_code = status_code
 
 
 class BodyCollector:
@@ -340,6 +347,16 @@ class BlockingReader(io.BufferedIOBase):
             if not self._ended:
                 self._error = error
                 self._changed.notify()
+
+    def hand_over(self, stream: StreamReader) -> None:
+        """Give everything that was not read to *stream*, which is fed from now on."""
+        with self._changed:
+            stream.feed(self._buffer.take_all())
+            if self._ended:
+                stream.feed_end()
+            elif self._error is not None:
+                stream.fail(self._error)
+            self._ended = True
 
     # The application's side.
 

@@ -276,22 +276,34 @@ class Response:
         return pieces
 
     @property
+    def announced(self) -> int | None:
+        """Bytes that the head says the body has, if it says so."""
+        return self._content_length
+
+    @property
     def missing(self) -> int:
         """Bytes of the announced body that have not been given yet."""
         if self._framing is not Framing.LENGTH or self._content_length is None:
             return 0
         return self._content_length - self.sent
 
-    def start_file(self) -> tuple[bytes, int | None]:
+    @property
+    def cut_looks_complete(self) -> bool:
+        """Whether a body that stops short could be taken for a whole one."""
+        return self._framing is Framing.CLOSE
+
+    def start_file(self, size: int) -> tuple[bytes, int | None]:
         """Begin a body that something else sends, unframed.
 
+        :param size: of the file, in bytes; announced where the application
+            announced none.
         :return: the head, and how many bytes are to follow; ``None`` when the
-            framing does not let a file be sent as it is.
+            response has begun and is framed piece by piece.
         """
-        head = self._head(None)
-        if self._framing is Framing.LENGTH:
-            return head, self._content_length
-        return head, 0 if self._framing is Framing.NONE else None
+        if self.head_sent:
+            return b"", None
+        head = self._head(size)
+        return head, self._content_length if self._framing is Framing.LENGTH else 0
 
     def _head(self, length: int | None) -> bytes:
         """Encode the head.

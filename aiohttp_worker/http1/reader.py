@@ -376,6 +376,12 @@ class RequestReader:
             and self._position == len(self._data)
         )
 
+    @property
+    def starts_tls(self) -> bool:
+        """Whether what waits is the beginning of a TLS handshake (RFC 8446 section 5.1)."""
+        partial = self._partial
+        return partial is not None and partial.startswith(b"\x16\x03")
+
     def feed(self, data: bytes) -> None:
         """Take up received bytes, without looking at them."""
         if self._partial is not None:

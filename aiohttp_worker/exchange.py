@@ -1,0 +1,644 @@
+"""One request and its answer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import enum
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from .application import (
+    ResultKind,
+    classify_result,
+    drive,
+    is_awaitable,
+    wrong_item,
+)
+from .body import Marker
+from .environ import Environ
+from .files import FilePart, FileSending, FileWrapper, file_part
+from .flow import WRITE_HIGH_MARK, Sender
+from .http1.framing import Framing
+from .http1.head import RequestHead
+from .input import IncompleteBodyError
+from .pool import PoolThread
+from .response import ExcInfo, Headers, Response, error_response
+
+if TYPE_CHECKING:
+    from .service import Service
+
+# What an inline iterable may do before others get their turn.
+_TURN_SECONDS: Final = 0.005
+_TURN_BYTES: Final = 1024 * 1024
+
+_set_running_loop = asyncio._set_running_loop
+
+
+class ClientDisconnectedError(ConnectionError):
+    """The client went away before its response was complete."""
+
+
+class _Next(enum.Enum):
+    """What is to happen when a piece of the application's code has run."""
+
+    END = "the response is complete, or failed"
+    TURN = "step on, after others had their turn"
+    DRAIN = "step on, when the client has read"
+    ASYNC = "go on in a task with what the application returned"
+    ITEM = "await an item, then step on"
+    FILE = "send a file, then close it"
+
+
+class Client(Protocol):
+    """What an exchange asks of the connection it belongs to."""
+
+    sender: Sender
+    disconnected: bool
+
+    def exchange_ended(self, exchange: Exchange) -> None:
+        """Take up that the exchange is over."""
+
+    def awaitable_input(self, environ: Environ) -> None:
+        """Make ``wsgi.input`` one that can be awaited."""
+
+    def wait_writable(self) -> None:
+        """Block the calling thread until something was sent, or a while."""
+
+    def wake_thread(self) -> None:
+        """Wake the thread that waits so."""
+
+
+class Exchange:
+    """One request and its answer: calls the application and sends what it gives.
+
+    An ordinary application runs in pieces (the call, a run of ``next()``,
+    ``close()``), each in the request's context and with the loop hidden: inline
+    in plain callbacks, or on one thread of the pool. An asynchronous one runs
+    in a task.
+    """
+
+    __slots__ = (
+        "_awaited",
+        "_context",
+        "_error",
+        "_iterator",
+        "_member",
+        "_next",
+        "_outbox",
+        "_outbox_size",
+        "_part",
+        "_result",
+        "_service",
+        "_task",
+        "client",
+        "ended",
+        "environ",
+        "head",
+        "iterable",
+        "response",
+        "started",
+    )
+
+    def __init__(
+        self,
+        service: Service,
+        client: Client,
+        head: RequestHead,
+        environ: Environ,
+        keep_alive: bool,
+    ) -> None:
+        self._service = service
+        self.client = client
+        self.head = head
+        self.environ = environ
+        line = head.line
+        self.response = Response(service.encoder, line.method, line.version, keep_alive)
+        self.iterable: Any = None
+        self.started = 0.0
+        self.ended = False
+        self._context = service.context.copy()
+        self._iterator: Iterator[Any] | None = None
+        self._next = _Next.END
+        self._result: Any = None
+        self._awaited: Any = None
+        self._error: BaseException | None = None
+        self._task: asyncio.Task[Any] | None = None
+        self._member: PoolThread | None = None
+        self._part: FilePart | None = None
+        self._outbox: deque[bytes] | None = None  # from a thread to the loop
+        self._outbox_size = 0
+        environ["wsgi.early_hints"] = self.early_hints
+        environ["aiohttp_worker.client_disconnected"] = self.client_disconnected
+
+    # What the application is given.
+
+    def start_response(
+        self, status: str, headers: Headers, exc_info: ExcInfo | None = None
+    ) -> Callable[[bytes], None]:
+        """PEP 3333's ``start_response``."""
+        try:
+            self.response.start(status, headers, exc_info)
+        finally:
+            exc_info = None  # a reference to it would be a cycle (PEP 3333)
+        return self.write
+
+    def write(self, data: bytes) -> None:
+        """PEP 3333's ``write``; deprecated there, and here for what it blocks.
+
+        In a thread it waits for a client that reads slowly. Inline it cannot
+        wait, and what the client has not read stays in memory.
+
+        :raises ClientDisconnectedError: nobody is there to read it.
+        :raises TypeError: *data* is no ``bytes``.
+        """
+        if not isinstance(data, bytes):
+            raise TypeError(f"write() takes bytes, not {type(data).__name__}")
+        self._check_client()
+        self._send(self.response.piece(data))
+        if self._member is not None:
+            sender = self.client.sender
+            while (sender.paused or self._outbox_size > WRITE_HIGH_MARK) and not sender.closed:
+                self.client.wait_writable()
+            self._check_client()
+
+    def early_hints(self, headers: Headers) -> None:
+        """``wsgi.early_hints``: send an interim response 103 (RFC 8297).
+
+        Nothing is sent to a client of HTTP/1.0, or once the response began.
+        """
+        if not self.response.head_sent and self.head.line.version >= (1, 1):
+            self._send([self._service.encoder.early_hints(headers)])
+
+    def client_disconnected(self) -> bool:
+        """Say whether the client has gone, as far as is known; from any thread."""
+        return self.client.disconnected
+
+    # Ordinary applications.
+
+    def run_inline(self) -> None:
+        """Call the application now; call this from a plain callback only."""
+        service = self._service
+        self.started = time.monotonic()
+        self._run_hidden(self._call)
+        if service.slow_call is not None:
+            elapsed = time.monotonic() - self.started
+            if elapsed > service.slow_call:
+                service.slow_call_seen(self, elapsed)
+
+    def run_in_thread(self) -> None:
+        """Have the application called by a thread of the pool."""
+        pool = self._service.pool
+        assert pool is not None
+        self.started = time.monotonic()
+        pool.submit(self._first_in_thread)
+
+    def _first_in_thread(self) -> None:
+        pool = self._service.pool
+        assert pool is not None
+        self._member = pool.current()
+        self._outbox = deque()
+        self._in_thread(self._call)
+
+    def _in_thread(self, piece: Callable[[], None]) -> None:
+        self._context.run(piece)
+        self._service.post(self, True)
+
+    def _run_hidden(self, piece: Callable[[], None]) -> None:
+        """Run a piece of the application's code where it cannot see the loop.
+
+        Otherwise Django's ORM, ``asyncio.run`` and ``async_to_sync`` refuse to
+        work in it.
+        """
+        _set_running_loop(None)
+        try:
+            self._context.run(piece)
+        finally:
+            _set_running_loop(self._service.loop)
+        self._go_on()
+
+    def _step_on(self, piece: Callable[[], None]) -> None:
+        """Run a piece of the application's code where the others ran."""
+        if self._member is None:
+            self._run_hidden(piece)
+        else:
+            pool = self._service.pool
+            assert pool is not None
+            pool.submit_to(self._member, lambda: self._in_thread(piece))
+
+    def _call(self) -> None:
+        service = self._service
+        try:
+            if service.pre_request is not None:
+                service.pre_request(self)
+            result = service.application(self.environ, self.start_response)
+            kind = type(result)
+            if kind is list or kind is tuple:
+                self._send_whole(result)
+                self._next = _Next.END
+                return
+            result_kind = classify_result(result, service.drive_generators)
+            if result_kind is ResultKind.ITERABLE:
+                self.iterable = result
+                if service.settings.sendfile and isinstance(result, FileWrapper):
+                    self._part = file_part(result)
+                    if self._part is not None:
+                        self._next = _Next.FILE
+                        return
+                self._iterator = iter(result)
+                self._step()
+            else:
+                if result_kind is ResultKind.ASYNC_ITERABLE:
+                    self.iterable = result
+                self._result = result
+                self._next = _Next.ASYNC
+        except BaseException as error:
+            self._fail(error)
+
+    def _send_whole(self, body: Any) -> None:
+        """Send a body that is all there, and so has a length."""
+        response = self.response
+        if len(body) == 1:
+            data = body[0]
+            if type(data) is bytes and not response.head_sent:
+                self._send(response.whole(data))
+                self._check_complete()
+                return
+        self.iterable = body
+        self._iterator = iter(body)
+        if not response.head_sent and all(type(item) is bytes for item in body):
+            data = b"".join(body) if len(body) != 1 else body[0]
+            self._send(response.whole(data))
+            self._check_complete()
+        else:
+            self._step()
+
+    def _step(self) -> None:
+        """Take items from the iterable until it ends, or others are to have a turn."""
+        iterator = self._iterator
+        assert iterator is not None
+        response = self.response
+        sender = self.client.sender
+        deadline = 0.0
+        sent = 0
+        try:
+            while True:
+                try:
+                    item = next(iterator)
+                except StopIteration:
+                    self._finish()
+                    return
+                if isinstance(item, bytes):
+                    if isinstance(item, Marker):
+                        self._awaited = item.body
+                        self._next = _Next.ITEM
+                        return
+                    self._send(response.piece(item))
+                elif is_awaitable(item):
+                    self._awaited = item
+                    self._next = _Next.ITEM
+                    return
+                else:
+                    raise wrong_item(item)
+                if self.client.disconnected:
+                    self._check_client()
+                if sender.paused:
+                    self._next = _Next.DRAIN
+                    return
+                if self._member is not None:
+                    if self._outbox_size > WRITE_HIGH_MARK:
+                        self._next = _Next.DRAIN
+                        return
+                    continue
+                sent += len(item)
+                now = time.monotonic()
+                if not deadline:
+                    deadline = now + _TURN_SECONDS
+                elif now > deadline or sent > _TURN_BYTES:
+                    self._next = _Next.TURN
+                    return
+        except BaseException as error:
+            self._fail(error)
+
+    def _resume(self) -> None:
+        """Step on, after a wait."""
+        if self.client.disconnected and self.client.sender.closed:
+            self._fail(ClientDisconnectedError("the client went away"))
+        elif self._error is not None:
+            error, self._error = self._error, None
+            self._fail(error)
+        else:
+            self._step()
+
+    def _finish(self) -> None:
+        """End a response whose iterable is exhausted."""
+        self._send(self.response.end())
+        self._check_complete()
+        self._next = _Next.END
+        self._close_iterable()
+
+    def _go_on(self) -> None:
+        """Do, on the loop, what the last piece of the application's code left to do."""
+        following = self._next
+        if following is _Next.END:
+            self._end()
+        elif following is _Next.TURN:
+            self._service.loop.call_soon(self._step_on, self._resume)
+        elif following is _Next.DRAIN:
+            sender = self.client.sender
+            if sender.paused:
+                sender.on_resume(lambda: self._step_on(self._resume))
+            else:
+                self._service.loop.call_soon(self._step_on, self._resume)
+        elif following is _Next.ASYNC:
+            self.client.awaitable_input(self.environ)
+            self._start_task(self._respond(self._result))
+        elif following is _Next.FILE:
+            self._send_file()
+        else:
+            self._start_task(self._send_awaited(self._awaited))
+
+    # Files.
+
+    def _send_file(self) -> None:
+        """Send a file on the loop, whoever gave it."""
+        part = self._part
+        assert part is not None
+        self._next = _Next.END
+        try:
+            head, size = self.response.start_file(part.size)
+        except BaseException as error:
+            self._error = error
+            self._step_on(self._resume)
+            return
+        self.client.sender.send([head])
+        if size is None:
+            # Only pieces can be framed: the application did not say how long it is,
+            # and the file does not tell either.
+            self._iterator = iter(self.iterable)
+            self._step_on(self._step)
+            return
+        sending = FileSending(
+            self.client.sender,
+            part,
+            min(size, part.size),
+            self._service.loop.call_soon,
+            self._file_sent,
+        )
+        sending.run()
+
+    def _file_sent(self, sent: int, error: OSError | None) -> None:
+        self.response.sent += sent
+        if error is not None or self.client.sender.closed:
+            self._error = error or ClientDisconnectedError("the client went away")
+            self._step_on(self._resume)
+            return
+        self._check_complete()
+        self._step_on(self._close_iterable)
+
+    # Asynchronous applications.
+
+    def run_as_task(self) -> None:
+        """Run a coroutine or generator application in a task of its own."""
+        self.started = time.monotonic()
+        self._start_task(self._call_asynchronous())
+
+    def _start_task(self, coroutine: Any) -> None:
+        self._result = self._awaited = None
+        task = self._service.new_task(coroutine, self._context)
+        self._task = task
+        if task.done():
+            self._task_done(task)
+        else:
+            task.add_done_callback(self._task_done)
+
+    async def _call_asynchronous(self) -> Any:
+        service = self._service
+        if service.pre_request is not None:
+            service.pre_request(self)
+        return await self._respond(service.application(self.environ, self.start_response))
+
+    async def _respond(self, result: Any) -> Any:
+        """Await what is to be awaited; return an iterable that is left to step."""
+        while True:
+            kind = classify_result(result, True)
+            if kind is ResultKind.AWAITABLE:
+                result = await result
+                if result is None and self.response.head_sent:
+                    self._finish_from_task()  # everything was written
+                    return None
+            elif kind is ResultKind.GENERATOR:
+                result = await drive(result, self._send_from_task)
+                if result is None:
+                    self._finish_from_task()
+                    return None
+            elif kind is ResultKind.ASYNC_ITERABLE:
+                self.iterable = result
+                await self._send_all(result)
+                self._finish_from_task()
+                return None
+            elif kind is ResultKind.WHOLE:
+                # Nothing of the application's runs while its items are taken.
+                self._send_whole(result)
+                return None
+            else:
+                return result
+
+    async def _send_all(self, iterable: Any) -> None:
+        iterator = aiter(iterable)
+        try:
+            async for item in iterator:
+                if is_awaitable(item):
+                    item = await item
+                if not isinstance(item, bytes):
+                    raise wrong_item(item)
+                await self._send_from_task(item)
+        finally:
+            close = getattr(iterator, "aclose", None)
+            if close is not None:
+                await close()
+
+    async def _send_awaited(self, awaited: Any) -> None:
+        """Send the piece that an item of an iterable stands for."""
+        if not is_awaitable(awaited):
+            await self._send_all(awaited)
+            return
+        data = await awaited
+        if not isinstance(data, bytes):
+            raise wrong_item(data)
+        await self._send_from_task(data)
+
+    async def _send_from_task(self, data: bytes) -> None:
+        self._check_client()
+        self.client.sender.send(self.response.piece(data))
+        if self.client.sender.paused:
+            await self.client.sender.drain()
+
+    def _finish_from_task(self) -> None:
+        self.client.sender.send(self.response.end())
+        self._check_complete()
+
+    def _task_done(self, task: asyncio.Task[Any]) -> None:
+        """Go on after the task, in a plain callback and with the loop hidden."""
+        self._task = None
+        if task.cancelled():
+            error: BaseException | None = asyncio.CancelledError()
+        else:
+            error = task.exception()
+        if self._next is _Next.ITEM:
+            self._error = error
+            self._step_on(self._resume)
+        elif error is not None:
+            self._error = error
+            self._step_on(self._resume)
+        elif (result := task.result()) is not None:
+            self.iterable = result
+            self._result = result
+            self._step_on(self._continue)
+        else:
+            self._next = _Next.END
+            self._step_on(self._close_iterable)
+
+    def _continue(self) -> None:
+        """Step the iterable that a task returned."""
+        result, self._result = self._result, None
+        try:
+            if type(result) is list or type(result) is tuple:
+                self._next = _Next.END
+                self._send_whole(result)
+                if self._next is _Next.END and not self._error:
+                    self._close_iterable()
+            else:
+                self._iterator = iter(result)
+                self._step()
+        except BaseException as error:
+            self._fail(error)
+
+    # Ends.
+
+    def _send(self, pieces: list[bytes]) -> None:
+        outbox = self._outbox
+        if outbox is None or self._task is not None:
+            self.client.sender.send(pieces)
+        elif pieces:
+            outbox.extend(pieces)
+            self._outbox_size += sum(map(len, pieces))
+            self._service.post(self, False)
+
+    def flush(self) -> None:
+        """Send, on the loop, what a thread has left to be sent."""
+        outbox = self._outbox
+        assert outbox is not None
+        pieces = []
+        # Piece by piece, since the thread may add more meanwhile.
+        while outbox:
+            pieces.append(outbox.popleft())
+        self._outbox_size = 0
+        self.client.sender.send(pieces)
+        self.client.wake_thread()
+
+    def returned(self) -> None:
+        """Take up, on the loop, that a thread has run its piece."""
+        if self._outbox:
+            self.flush()
+        self._go_on()
+
+    def _check_client(self) -> None:
+        if self.client.sender.closed:
+            raise ClientDisconnectedError("the client went away")
+
+    def _check_complete(self) -> None:
+        """Refuse to call complete what is shorter than was announced."""
+        missing = self.response.missing
+        if missing:
+            self.response.keep_alive = False
+            self._service.log_error(
+                "%s %s: the body is %d bytes shorter than its Content-Length; the connection"
+                " is closed",
+                self.head.method,
+                self.head.target,
+                missing,
+            )
+
+    def _fail(self, error: BaseException) -> None:
+        """End the response after an error: with 500, or visibly cut."""
+        self._next = _Next.END
+        service = self._service
+        service.check_exit(error)
+        response = self.response
+        if isinstance(error, ClientDisconnectedError) or (
+            isinstance(error, asyncio.CancelledError) and self.client.disconnected
+        ):
+            service.log_debug(
+                "%s %s: the client went away", self.head.method, self.head.target
+            )
+            response.keep_alive = False
+        elif isinstance(error, IncompleteBodyError) and not response.head_sent:
+            service.log_debug("%s %s: %s", self.head.method, self.head.target, error)
+            self._answer(
+                "408 Request Timeout" if error.status_code == 408 else "400 Bad Request",
+                str(error),
+            )
+        else:
+            service.log_failure(self, error)
+            if response.head_sent:
+                response.keep_alive = False
+                if response.cut_looks_complete:
+                    self.client.sender.reset_on_close()
+            else:
+                self._answer("500 Internal Server Error", "")
+        self._close_iterable()
+
+    def _answer(self, status: str, message: str) -> None:
+        """Answer in the application's place."""
+        response = self.response
+        status, headers, data = error_response(status, message)
+        response.replace(status, headers)
+        response.keep_alive = False
+        self._send(response.whole(data))
+
+    def _close_iterable(self) -> None:
+        iterable, self.iterable = self.iterable, None
+        self._iterator = None
+        close = getattr(iterable, "close", None)
+        if close is None:
+            return
+        try:
+            close()
+        except BaseException as error:
+            self._service.check_exit(error)
+            self._service.log_failure(self, error)
+            if self.response.head_sent:
+                self.response.keep_alive = False
+
+    def _end(self) -> None:
+        if self.ended:
+            return
+        self.ended = True
+        service = self._service
+        if service.post_request is not None:
+            self._run_post_request()
+        if service.on_end is not None:
+            service.on_end(self)
+        self.client.exchange_ended(self)
+
+    def _run_post_request(self) -> None:
+        """Run Gunicorn's hook as a piece of the application's code."""
+        service = self._service
+        _set_running_loop(None)
+        try:
+            assert service.post_request is not None
+            self._context.run(service.post_request, self)
+        except BaseException as error:
+            service.check_exit(error)
+            service.log_failure(self, error)
+        finally:
+            _set_running_loop(service.loop)
+
+    def client_left(self) -> None:
+        """Take up that the connection is lost while this goes on."""
+        task = self._task
+        if task is not None:
+            self._service.cancel_later(task)

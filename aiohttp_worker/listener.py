@@ -1,0 +1,164 @@
+"""Accepting connections: few at a time, and never more than are allowed."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import ssl
+from collections.abc import Callable
+from typing import Final
+
+from .protocol import Connection
+from .service import Service
+
+# Connections taken in one turn of the loop; the others are left to siblings.
+_BATCH: Final = 16
+_PAUSE_SECONDS: Final = 1.0
+_NO_MORE_FILES: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
+
+
+class Listeners:
+    """The listening sockets of a worker.
+
+    :param sockets: listening already; their backlog stays as it was set.
+    :param limit: of open connections, handshakes included.
+    :param one_by_one: look at what a new connection wants before the next is
+        accepted. An application that runs inline keeps all connections of its
+        worker waiting, so none is to be taken from an idle sibling meanwhile.
+    :param context: for TLS.
+    :param handshake_seconds: for a TLS handshake to complete.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        sockets: list[socket.socket],
+        limit: int,
+        one_by_one: bool,
+        context: ssl.SSLContext | None,
+        handshake_seconds: float,
+    ) -> None:
+        self._service = service
+        self._loop = service.loop
+        self._sockets = sockets
+        self._limit = limit
+        self._batch = 1 if one_by_one else _BATCH
+        self._one_by_one = one_by_one
+        self._context = context
+        self._handshake_seconds = handshake_seconds
+        self._connecting: set[asyncio.Task[None]] = set()
+        self._accepting = False
+        self._unseen = False
+        self._stopped = False
+        self._full_logged = False
+        service.on_connection_closed = self._connection_closed
+
+    @property
+    def open(self) -> int:
+        """Connections, and those to be."""
+        return len(self._service.connections) + len(self._connecting)
+
+    def start(self) -> None:
+        """Begin to accept."""
+        if not self._accepting and not self._stopped:
+            self._accepting = True
+            for sock in self._sockets:
+                sock.setblocking(False)
+                self._loop.add_reader(sock.fileno(), self._accept, sock)
+
+    def pause(self) -> None:
+        """Leave new connections in the backlog."""
+        if self._accepting:
+            self._accepting = False
+            for sock in self._sockets:
+                self._loop.remove_reader(sock.fileno())
+
+    def stop(self, take_rest: bool) -> None:
+        """Accept no more.
+
+        :param take_rest: take what is in the backlogs, and close the sockets in
+            the same breath: when nobody else listens, what is left is reset.
+        """
+        if self._stopped:
+            return
+        self.pause()
+        self._stopped = True
+        for sock in self._sockets:
+            if take_rest:
+                while self._take(sock):
+                    pass
+            sock.close()
+
+    def _accept(self, sock: socket.socket) -> None:
+        if self._unseen:
+            return
+        for _ in range(self._batch):
+            if self.open >= self._limit:
+                self._full()
+                return
+            if not self._take(sock):
+                return
+
+    def _take(self, sock: socket.socket) -> bool:
+        """Accept one connection, if there is one."""
+        try:
+            accepted, _ = sock.accept()
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            return False
+        except OSError as error:
+            if error.errno not in _NO_MORE_FILES:
+                raise
+            self._service.log_error("cannot accept connections for a while: %s", error)
+            self.pause()
+            self._loop.call_later(_PAUSE_SECONDS, self.start)
+            return False
+        accepted.setblocking(False)
+        if accepted.family != socket.AF_UNIX:
+            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self._one_by_one and self._context is None:
+            self._unseen = True
+        task = self._loop.create_task(self._connect(accepted))
+        self._connecting.add(task)
+        task.add_done_callback(self._connected)
+        return True
+
+    async def _connect(self, accepted: socket.socket) -> None:
+        make: Callable[[], Connection] = lambda: Connection(self._service)  # noqa: E731
+        try:
+            if self._context is None:
+                await self._loop.connect_accepted_socket(make, accepted)
+            else:
+                await self._loop.connect_accepted_socket(
+                    make,
+                    accepted,
+                    ssl=self._context,
+                    ssl_handshake_timeout=self._handshake_seconds,
+                )
+        except (OSError, asyncio.TimeoutError) as error:
+            # A handshake that failed, or a client that left before.
+            accepted.close()
+            self._service.log_debug("a connection could not be set up: %s", error)
+
+    def _connected(self, task: asyncio.Task[None]) -> None:
+        self._connecting.discard(task)
+        if self._unseen:
+            # One turn for the transport to start reading, one to read.
+            self._loop.call_soon(self._loop.call_soon, self._seen)
+        if not task.cancelled():
+            task.result()
+
+    def _seen(self) -> None:
+        self._unseen = False
+
+    def _full(self) -> None:
+        if not self._full_logged:
+            self._full_logged = True
+            self._service.observers.log_warning(
+                "all %d worker_connections are in use; new connections wait", self._limit
+            )
+        self.pause()
+
+    def _connection_closed(self) -> None:
+        if not self._accepting and self.open < self._limit:
+            self.start()

@@ -1,0 +1,654 @@
+"""One connection: transport, time limits, keep-alive, requests in their order."""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import io
+import math
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from .application import ApplicationKind
+from .environ import Environ
+from .exchange import Exchange
+from .flow import ReadGate, Sender
+from .forwarding import peer_is_trusted
+from .http1.errors import RemoteProtocolError
+from .http1.head import RequestHead
+from .http1.proxy_protocol import ProxyHeaderReader
+from .http1.reader import END, NEED_DATA, RequestReader
+from .input import (
+    HIGH_MARK,
+    LOW_MARK,
+    BlockingReader,
+    BodyCollector,
+    FileReader,
+    IncompleteBodyError,
+    StreamReader,
+)
+from .response import Response, error_response
+from .tls import connection_socket, tls_environ
+
+if TYPE_CHECKING:
+    from .service import Service
+
+_NEVER: Final = math.inf
+_CONTINUE: Final = [b"HTTP/1.1 100 Continue\r\n\r\n"]
+# Of a body that the application did not read: more is not waited for.
+_MOST_UNREAD: Final = 256 * 1024
+_MOST_LINGERING: Final = 1024 * 1024
+# Of requests behind the one that is being answered.
+_MOST_PIPELINED: Final = 64 * 1024
+
+_REASONS: Final = {
+    400: "Bad Request",
+    403: "Forbidden",
+    408: "Request Timeout",
+    413: "Content Too Large",
+    414: "URI Too Long",
+    417: "Expectation Failed",
+    431: "Request Header Fields Too Large",
+    500: "Internal Server Error",
+    501: "Not Implemented",
+    505: "HTTP Version Not Supported",
+    507: "Insufficient Storage",
+}
+
+
+class Phase(enum.Enum):
+    """Where a connection stands."""
+
+    IDLE = "between requests"
+    HEAD = "a head is coming"
+    COLLECT = "a body is coming, and the application waits for all of it"
+    RUN = "a request is being answered"
+    SKIP = "answered; the rest of a body is coming that nobody reads"
+    CLOSING = "answered for the last time; the answer is being sent"
+    LINGER = "answered for the last time; what comes is thrown away"
+    CLOSED = "over"
+
+
+_ENDED: Final = frozenset((Phase.CLOSING, Phase.LINGER, Phase.CLOSED))
+
+
+class Connection(asyncio.Protocol):
+    """The requests of one connection, one after the other.
+
+    :param service: what all connections share.
+    """
+
+    __slots__ = (
+        "_advancing",
+        "_base",
+        "_body_ended",
+        "_body_received",
+        "_body_started",
+        "_builder",
+        "_can_half_close",
+        "_collector",
+        "_continue_due",
+        "_eof",
+        "_exchange",
+        "_gate",
+        "_input",
+        "_names_from_host",
+        "_proxy",
+        "_reader",
+        "_resumed",
+        "_service",
+        "_unsent",
+        "deadline",
+        "disconnected",
+        "peername",
+        "phase",
+        "sender",
+        "transport",
+    )
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self.phase = Phase.IDLE
+        self.deadline = _NEVER
+        self.disconnected = False
+        self.peername: Any = None
+        self._advancing = False
+        self._exchange: Exchange | None = None
+        self._collector: BodyCollector | None = None
+        self._input: StreamReader | BlockingReader | None = None
+        self._body_ended = True
+        self._body_received = 0
+        self._body_started = 0.0
+        self._continue_due = False
+        self._eof = False
+        self._proxy: ProxyHeaderReader | None = None
+        self._unsent = 0
+        self._resumed: threading.Event | None = None
+
+    # Called by the transport.
+
+    def connection_made(self, transport: Any) -> None:
+        """Take up a connection, after the handshake where there is TLS."""
+        service = self._service
+        self.transport = transport
+        self.peername = transport.get_extra_info("peername")
+        ssl_object = transport.get_extra_info("ssl_object")
+        self.sender = Sender(transport, direct=ssl_object is None)
+        self._gate = ReadGate(transport)
+        settings = service.settings
+        trusted = peer_is_trusted(settings.forwarding, self.peername)
+        self._reader = RequestReader(service.parsers[trusted])
+        self._builder = service.builders[trusted]
+        self._can_half_close = ssl_object is None
+        self._base = base = service.base_environ.copy()
+        base["gunicorn.socket"] = connection_socket(transport)
+        base["wsgi.url_scheme"] = "http" if ssl_object is None else "https"
+        self._names_from_host = False
+        _take_addresses(base, self.peername, transport.get_extra_info("sockname"))
+        self._names_from_host = "SERVER_NAME" not in base
+        if ssl_object is not None:
+            base.update(tls_environ(ssl_object))
+        if settings.proxy_protocol is not None:
+            self._proxy = ProxyHeaderReader(
+                settings.proxy_protocol, allowed=settings.proxy_allowed.allows(self.peername)
+            )
+        self.deadline = time.monotonic() + (service.times.head or _NEVER)
+        service.connections.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Take up received bytes."""
+        phase = self.phase
+        if phase is Phase.LINGER:
+            self._body_received += len(data)
+            if self._body_received > _MOST_LINGERING:
+                self.transport.abort()
+            return
+        if phase is Phase.CLOSED or phase is Phase.CLOSING:
+            return
+        if self._proxy is not None:
+            rest = self._read_proxy_header(data)
+            if rest is None:
+                return
+            data = rest
+        self._reader.feed(data)
+        if phase is Phase.RUN:
+            self._receive_beside()
+        else:
+            self._advance()
+
+    def eof_received(self) -> bool:
+        """Take up that the client sends no more; it may still read."""
+        self._eof = True
+        if self.phase is Phase.RUN:
+            self.disconnected = True
+            if not self._body_ended:
+                self._fail_input(IncompleteBodyError("the client ended the connection"))
+            if self._exchange is not None:
+                self._exchange.client_left()
+            return self._can_half_close
+        if self.phase is Phase.COLLECT or not self._reader.between_requests:
+            try:
+                self._reader.feed_eof()
+            except RemoteProtocolError as error:
+                self._service.observers.log_debug("%s: %s", self.peer, error)
+        return False
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Take up the end of the connection."""
+        running = self.phase is Phase.RUN
+        self.phase = Phase.CLOSED
+        self.disconnected = True
+        self.deadline = _NEVER
+        service = self._service
+        service.connections.discard(self)
+        if self._collector is not None:
+            self._collector.close()
+            self._collector = None
+        if not self._body_ended:
+            self._fail_input(IncompleteBodyError("the client closed the connection"))
+        if running and self._exchange is not None:
+            self._exchange.client_left()
+        self.sender.close()
+        self.wake_thread()
+        if service.on_connection_closed is not None:
+            service.on_connection_closed()
+
+    def pause_writing(self) -> None:
+        """Take up that the client reads more slowly than is sent."""
+        self.sender.pause()
+        self._unsent = self.sender.unsent
+        self.deadline = time.monotonic() + (self._service.times.write or _NEVER)
+
+    def resume_writing(self) -> None:
+        """Take up that everything is sent."""
+        self.sender.resume()
+        if self.phase is Phase.RUN:
+            self.deadline = self._body_deadline()
+        self.wake_thread()
+
+    # Requests.
+
+    def _advance(self) -> None:
+        """Go through what has been received, up to a request that takes time."""
+        reader = self._reader
+        self._advancing = True
+        try:
+            while self.phase not in _ENDED:
+                event = reader.next_event()
+                if event is NEED_DATA:
+                    self._wait()
+                    return
+                if isinstance(event, RequestHead):
+                    self._begin(event)
+                elif event is END:
+                    self._end_body()
+                elif isinstance(event, bytes):
+                    self._take_body(event)
+                if self._exchange is not None and self.phase is Phase.RUN:
+                    if not self._body_ended or reader.buffered:
+                        self._receive_beside()
+                    if self._exchange is not None:
+                        return
+        except RemoteProtocolError as error:
+            self._refuse(error)
+        finally:
+            self._advancing = False
+
+    def _wait(self) -> None:
+        """Set the time limit for what is missing."""
+        times = self._service.times
+        if self.phase is Phase.COLLECT or self.phase is Phase.SKIP:
+            self.deadline = self._body_deadline()
+        elif self._reader.between_requests:
+            if self._eof:
+                self._close()
+            elif self.phase is not Phase.IDLE:
+                self.phase = Phase.IDLE
+                self.deadline = time.monotonic() + times.keep_alive
+        elif self.phase is not Phase.HEAD:
+            self.phase = Phase.HEAD
+            if self._reader.starts_tls:
+                raise RemoteProtocolError("this is TLS, on a port without it")
+            self.deadline = time.monotonic() + (times.head or _NEVER)
+
+    def _begin(self, head: RequestHead) -> None:
+        """Begin to answer a request, or to collect its body."""
+        service = self._service
+        environ = self._builder.build(head, self._base, self._names_from_host)
+        exchange = Exchange(
+            service,
+            self,
+            head,
+            environ,
+            head.keep_alive
+            and not service.draining
+            and not self._eof
+            and service.times.keep_alive > 0,
+        )
+        if not head.has_body:
+            environ["wsgi.input"] = (
+                service.empty_stream if service.awaits_input else io.BytesIO()
+            )
+            self._run(exchange)
+            return
+        limit = service.settings.max_body_size
+        if limit and (head.fields.content_length or 0) > limit:
+            raise RemoteProtocolError(f"the body is longer than {limit} bytes", 413)
+        self._body_ended = False
+        self._body_received = 0
+        self._body_started = time.monotonic()
+        self._continue_due = head.expect_continue
+        if service.early:
+            self._input = stream = self._new_input()
+            environ["wsgi.input"] = stream
+            self._run(exchange)
+            return
+        self.phase = Phase.COLLECT
+        self._exchange = exchange
+        settings = service.settings
+        self._collector = BodyCollector(settings.body_memory_size, settings.body_directory)
+        if self._continue_due and not self._reader.buffered:
+            self._send_continue()
+
+    def _run(self, exchange: Exchange) -> None:
+        """Have the application called."""
+        self.phase = Phase.RUN
+        self.deadline = _NEVER
+        self._exchange = exchange
+        service = self._service
+        if service.pool is not None:
+            exchange.run_in_thread()
+        elif service.kind is ApplicationKind.ORDINARY:
+            exchange.run_inline()
+        else:
+            exchange.run_as_task()
+
+    def _take_body(self, data: bytes) -> None:
+        """Collect a piece of a body, or let it go."""
+        self._body_received += len(data)
+        collector = self._collector
+        if collector is None:
+            return
+        self._check_size()
+        try:
+            collector.feed(data)
+        except OSError as error:
+            collector.close()
+            raise RemoteProtocolError(
+                f"the body cannot be stored: {error.strerror or error}", 507
+            ) from error
+
+    def _check_size(self) -> None:
+        limit = self._service.settings.max_body_size
+        if limit and self._body_received > limit:
+            raise RemoteProtocolError(f"the body is longer than {limit} bytes", 413)
+
+    def _end_body(self) -> None:
+        """Take up that a collected or skipped body is complete."""
+        self._body_ended = True
+        self._continue_due = False
+        collector, self._collector = self._collector, None
+        exchange = self._exchange
+        if collector is None or exchange is None:
+            self.phase = Phase.IDLE
+            self.deadline = time.monotonic() + self._service.times.keep_alive
+            return
+        environ = exchange.environ
+        if exchange.head.chunked:
+            # The coding is undone, so the length takes its place (RFC 9112 section 7.1.3).
+            environ["CONTENT_LENGTH"] = str(collector.size)
+            environ.pop("HTTP_TRANSFER_ENCODING", None)
+        file = collector.finish()
+        environ["wsgi.input"] = (
+            FileReader(self._service.loop, file) if self._service.awaits_input else file
+        )
+        self._run(exchange)
+
+    def _receive_beside(self) -> None:
+        """Go through what has been received while a request is being answered."""
+        reader = self._reader
+        stream = self._input
+        try:
+            while not self._body_ended:
+                event = reader.next_event()
+                if event is NEED_DATA:
+                    if not self.sender.paused:
+                        self.deadline = self._body_deadline()
+                    break
+                if isinstance(event, bytes):
+                    self._body_received += len(event)
+                    self._continue_due = False
+                    self._check_size()
+                    if stream is not None:
+                        stream.feed(event)
+                elif event is END:
+                    self._body_ended = True
+                    if not self.sender.paused:
+                        self.deadline = _NEVER
+                    if stream is not None:
+                        stream.feed_end()
+        except RemoteProtocolError as error:
+            self._body_ended = True
+            if stream is not None:
+                stream.fail(IncompleteBodyError(str(error), error.status_code))
+            if self._exchange is not None:
+                self._exchange.response.keep_alive = False
+            self._service.observers.log_warning("Invalid request from %s: %s", self.peer, error)
+            self._gate.shut()
+            return
+        if self._body_ended:
+            if reader.buffered > _MOST_PIPELINED:
+                self._gate.shut()
+        elif stream is not None and stream.buffered > HIGH_MARK and not stream.wanted:
+            self._gate.shut()
+            if not self.sender.paused:
+                self.deadline = _NEVER
+
+    def exchange_ended(self, exchange: Exchange) -> None:
+        """Go on with the next request, or end the connection."""
+        self._exchange = None
+        self._input = None
+        if self.phase is Phase.CLOSED:
+            return
+        if not exchange.response.keep_alive:
+            self._close()
+            return
+        if not self._body_ended:
+            rest = (exchange.head.content_length or 0) - self._body_received
+            if self._continue_due or rest > _MOST_UNREAD:
+                self._close()  # it may never come (RFC 9110 section 10.1.1), or is too much
+                return
+            self.phase = Phase.SKIP
+        elif self._reader.between_requests:
+            self.phase = Phase.IDLE
+            times = self._service.times
+            self.deadline = time.monotonic() + (
+                min(times.linger, times.keep_alive)
+                if self._service.draining
+                else times.keep_alive
+            )
+        else:
+            self.phase = Phase.HEAD
+            self.deadline = time.monotonic() + (self._service.times.head or _NEVER)
+        self._gate.reopen()
+        if not self._advancing:
+            if self._eof and self._reader.between_requests:
+                self._close()
+            elif self._reader.buffered:
+                self._advance()
+            elif self.phase is Phase.SKIP:
+                self.deadline = self._body_deadline()
+
+    # Input.
+
+    def _new_input(self) -> StreamReader | BlockingReader:
+        service = self._service
+        if service.awaits_input:
+            return StreamReader(service.loop, self._send_continue, self._input_taken)
+        return BlockingReader(
+            lambda: service.call_on_loop(self._send_continue),
+            lambda: service.call_on_loop(self._input_taken),
+        )
+
+    def awaitable_input(self, environ: Environ) -> None:
+        """Make ``wsgi.input`` one that can be awaited: the worker drives the rest."""
+        service = self._service
+        if not service.settings.stream:
+            return
+        current: Any = environ.get("wsgi.input")
+        if isinstance(current, StreamReader):
+            return
+        if isinstance(current, BlockingReader):
+            stream = StreamReader(service.loop, self._send_continue, self._input_taken)
+            current.hand_over(stream)
+            if self._input is current:
+                self._input = stream
+            environ["wsgi.input"] = stream
+        elif hasattr(current, "read"):
+            environ["wsgi.input"] = FileReader(service.loop, current)
+
+    def _send_continue(self) -> None:
+        """Ask for the body, if the client waits for that (RFC 9110 section 10.1.1)."""
+        if self._continue_due:
+            self._continue_due = False
+            exchange = self._exchange
+            if exchange is None or not exchange.response.head_sent:
+                self.sender.send(_CONTINUE)
+
+    def _input_taken(self) -> None:
+        stream = self._input
+        if stream is not None and (stream.wanted or stream.buffered <= LOW_MARK):
+            if not self._gate.open:
+                self._body_started = time.monotonic()
+                self._body_received = 0
+                self._gate.reopen()
+                if not self._body_ended and not self.sender.paused:
+                    self.deadline = self._body_deadline()
+
+    def _fail_input(self, error: IncompleteBodyError) -> None:
+        if self._input is not None:
+            self._input.fail(error)
+
+    def _body_deadline(self) -> float:
+        """When a body has to have gone on, and to have come with a least rate."""
+        times = self._service.times
+        if not times.body or self._body_ended or not self._gate.open:
+            return _NEVER
+        now = time.monotonic()
+        if not times.body_rate:
+            return now + times.body
+        slowest = self._body_started + times.body + self._body_received / times.body_rate
+        return min(now + times.body, slowest)
+
+    # Threads.
+
+    def wait_writable(self) -> None:
+        """Block the calling thread until something was sent, or a while."""
+        if self._resumed is None:
+            self._resumed = threading.Event()
+        # What was sent between the caller's look and this costs one short wait.
+        self._resumed.wait(0.05)
+        self._resumed.clear()
+
+    def wake_thread(self) -> None:
+        """Wake the thread that waits for something to be sent."""
+        if self._resumed is not None:
+            self._resumed.set()
+
+    # Time limits and ends.
+
+    @property
+    def watched(self) -> bool:
+        """Whether the client has something to read that it has not read yet."""
+        return self.sender.unsent > 0
+
+    @property
+    def peer(self) -> str:
+        """The peer's address, for the log."""
+        return _shown(self.peername)
+
+    def check_time(self, now: float) -> None:
+        """End what took too long; called once a second."""
+        unsent = self.sender.unsent
+        if unsent and unsent != self._unsent:
+            self._unsent = unsent
+            self.deadline = now + (self._service.times.write or _NEVER)
+            return
+        if now < self.deadline:
+            return
+        self.deadline = _NEVER
+        log = self._service.observers.log_debug
+        phase = self.phase
+        if unsent:
+            log("%s: the client does not read, the connection is ended", self.peer)
+            self.transport.abort()
+        elif phase is Phase.IDLE:
+            self._close()
+        elif phase is Phase.HEAD or phase is Phase.COLLECT:
+            part = "head" if phase is Phase.HEAD else "body"
+            self._refuse(RemoteProtocolError(f"the {part} of the request did not come in time", 408))
+        elif phase is Phase.RUN:
+            self._fail_input(IncompleteBodyError("the body did not come in time", 408))
+            if self._exchange is not None:
+                self._exchange.response.keep_alive = False
+        elif phase is Phase.SKIP:
+            self._close()
+        else:
+            self.transport.abort()
+
+    def drain(self, now: float) -> None:
+        """Let the connection end soon, without losing a request that is on its way."""
+        if self.phase is Phase.IDLE:
+            self.deadline = min(self.deadline, now + self._service.times.linger)
+        elif self._exchange is not None and not self._exchange.response.head_sent:
+            self._exchange.response.keep_alive = False
+
+    def _refuse(self, error: RemoteProtocolError) -> None:
+        """Answer what cannot be served, and end the connection."""
+        service = self._service
+        self._exchange = None
+        if self._collector is not None:
+            self._collector.close()
+            self._collector = None
+        if error.__cause__ is not None:
+            service.observers.log_error("%s: %s", self.peer, error)
+        else:
+            service.observers.log_warning("Invalid request from %s: %s", self.peer, error)
+        if self._reader.starts_tls:
+            self.transport.abort()
+            return
+        code = error.status_code
+        status, headers, data = error_response(
+            f"{code} {_REASONS.get(code, 'Error')}", "" if code >= 500 else str(error)
+        )
+        response = Response(service.encoder, "GET", (1, 1), False)
+        response.start(status, headers)
+        self.sender.send(response.whole(data))
+        if service.observers.on_refused is not None:
+            service.observers.on_refused(self, error)
+        self._body_ended = False  # more may be on its way: linger
+        self._close()
+
+    def _close(self) -> None:
+        """End the connection, after everything is sent and can be read.
+
+        Closing a socket with unread data resets the connection, and the client
+        may lose the answer that it has not read yet (RFC 9112 section 9.6).
+        """
+        transport = self.transport
+        self.sender.stop()
+        if transport.is_closing():
+            return
+        if (self._body_ended and not self._reader.buffered) or self._eof:
+            self.phase = Phase.CLOSING
+            self.deadline = time.monotonic() + (self._service.times.write or _NEVER)
+            transport.close()
+            return
+        self.phase = Phase.LINGER
+        self._body_received = 0
+        self.deadline = time.monotonic() + self._service.times.linger
+        if self._can_half_close:
+            self._gate.reopen()
+            transport.write_eof()
+        else:
+            transport.close()
+
+    def _read_proxy_header(self, data: bytes) -> bytes | None:
+        """Read the PROXY header; return what follows it once it is complete."""
+        proxy = self._proxy
+        assert proxy is not None
+        try:
+            if not proxy.feed(data):
+                return None
+        except RemoteProtocolError as error:
+            self._proxy = None
+            self._refuse(error)
+            return None
+        self._proxy = None
+        header = proxy.header
+        if header is not None:
+            self._base.update(header.environ())
+            if header.source is not None:
+                self.peername = header.source
+        return proxy.rest or None
+
+
+def _take_addresses(base: Environ, peername: Any, sockname: Any) -> None:
+    """Fill ``REMOTE_*`` and ``SERVER_*`` from the socket's addresses."""
+    if isinstance(peername, tuple):
+        base["REMOTE_ADDR"] = peername[0]
+        base["REMOTE_PORT"] = str(peername[1])
+    else:
+        base["REMOTE_ADDR"] = _shown(peername) if peername else ""
+    if isinstance(sockname, tuple):
+        base["SERVER_NAME"] = sockname[0]
+        base["SERVER_PORT"] = str(sockname[1])
+
+
+def _shown(address: Any) -> str:
+    if isinstance(address, tuple):
+        return str(address[0])
+    if isinstance(address, bytes):
+        return address.decode("utf-8", "replace")
+    return str(address or "a unix socket")

@@ -1,0 +1,237 @@
+"""What all connections of a worker share."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from .application import ApplicationKind, classify_application
+from .environ import Environ, EnvironBuilder
+from .exchange import Exchange
+from .forwarding import AddressList, ForwardingPolicy
+from .http1.errors import RemoteProtocolError
+from .http1.head import Limits
+from .http1.proxy_protocol import ProxyProtocol
+from .http1.reader import HeadParser
+from .input import StreamReader
+from .marks import wants_stream
+from .pool import ThreadPool
+from .response import HeadEncoder
+
+if TYPE_CHECKING:
+    from .protocol import Connection
+
+
+@dataclass(frozen=True)
+class TimeLimits:
+    """Seconds after which a connection is given up; 0 for no limit."""
+
+    head: float = 20.0  # from the first byte of a head to its last
+    body: float = 30.0  # between two pieces of a body
+    write: float = 60.0  # without the client reading anything
+    keep_alive: float = 2.0  # between two requests
+    linger: float = 2.0  # for a client to take notice of a last answer
+    disconnect_grace: float = 3.0  # from a client's leaving to the task's cancellation
+    body_rate: int = 500  # bytes per second that a body must come with, on the whole
+
+
+@dataclass(frozen=True)
+class ServiceSettings:
+    """Everything that was configured, as the values that are needed."""
+
+    limits: Limits = field(default_factory=Limits)
+    times: TimeLimits = field(default_factory=TimeLimits)
+    forwarding: ForwardingPolicy = field(default_factory=ForwardingPolicy)
+    proxy_protocol: ProxyProtocol | None = None
+    proxy_allowed: AddressList = field(default_factory=AddressList)
+    stream: bool = True  # whether wsgi.input may be a stream
+    threads: int = 1
+    body_memory_size: int = 512 * 1024
+    body_directory: str | None = None
+    max_body_size: int = 0
+    slow_call: float = 0.1
+    sendfile: bool = True
+    server: str = "aiohttp-worker"
+
+
+@dataclass
+class Observers:
+    """Who is told of what; ``None`` costs nothing."""
+
+    log_error: Callable[..., None]
+    log_warning: Callable[..., None]
+    log_debug: Callable[..., None]
+    log_exception: Callable[[BaseException, str], None]
+    pre_request: Callable[[Exchange], None] | None = None
+    post_request: Callable[[Exchange], None] | None = None
+    on_end: Callable[[Exchange], None] | None = None
+    on_refused: Callable[[Connection, RemoteProtocolError], None] | None = None
+    exiting: Callable[[], bool] = lambda: False
+
+
+class Service:
+    """The application, the tables and the limits that connections share.
+
+    :param application: the WSGI callable.
+    :param base_environ: what is the same in every environ of the worker.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        application: Any,
+        settings: ServiceSettings,
+        base_environ: Environ,
+        observers: Observers,
+    ) -> None:
+        self.loop = loop
+        self.application = application
+        self.settings = settings
+        self.times = settings.times
+        self.base_environ = base_environ
+        self.observers = observers
+        self.kind = classify_application(application)
+        self.context = contextvars.copy_context()
+        self.encoder = HeadEncoder(settings.server)
+        self.connections: set[Connection] = set()
+        self.draining = False
+        self.on_connection_closed: Callable[[], None] | None = None
+        # Of trusted peers' requests and of others': what a field section means
+        # for environ is remembered with it.
+        self.parsers = {trusted: HeadParser(settings.limits) for trusted in (False, True)}
+        self.builders = {
+            trusted: EnvironBuilder(settings.forwarding, trusted) for trusted in (False, True)
+        }
+        ordinary = self.kind is ApplicationKind.ORDINARY
+        self.pool = ThreadPool(settings.threads) if settings.threads > 1 and ordinary else None
+        self.drive_generators = settings.stream and settings.threads == 1
+        # Whether the application is called before its body is there.
+        self.early = settings.stream and (
+            not ordinary or self.pool is not None or wants_stream(application)
+        )
+        self.awaits_input = settings.stream and (not ordinary or wants_stream(application))
+        self.empty_stream = StreamReader(loop, _nothing, _nothing)
+        self.empty_stream.feed_end()
+        self.slow_call = settings.slow_call if settings.slow_call > 0 else None
+        self.pre_request = observers.pre_request
+        self.post_request = observers.post_request
+        self.on_end = observers.on_end
+        self.log_error = observers.log_error
+        self.log_debug = observers.log_debug
+        self._slow_paths: set[str] = set()
+        self._posts: deque[tuple[Exchange, bool]] = deque()
+        self._scheduled = False
+        self._eager = sys.version_info >= (3, 12)
+
+    def start(self) -> None:
+        """Start what runs beside the loop."""
+        if self.pool is not None:
+            self.pool.start()
+
+    def tick(self) -> None:
+        """Once a second: the date, and every connection's time limits."""
+        self.encoder.set_time(time.time())
+        now = time.monotonic()
+        for connection in [c for c in self.connections if c.deadline <= now or c.watched]:
+            connection.check_time(now)
+
+    @property
+    def draining_done(self) -> bool:
+        """Whether nothing is left to be answered."""
+        return not self.connections
+
+    def drain(self) -> None:
+        """Let every connection end with the answer it gives now, or next."""
+        self.draining = True
+        now = time.monotonic()
+        for connection in list(self.connections):
+            connection.drain(now)
+
+    def new_task(
+        self, coroutine: Any, context: contextvars.Context
+    ) -> asyncio.Task[Any]:
+        """Run *coroutine* in a task of its own, its first step at once if possible."""
+        if self._eager and asyncio._get_running_loop() is self.loop:
+            return asyncio.Task(
+                coroutine, loop=self.loop, context=context, eager_start=True
+            )
+        return self.loop.create_task(coroutine, context=context)
+
+    # From threads.
+
+    def post(self, exchange: Exchange, returned: bool) -> None:
+        """Tell the loop, from a thread, what an exchange has come to.
+
+        :param returned: that a piece of application code has run; otherwise,
+            that there is something to send.
+        """
+        self._posts.append((exchange, returned))
+        if not self._scheduled:
+            self._scheduled = True
+            self.call_on_loop(self._take_posts)
+
+    def call_on_loop(self, callback: Callable[[], None]) -> None:
+        """Have *callback* called on the loop, from a thread."""
+        try:
+            self.loop.call_soon_threadsafe(callback)
+        except RuntimeError:
+            pass  # the loop is closed: the worker has gone before its threads
+
+    def _take_posts(self) -> None:
+        self._scheduled = False
+        posts = self._posts
+        while posts:
+            exchange, returned = posts.popleft()
+            if returned:
+                exchange.returned()
+            else:
+                exchange.flush()
+
+    # What happens.
+
+    def check_exit(self, error: BaseException) -> None:
+        """Let the exit that a signal asked for pass; an application's own is an error.
+
+        Gunicorn's handlers of QUIT, INT and ABRT raise ``SystemExit`` wherever
+        the worker happens to be, which may be in the application.
+        """
+        if isinstance(error, SystemExit) and self.observers.exiting():
+            raise error.with_traceback(None)
+
+    def log_failure(self, exchange: Exchange, error: BaseException) -> None:
+        """Log, once and with its traceback, that the application failed."""
+        self.observers.log_exception(
+            error, f"Error handling request {exchange.head.method} {exchange.head.target}"
+        )
+
+    def slow_call_seen(self, exchange: Exchange, seconds: float) -> None:
+        """Warn, once per path, that a call kept all others waiting."""
+        path = exchange.head.path
+        if path in self._slow_paths or len(self._slow_paths) >= 1000:
+            return
+        self._slow_paths.add(path)
+        self.observers.log_warning(
+            "%s %s took %d ms in the event loop, and nothing else was served meanwhile."
+            " If that is usual, give it threads of its own: --threads N",
+            exchange.head.method,
+            path,
+            round(seconds * 1000),
+        )
+
+    def cancel_later(self, task: asyncio.Task[Any]) -> None:
+        """Cancel a task whose client has gone, when its time of grace is over."""
+        grace = self.times.disconnect_grace
+        if grace > 0:
+            self.loop.call_later(grace, task.cancel)
+        else:
+            task.cancel()
+
+
+def _nothing() -> None:
+    pass

@@ -1,0 +1,427 @@
+"""The two Gunicorn workers: the place where settings are read, once."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sys
+import time
+from datetime import timedelta
+from types import FrameType
+from typing import Any, Final
+
+import gunicorn.sock
+from gunicorn.glogging import Logger
+from gunicorn.http.wsgi import WSGIErrorsWrapper
+from gunicorn.workers.base import Worker
+
+from . import __version__
+from .access_log import access_log_writer
+from .body import declare_server
+from .boot import keep_exit_code, refuse_foreign_aiohttp
+from .exchange import Exchange
+from .files import FileWrapper
+from .forwarding import AddressList, ForwardingPolicy, HeaderMap
+from .hooks import HookRequest, HookResponse
+from .http1.errors import RemoteProtocolError
+from .http1.head import Limits
+from .http1.proxy_protocol import ProxyProtocol
+from .listener import Listeners
+from .options import OPTIONS, read_options
+from .protocol import Connection
+from .service import Observers, Service, ServiceSettings, TimeLimits
+from .tls import offer_http1_only
+
+_TICK_SECONDS: Final = 1.0
+_STOP_CHECK_SECONDS: Final = 0.02
+_MOST_FIELDS: Final = 32768
+_DEFAULT_FIELD_SIZE: Final = 8190
+_MOST_REQUEST_LINE: Final = 8190
+
+
+class AsyncGunicornWorker(Worker):  # type: ignore[misc]
+    """Serves WSGI on an asyncio loop; ``wsgi.input`` can be a stream.
+
+    Coroutine and generator applications, and any application under
+    ``--threads N``, are called as soon as the head of a request is there. Any
+    other callable is called inline, when the body is there.
+
+    Gunicorn's settings say how. What it has no setting for are the attributes
+    below, each also an environment variable ``AIOHTTP_WORKER_NAME``.
+    """
+
+    head_timeout: float = 20
+    body_timeout: float = 30
+    body_min_rate: float = 500
+    write_timeout: float = 60
+    linger_timeout: float = 2
+    handshake_timeout: float = 20
+    max_body_size: float = 0
+    body_memory_size: float = 512 * 1024
+    slow_call: float = 0.1
+
+    _stream = True
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.loop: asyncio.AbstractEventLoop
+        self._exit: SystemExit | None = None
+        self._stopping = False
+        self._recycling = False
+        self._deadline = 0.0
+
+    @classmethod
+    def check_config(cls, cfg: Any, log: Any) -> None:
+        """Refuse, before a worker is started, what cannot be served.
+
+        :raises RuntimeError: a setting or an environment variable has a value
+            that this worker cannot honour.
+        """
+        refuse_foreign_aiohttp()
+        try:
+            read_options(cls, os.environ)
+        except ValueError as error:
+            raise RuntimeError(str(error)) from None
+        if cfg.protocol != "http":
+            raise RuntimeError(
+                f"protocol = {cfg.protocol!r}: {cls.__name__} speaks HTTP only"
+            )
+        if cfg.http_parser == "fast":
+            log.warning(
+                "http_parser = 'fast' asks for Gunicorn's own C parser; %s always parses with"
+                " llhttp (httptools)",
+                cls.__name__,
+            )
+        if "h2" in (cfg.http_protocols or ()):
+            log.warning("http_protocols: %s does not speak h2, only HTTP/1.1", cls.__name__)
+        if getattr(cfg, "http2_cleartext", "off") != "off":
+            log.warning("http2_cleartext: %s does not speak HTTP/2", cls.__name__)
+        if getattr(cfg, "root_path", ""):
+            log.warning("root_path is for ASGI; for WSGI set SCRIPT_NAME in the environment")
+        if cfg.is_ssl and not cfg.suppress_ragged_eofs:
+            log.warning("suppress_ragged_eofs = False has no counterpart in asyncio's TLS")
+        if cfg.asgi_loop == "uvloop" and not _has_uvloop():
+            raise RuntimeError(
+                "asgi_loop = 'uvloop', but uvloop is not installed: pip install uvloop,"
+                " or asgi_loop = 'auto'"
+            )
+
+    def init_process(self) -> None:
+        """Set up the process, load the application and serve."""
+        with keep_exit_code(self):
+            super().init_process()
+
+    # Signals: Gunicorn's own handlers, which run whatever the loop is doing.
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """TERM: stop gracefully."""
+        super().handle_exit(sig, frame)
+        self._wake()
+
+    def handle_quit(self, sig: int, frame: FrameType | None) -> None:
+        """INT and QUIT: stop now."""
+        try:
+            super().handle_quit(sig, frame)
+        except SystemExit as error:
+            self._exit_now(error)
+
+    def handle_abort(self, sig: int, frame: FrameType | None) -> None:
+        """ABRT: the master has lost patience with a request."""
+        try:
+            super().handle_abort(sig, frame)
+        except SystemExit as error:
+            self._exit_now(error)
+
+    def _exit_now(self, error: SystemExit) -> None:
+        # The loop may swallow what is raised inside one of its callbacks.
+        self._exit = error
+        self._wake()
+        raise error
+
+    def _wake(self) -> None:
+        try:
+            os.write(self.PIPE[1], b"1")
+        except (OSError, IndexError):
+            pass  # full: it wakes anyway; or not there yet
+
+    # The main loop.
+
+    def run(self) -> None:
+        """Serve until told to stop."""
+        cfg = self.cfg
+        self.loop = loop = _new_loop(cfg.asgi_loop)
+        loop.set_exception_handler(self._loop_failed)
+        declare_server()
+        self._options = read_options(type(self), os.environ)
+        service = self._service = Service(
+            loop, self.wsgi, self._settings(), self._base_environ(), self._observers()
+        )
+        self._listeners = Listeners(
+            service,
+            [listener.sock for listener in self.sockets],
+            cfg.worker_connections,
+            one_by_one=cfg.workers > 1 and service.pool is None,
+            context=self._tls_context(),
+            handshake_seconds=self._options["handshake_timeout"] or 3600,
+        )
+        self._tick_seconds = min(_TICK_SECONDS, cfg.timeout / 2) if cfg.timeout else _TICK_SECONDS
+        loop.add_reader(self.PIPE[0], self._woken)
+        service.start()
+        self._listeners.start()
+        loop.call_soon(self._tick)
+        if not self.alive:
+            loop.call_soon(self._stop)
+        try:
+            loop.run_forever()
+            if self._exit is not None:
+                raise self._exit
+        finally:
+            self._clean_up()
+
+    def _tick(self) -> None:
+        self.notify()
+        self._service.tick()
+        if self.ppid != os.getppid():
+            self.log.info("Parent changed, shutting down: %s", self)
+            self.alive = False
+        if not self.alive:
+            self._stop()
+        self.loop.call_later(self._tick_seconds, self._tick)
+
+    def _woken(self) -> None:
+        try:
+            os.read(self.PIPE[0], 4096)
+        except BlockingIOError:
+            pass
+        if self._exit is not None:
+            self.loop.stop()
+        elif not self.alive:
+            self._stop()
+
+    def _stop(self) -> None:
+        """Accept no more, and end when the answers that are due are given."""
+        if self._stopping:
+            return
+        self._stopping = True
+        # A worker that is replaced leaves the backlog to its siblings.
+        self._listeners.stop(take_rest=not self._recycling)
+        self._deadline = time.monotonic() + self.cfg.graceful_timeout
+        self._service.drain()
+        self._check_stopped()
+
+    def _check_stopped(self) -> None:
+        if self._listeners.open and time.monotonic() < self._deadline:
+            if not self._service.draining_done:
+                self.loop.call_later(_STOP_CHECK_SECONDS, self._check_stopped)
+                return
+        left = len(self._service.connections)
+        if left:
+            self.log.warning("graceful_timeout is over: %d connections are cut", left)
+        for connection in list(self._service.connections):
+            connection.transport.abort()
+        self.loop.stop()
+
+    def _clean_up(self) -> None:
+        loop = self.loop
+        if self._service.pool is not None:
+            self._service.pool.stop()
+        tasks = asyncio.all_tasks(loop)
+        for task in tasks:
+            task.cancel()
+        try:
+            if tasks:
+                loop.run_until_complete(asyncio.wait(tasks, timeout=1.0))
+            loop.run_until_complete(loop.shutdown_asyncgens())
+        except RuntimeError:
+            pass  # it was stopped once more meanwhile
+        loop.close()
+
+    def _loop_failed(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if isinstance(error, SystemExit):
+            self._exit = error
+            loop.stop()
+            return
+        if isinstance(error, ConnectionError | TimeoutError):
+            self.log.debug("%s: %s", context.get("message"), error)
+            return
+        self.log.error(
+            "%s", context.get("message"), exc_info=error if error is not None else False
+        )
+
+    # What is configured.
+
+    def _settings(self) -> ServiceSettings:
+        cfg = self.cfg
+        options = self._options
+        request_line = cfg.limit_request_line
+        if not 0 <= request_line <= _MOST_REQUEST_LINE:
+            request_line = _MOST_REQUEST_LINE
+        fields = cfg.limit_request_fields
+        if not 0 < fields <= _MOST_FIELDS:
+            fields = _MOST_FIELDS
+        proxy_protocol = None
+        if cfg.proxy_protocol != "off":
+            proxy_protocol = ProxyProtocol(cfg.proxy_protocol)
+        return ServiceSettings(
+            limits=Limits(
+                request_line=request_line,
+                fields=fields,
+                field_size=(
+                    cfg.limit_request_field_size
+                    if cfg.limit_request_field_size > 0
+                    else _DEFAULT_FIELD_SIZE
+                ),
+                permit_obsolete_folding=cfg.permit_obsolete_folding,
+                strip_header_spaces=cfg.strip_header_spaces,
+                permit_unconventional_http_method=cfg.permit_unconventional_http_method,
+                permit_unconventional_http_version=cfg.permit_unconventional_http_version,
+                casefold_http_method=cfg.casefold_http_method,
+            ),
+            times=TimeLimits(
+                head=options["head_timeout"],
+                body=options["body_timeout"],
+                write=options["write_timeout"],
+                keep_alive=cfg.keepalive,
+                linger=options["linger_timeout"],
+                disconnect_grace=cfg.asgi_disconnect_grace_period,
+                body_rate=int(options["body_min_rate"]),
+            ),
+            forwarding=ForwardingPolicy(
+                allowed=AddressList.parse(cfg.forwarded_allow_ips),
+                secure_scheme_headers=cfg.secure_scheme_headers,
+                forwarder_headers=frozenset(cfg.forwarder_headers),
+                header_map=HeaderMap(cfg.header_map),
+                script_name=os.environ.get("SCRIPT_NAME", ""),
+            ),
+            proxy_protocol=proxy_protocol,
+            proxy_allowed=AddressList.parse(cfg.proxy_allow_ips),
+            stream=self._stream,
+            threads=cfg.threads,
+            body_memory_size=int(options["body_memory_size"]),
+            body_directory=cfg.tmp_upload_dir,
+            max_body_size=int(options["max_body_size"]),
+            slow_call=options["slow_call"],
+            sendfile=cfg.sendfile is not False,
+            server="aiohttp-worker",
+        )
+
+    def _base_environ(self) -> dict[str, object]:
+        cfg = self.cfg
+        return {
+            "wsgi.version": (1, 0),
+            "wsgi.errors": WSGIErrorsWrapper(cfg),
+            "wsgi.multithread": cfg.threads > 1,
+            "wsgi.multiprocess": cfg.workers > 1,
+            "wsgi.run_once": False,
+            "wsgi.file_wrapper": FileWrapper,
+            "wsgi.input_terminated": True,
+            "SERVER_SOFTWARE": f"aiohttp-worker/{__version__}",
+        }
+
+    def _tls_context(self) -> Any:
+        cfg = self.cfg
+        hook = cfg.settings["ssl_context"]
+        if not cfg.is_ssl and hook.get() is hook.default:
+            return None
+        context = gunicorn.sock.ssl_context(cfg)
+        offer_http1_only(context)
+        return context
+
+    def _observers(self) -> Observers:
+        cfg = self.cfg
+        log = self.log
+        observers = Observers(
+            log_error=log.error,
+            log_warning=log.warning,
+            log_debug=log.debug,
+            log_exception=self._log_exception,
+            exiting=lambda: not self.alive,
+        )
+        if not self._is_default("pre_request") or cfg.loglevel.lower() == "debug":
+            observers.pre_request = self._pre_request
+        if not self._is_default("post_request"):
+            observers.post_request = self._post_request
+        self._write_access = access_log_writer(log, cfg.access_log_format, Logger)
+        counted = cfg.max_requests > 0
+        if counted or self._write_access is not None or type(log).access is not Logger.access:
+            observers.on_end = self._request_ended
+        if self._write_access is not None:
+            observers.on_refused = self._request_refused
+        return observers
+
+    def _is_default(self, hook: str) -> bool:
+        setting = self.cfg.settings[hook]
+        value = setting.get()
+        return value is setting.default or getattr(value, "__func__", None) is setting.default
+
+    def _log_exception(self, error: BaseException, message: str) -> None:
+        self.log.error(message.replace("%", "%%"), exc_info=error)
+
+    def _pre_request(self, exchange: Exchange) -> None:
+        self.cfg.pre_request(self, HookRequest(exchange))
+
+    def _post_request(self, exchange: Exchange) -> None:
+        self.cfg.post_request(
+            self, HookRequest(exchange), exchange.environ, HookResponse(exchange)
+        )
+
+    def _request_ended(self, exchange: Exchange) -> None:
+        self.nr += 1
+        if self.nr >= self.max_requests and self.alive:
+            self.log.info("Autorestarting worker after current request.")
+            self.alive = False
+            self._recycling = True
+            self.loop.call_soon(self._stop)
+        if self._write_access is not None:
+            response = exchange.response
+            self._write_access(
+                response.status or "-",
+                response.sent,
+                response.headers,
+                exchange.head.headers,
+                exchange.environ,
+                time.monotonic() - exchange.started,
+            )
+
+    def _request_refused(self, connection: Connection, error: RemoteProtocolError) -> None:
+        if self._write_access is not None:
+            environ = {
+                "REMOTE_ADDR": connection.peer,
+                "REQUEST_METHOD": "-",
+                "RAW_URI": "-",
+                "SERVER_PROTOCOL": "-",
+            }
+            self._write_access(str(error.status_code), 0, [], [], environ, 0.0)
+
+
+class AsyncNoStreamGunicornWorker(AsyncGunicornWorker):
+    """Serves WSGI on an asyncio loop; ``wsgi.input`` is always a complete file.
+
+    A ``BytesIO``, or a temporary file (in Gunicorn's ``tmp_upload_dir``) above
+    ``body_memory_size``.
+    """
+
+    _stream = False
+
+
+def _has_uvloop() -> bool:
+    try:
+        import uvloop  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+def _new_loop(choice: str) -> asyncio.AbstractEventLoop:
+    """Make the loop; it is never set as the thread's current one.
+
+    An application that asks for a loop of its own would get it otherwise, and
+    find it running.
+    """
+    if choice != "asyncio" and _has_uvloop():
+        import uvloop
+
+        return uvloop.new_event_loop()
+    return asyncio.new_event_loop()
