@@ -24,7 +24,7 @@ import sysconfig
 import tempfile
 from pathlib import Path
 
-from setuptools import Distribution, Extension, setup
+from setuptools import Distribution, Extension, find_packages, setup
 from setuptools.command.build_ext import build_ext
 
 # Patterns of the files that mypyc compiles. They must pass ``mypy --strict`` and work the same when they are not compiled.
@@ -173,8 +173,8 @@ setup(
     license="BSD-3-Clause",
     license_files=["LICENSE"],
     python_requires=">=3.11",
-    packages=["aiohttp", "aiohttp_worker", "aiohttp_worker.http1"],
-    package_data={"aiohttp": ["py.typed"], "aiohttp_worker": ["py.typed"]},
+    packages=find_packages(include=["aiohttp", "aiohttp.*", "aiohttp_worker", "aiohttp_worker.*"]),
+    package_data={"aiohttp": ["py.typed"], "aiohttp_worker": ["py.typed"], "aiohttp_worker.demo": ["*.html"]},
     include_package_data=False,
     zip_safe=False,
     install_requires=DEPENDENCIES,

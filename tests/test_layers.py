@@ -17,11 +17,11 @@ ROOT = Path(__file__).resolve().parent.parent
 # Only an annotation may name the owner above: an exchange is typed with the service that it belongs to, and does not load it.
 LAYERS = [
     {"http1"},
-    {"marks", "body", "forwarding"},
+    {"marks", "body", "forwarding", "options"},
     {"environ", "response", "access_log"},
     {"input", "flow", "files", "tls"},
     {"pool", "application", "exchange"},
-    {"service", "protocol"},
+    {"hooks", "service", "protocol", "listener"},
     {"boot", "worker"},
     {"ini", "runner", "demo", "__main__"},
 ]
@@ -69,9 +69,8 @@ def imports(name: str, path: Path, *, annotations: bool = True) -> Iterator[str]
             if node.level:
                 above = package.split(".")[: len(package.split(".")) - node.level + 1]
                 base = ".".join([*above, base] if base else above)
-            # `from package import module` imports the module; what the package itself offers is told apart by its name.
-            whole = base in ("aiohttp", "aiohttp_worker")
-            yield from {f"{base}.{a.name}" if whole or f"{base}.{a.name}" in KNOWN else base for a in node.names}
+            # `from package import module` imports the module.
+            yield from {f"{base}.{a.name}" if f"{base}.{a.name}" in KNOWN else base for a in node.names}
 
 
 SERVER = modules("aiohttp_worker")
@@ -93,11 +92,24 @@ def test_server_imports_downwards(name: str) -> None:
     if unit(name) == "":
         return  # the package itself offers names of every layer; what importing it loads is tried below
     for imported in imports(name, SERVER[name], annotations=False):
-        if imported.split(".")[0] == "aiohttp_worker" and imported != "aiohttp_worker.__version__":
+        if imported.split(".")[0] == "aiohttp_worker" and unit(imported):
             assert unit(imported) in RANK, f"{imported} has no layer"
             assert RANK[unit(imported)] <= RANK[unit(name)], f"{name} imports {imported}"
         elif imported.split(".")[0] == "aiohttp":
             assert unit(name) == "demo", f"{name} imports the client"
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_the_package_itself_is_for_users(name: str) -> None:
+    """Our files take names from where they are defined; only the version, and the demo as a user, take them from the package."""
+    tree = ast.parse(KNOWN[name].read_text(encoding="utf-8"))
+    taken = {
+        alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and (node.module == "aiohttp_worker" or (node.level and not node.module))
+        for alias in node.names
+    }
+    assert taken <= {"__version__"} or unit(name) == "demo"
 
 
 @pytest.mark.parametrize("package", ["aiohttp_worker", "aiohttp"])
@@ -129,7 +141,7 @@ def test_client_imports_only_http1(name: str) -> None:
     allowed = "aiohttp_worker.worker" if name == "aiohttp.worker" else "aiohttp_worker.http1"
     for imported in imports(name, CLIENT[name]):
         assert imported.split(".")[0] != "gunicorn"
-        if imported.split(".")[0] == "aiohttp_worker" and imported != "aiohttp_worker.__version__":
+        if imported.split(".")[0] == "aiohttp_worker" and unit(imported):
             assert imported == allowed or imported.startswith(f"{allowed}."), f"{name} imports {imported}"
 
 
@@ -155,7 +167,7 @@ def test_importing_http1_leaves_gunicorn_and_asyncio_out() -> None:
     names = [name for name in SERVER if unit(name) == "http1"]
     loaded = loaded_by("\n".join(f"import {name}" for name in names))
     assert "aiohttp_worker" in loaded
-    assert loaded.isdisjoint({"gunicorn", "asyncio", "socket", "ssl"})
+    assert not loaded & {"gunicorn", "asyncio", "socket", "ssl"}
 
 
 def test_importing_the_server_alone_leaves_the_client_out() -> None:

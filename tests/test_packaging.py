@@ -72,8 +72,13 @@ def test_pip_install_in_an_empty_environment(source: Path, tmp_path: Path) -> No
     (wheel,) = tmp_path.glob("aiohttp_worker-1.0.0-*.whl")
     with zipfile.ZipFile(wheel) as archive:
         files = set(archive.namelist())
-    expected = {str(path.relative_to(ROOT)) for name in ("aiohttp", "aiohttp_worker") for path in (ROOT / name).rglob("*.py")}
-    assert expected | {"aiohttp/py.typed", "aiohttp_worker/py.typed"} <= files
+    expected = {
+        str(path.relative_to(ROOT))
+        for name in ("aiohttp", "aiohttp_worker")
+        for path in (ROOT / name).rglob("*")
+        if path.is_file() and path.suffix not in (".pyc", ".so")
+    }
+    assert {"aiohttp/py.typed", "aiohttp_worker/py.typed", "aiohttp_worker/demo/page.html"} <= expected <= files
     assert {name.split("/")[0] for name in files if not name.endswith(".so")} == {
         "aiohttp",
         "aiohttp_worker",
