@@ -1,5 +1,6 @@
 """One entry of the robustness table."""
 
+import math
 from dataclasses import dataclass
 
 
@@ -9,6 +10,10 @@ class Cell:
 
     text: str
     value: float | None = None
+
+    def as_content(self) -> dict[str, object]:
+        """Return both as JSON takes them; it has no infinity."""
+        return {"text": self.text, "value": self.value if self.value is None or math.isfinite(self.value) else "never"}
 
 
 NOT_APPLICABLE = Cell("-")

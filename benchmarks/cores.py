@@ -16,11 +16,16 @@ class Cores:
         os.sched_setaffinity(0, parse_list(self.load))
 
 
-def choose(available: set[int]) -> Cores:
-    """Give the server the first core and the load all others; with a single one they share it."""
+def choose(available: set[int], server: str = "", load: str = "") -> Cores:
+    """Give the server the first core and the load all others, if nothing else is asked for; a single one they share."""
     first, *others = sorted(available)
-    return Cores(str(first), ",".join(map(str, others or [first])))
+    return Cores(server or str(first), load or ",".join(map(str, others or [first])))
 
 
 def parse_list(cores: str) -> set[int]:
-    return {int(core) for core in cores.split(",")}
+    """Return the numbers in a list like ``0,2-3``."""
+    found: set[int] = set()
+    for part in cores.split(","):
+        first, _, last = part.partition("-")
+        found.update(range(int(first), int(last or first) + 1))
+    return found

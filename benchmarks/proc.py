@@ -87,12 +87,16 @@ def memory(session: int, proc: Path = PROC) -> Memory:
     return total
 
 
-def peak_rss_of_largest(session: int, proc: Path = PROC) -> int:
-    """Return the highest peak of resident bytes among the processes: the worker's, in all servers here."""
-    peaks = [0]
+def open_sockets(session: int, proc: Path = PROC) -> int:
+    """Return how many sockets the processes of a session have open; one that several share counts for each."""
+    count = 0
     for stat in session_processes(session, proc):
         try:
-            peaks.append(parse_kib((proc / str(stat.pid) / "status").read_text(), "VmHWM"))
+            for link in (proc / str(stat.pid) / "fd").iterdir():
+                try:
+                    count += os.readlink(link).startswith("socket:")
+                except OSError:  # closed meanwhile
+                    continue
         except OSError:
             continue
-    return max(peaks)
+    return count

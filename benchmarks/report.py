@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -87,7 +88,8 @@ def machine() -> dict[str, object]:
         "kernel": platform.release(),
         "processor": processor(),
         "cores": os.cpu_count(),
-        "load": os.getloadavg()[0],
+        "load before": os.getloadavg()[0],
+        "date": time.strftime("%Y-%m-%d"),
     }
 
 
@@ -99,16 +101,13 @@ def processor() -> str:
     return platform.machine()
 
 
-def save(path: Path, about: dict[str, object], results: Iterable[Result], rows: Iterable[Row]) -> None:
-    """Write all of it as JSON: every round, and the summary."""
-    content = {
-        "machine": about,
-        "results": [result.as_dict() for result in results],
-        "summary": [asdict(row) for row in rows],
-    }
-    path.write_text(json.dumps(content, indent=1) + "\n")
+def as_content(results: Iterable[Result], rows: Iterable[Row]) -> dict[str, object]:
+    """Return every round and the summary, as JSON takes them."""
+    return {"results": [result.as_dict() for result in results], "summary": [asdict(row) for row in rows]}
 
 
-def load_rows(path: Path) -> list[Row]:
-    """Return the summary of a saved run."""
-    return [Row(**row) for row in json.loads(path.read_text())["summary"]]
+def save(folder: Path, name: str, text: str, content: dict[str, object]) -> None:
+    """Print the table, and write it and all figures into the folder."""
+    (folder / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n")
+    (folder / f"{name}.txt").write_text(text + "\n")
+    print(text)

@@ -1,20 +1,18 @@
 """``python -m benchmarks.robustness``: take our workers and the peers through a hostile network, print a table."""
 
-import argparse
-import json
-import os
-import resource
 import signal
+import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, replace
-from pathlib import Path
+from dataclasses import replace
 
-from . import cores, report, servers
+from . import report
 from .cell import NOT_APPLICABLE, Cell
 from .checks import cut_uploads, lifecycle, slow_loris, stalls, transfer
-from .environment import Environment, prepare, say
+from .cores import Cores
+from .environment import Environment, say
+from .options import Options
 from .process import Running, ServerError, check, free_port, running
-from .servers import Deployment, Server
+from .servers import OURS, Deployment, Server
 
 DEFAULT = (
     "aiohttp-worker,aiohttp-nostream,aiohttp-threads,sync,gthread,gevent,granian,waitress,bjoern,fastpysgi,fastwsgi,cheroot,uwsgi"
@@ -40,7 +38,6 @@ EVENTS: dict[str, tuple[str, str, signal.Signals | None, int]] = {
     "reload": ("reload", "reload", signal.SIGHUP, 0),
     "max-requests": ("max_requests", "max_requests", None, 500),
 }
-CHECKS = (*TROUBLES, "cut", *EVENTS)
 
 
 def deploy(server: Server, **changes: int) -> Deployment:
@@ -48,30 +45,27 @@ def deploy(server: Server, **changes: int) -> Deployment:
     return replace(Deployment("wsgi:probe", free_port(), threads=threads), **changes)  # type: ignore[arg-type]
 
 
-def event_cells(name: str, server: Server, environment: Environment, pinned: cores.Cores, runs: int) -> Cells:
+def event_cells(name: str, server: Server, environment: Environment, pinned: Cores, runs: int) -> Cells:
     """Run one event several times, each with a server of its own."""
     title, feature, number, max_requests = EVENTS[name]
-    label = f"{title}: failed requests, {runs} runs"
+    label = f"{title}, {runs} runs: failed requests, in so many runs"
     if feature and feature not in server.features:
         yield label, NOT_APPLICABLE
         return
-    workers = 2 if "workers" in server.features else 1
     failed, answered, clean = 0, 0, 0
     for _ in range(runs):
-        deployment = deploy(server, workers=workers, max_requests=max_requests)
+        deployment = deploy(server, max_requests=max_requests)
         with running(server, deployment, environment, pinned.server) as started:
             check(started, environment, 0, 13)
             seen = lifecycle.run(started, number)
         failed += seen.failed
         answered += seen.answered
         clean += not seen.failed
-    yield label, Cell(f"{failed} ({runs - clean} bad)", failed)
+    yield label, Cell(f"{failed} in {runs - clean}", failed)
     yield f"{title}: answered requests", Cell(f"{answered:,}")
 
 
-def take_through(
-    server: Server, names: list[str], environment: Environment, pinned: cores.Cores, runs: int, patience: float
-) -> Cells:
+def take_through(server: Server, names: list[str], environment: Environment, pinned: Cores, runs: int, patience: float) -> Cells:
     """Yield all cells of one server; a server that fails a check has a cell that says so."""
     for name in names:
         say(f"{server.name:18} {name}")
@@ -97,47 +91,34 @@ def table(columns: dict[str, dict[str, Cell]]) -> str:
     return report.layout(["", *columns], lines)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.robustness", description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
-    parser.add_argument("--servers", default=DEFAULT, metavar="NAME,NAME")
-    parser.add_argument("--checks", default=",".join(CHECKS), metavar="NAME,NAME")
-    parser.add_argument("--runs", type=int, default=10, help="of each stop, reload and max_requests")
-    parser.add_argument("--patience", type=float, default=75, help="seconds to wait for a server to end what makes no progress")
-    parser.add_argument("--in-place", action="store_true", help="import our packages from the working tree, not installed")
-    parser.add_argument("--output", type=Path, default=Path("build/benchmarks"), help="folder for the results")
-    arguments = parser.parse_args()
-    try:
-        chosen = servers.find([name for name in arguments.servers.split(",") if name])
-    except KeyError as error:
-        parser.error(f"no server of the name {error}")
-    names = [name for name in arguments.checks.split(",") if name]
-    if unknown := set(names).difference(CHECKS):
-        parser.error(f"no such check: {', '.join(sorted(unknown))}; there are {', '.join(CHECKS)}")
-    allow_many_files()
-    environment = prepare(arguments.in_place)
-    pinned = cores.choose(os.sched_getaffinity(0))
-    pinned.pin_this_process()
-    columns: dict[str, dict[str, Cell]] = {}
-    for server in chosen:
-        columns[server.name] = dict(take_through(server, names, environment, pinned, arguments.runs, arguments.patience))
-    text = table(columns)
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    content = {
-        "machine": report.machine(),
-        "cells": {name: {row: asdict(cell) for row, cell in cells.items()} for name, cells in columns.items()},
+def better_peers(columns: dict[str, dict[str, Cell]]) -> list[str]:
+    """Return one line for each check in which a peer has a better figure than each of our workers."""
+    lines = []
+    for row in dict.fromkeys(row for cells in columns.values() for row in cells):
+        values = {name: cells[row].value for name, cells in columns.items() if row in cells}
+        ours = {name: value for name, value in values.items() if value is not None and name in OURS}
+        peers = {name: value for name, value in values.items() if value is not None and name not in OURS}
+        if not ours or not peers:
+            continue
+        best, peer = min(ours, key=ours.__getitem__), min(peers, key=peers.__getitem__)
+        if peers[peer] < ours[best]:
+            lines.append(f"{row}: {peer} {columns[peer][row].text}, {best} {columns[best][row].text}")
+    return lines
+
+
+def run(options: Options, environment: Environment, pinned: Cores) -> None:
+    """Take all servers through all checks, print the table, save ``robustness.json`` and ``robustness.txt``."""
+    columns = {
+        server.name: dict(take_through(server, options.checks, environment, pinned, options.runs, options.patience))
+        for server in options.choose_servers(DEFAULT)
     }
-    (arguments.output / "robustness.json").write_text(json.dumps(content, indent=1) + "\n")
-    (arguments.output / "robustness.txt").write_text(text + "\n")
-    print(text)
-
-
-def allow_many_files() -> None:
-    """Raise the limit of open files to what is allowed; servers inherit it."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    cells = {name: {row: cell.as_content() for row, cell in column.items()} for name, column in columns.items()}
+    better = better_peers(columns)
+    text = "\n".join([table(columns), "", "A peer is better in:" if better else "No peer is better in any row.", *better])
+    report.save(options.output, "robustness", text, {"machine": report.machine(), "cells": cells})
 
 
 if __name__ == "__main__":
-    main()
+    from .__main__ import main
+
+    main(["robustness", *sys.argv[1:]])

@@ -26,14 +26,16 @@ async def lifespan(receive: Receive, send: Send) -> None:
 async def hello(scope: Scope, receive: Receive, send: Send) -> None:
     """13 bytes, with their length."""
     if scope["type"] == "lifespan":
-        return await lifespan(receive, send)
+        await lifespan(receive, send)
+        return
     await answer(send, HELLO)
 
 
 async def sleep(scope: Scope, receive: Receive, send: Send) -> None:
     """Wait for 10 ms on the loop."""
     if scope["type"] == "lifespan":
-        return await lifespan(receive, send)
+        await lifespan(receive, send)
+        return
     await asyncio.sleep(0.01)
     await answer(send, HELLO)
 
@@ -41,7 +43,8 @@ async def sleep(scope: Scope, receive: Receive, send: Send) -> None:
 async def upload(scope: Scope, receive: Receive, send: Send) -> None:
     """Read the request body as it arrives, answer with its size."""
     if scope["type"] == "lifespan":
-        return await lifespan(receive, send)
+        await lifespan(receive, send)
+        return
     size = 0
     while True:
         event = await receive()

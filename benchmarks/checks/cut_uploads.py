@@ -6,11 +6,11 @@ import struct
 import time
 from collections.abc import Iterator
 
-from .. import sockets
-from ..cell import Cell
-from ..environment import Environment
-from ..process import Running
-from ..servers import HOST
+from benchmarks import sockets
+from benchmarks.cell import Cell
+from benchmarks.environment import Environment
+from benchmarks.process import Running
+from benchmarks.servers import HOST
 
 HEAD = b"POST /record HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 BODY = b"x" * 5000

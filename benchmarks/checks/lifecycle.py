@@ -5,9 +5,9 @@ import signal
 import socket
 from dataclasses import dataclass
 
-from ..process import Running
-from ..servers import HOST
-from ..sockets import answer_length
+from benchmarks.process import Running
+from benchmarks.servers import HOST
+from benchmarks.sockets import answer_length
 
 CLIENTS = 50  # every second one opens a new connection for each request
 BEFORE = 0.7  # seconds of load before the event

@@ -5,10 +5,10 @@ import socket
 import time
 from collections.abc import Iterator
 
-from .. import proc, sockets
-from ..cell import Cell, mebibytes, rate
-from ..process import Running
-from ..servers import HOST
+from benchmarks import proc, sockets
+from benchmarks.cell import Cell, mebibytes, rate
+from benchmarks.process import Running
+from benchmarks.servers import HOST
 
 SIZE = 2**30
 SECONDS = 90.0

@@ -1,0 +1,9 @@
+"""How many files this process, and the servers it starts, may have open."""
+
+import resource
+
+
+def allow_many_files() -> None:
+    """Raise the limit to what is allowed; servers inherit it."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
