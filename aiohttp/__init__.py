@@ -3,15 +3,15 @@
 ``aiohttp.worker`` has the worker classes; nothing else here needs Gunicorn.
 """
 
-from aiohttp_worker import __version__
-
 from .client import request
-from .connector import SocketConnector, UnixSocketConnector
+from .connector import ProxyConnector, SocketConnector, UnixSocketConnector
 from .content import EofStream, StreamReader
 from .coroutines import coroutine, run
 from .errors import *  # noqa: F403
 from .errors import __all__ as _errors
 from .response import ClientResponse
+from .timeouts import Timeout
+from .version import __version__
 
 TCPConnector = SocketConnector
 UnixConnector = UnixSocketConnector
@@ -19,9 +19,11 @@ UnixConnector = UnixSocketConnector
 __all__ = [
     "ClientResponse",
     "EofStream",
+    "ProxyConnector",
     "SocketConnector",
     "StreamReader",
     "TCPConnector",
+    "Timeout",
     "UnixConnector",
     "UnixSocketConnector",
     "__version__",

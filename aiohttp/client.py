@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from typing import Any
+from typing import Any, Final
 
-from .body import make_body
+from .body import Body, BytesBody, make_body
 from .charset import check_charset
 from .connector import SocketConnector
 from .content import StreamReader
 from .coroutines import Call
+from .credentials import authorization, basic, netrc_auth
+from .errors import ClientConnectionError, IncompleteRead, TimeoutError
 from .protocol import Connection
-from .request import Request, check_method, check_version
+from .proxies import ProxyServer, make_proxy
+from .redirect import REDIRECTS, follow
+from .request import IDEMPOTENT, Request, check_method, check_version
 from .response import ClientResponse
-from .url import add_params, split
+from .sending import buffer_body, send
+from .timeouts import Timeout, make_timeout
+from .url import URL, add_params, split
 
 __all__ = ["RequestCall", "request"]
+
+CHUNK: Final = 8196
+"""The size of chunks for ``chunked=True``, in bytes."""
 
 
 class RequestCall(Call[ClientResponse]):
@@ -32,51 +41,291 @@ class RequestCall(Call[ClientResponse]):
         self._response.release()
 
 
-def request(method: str, url: Any, *, params: Any = None, data: Any = None, headers: Any = None,
-            connector: SocketConnector | None = None, encoding: str = "utf-8", version: Any = (1, 1)) -> RequestCall:
-    """Send a request; the result is the response, once its head has arrived."""
-    return RequestCall(_request(method, url, params, data, headers, connector, encoding, version))
+def request(
+    method: str,
+    url: Any,
+    *,
+    params: Any = None,
+    data: Any = None,
+    headers: Any = None,
+    cookies: Any = None,
+    files: Any = None,
+    auth: Any = None,
+    allow_redirects: bool = True,
+    max_redirects: int | None = 10,
+    encoding: str = "utf-8",
+    version: Any = (1, 1),
+    timeout: Any = None,
+    compress: bool | str | None = None,
+    chunked: bool | int | None = None,
+    expect100: bool = False,
+    connector: SocketConnector | None = None,
+    read_until_eof: bool = True,
+    loop: asyncio.AbstractEventLoop | None = None,
+    json: Any = None,
+    proxy: Any = None,
+    proxy_auth: Any = None,
+    max_body_size: int | None = None,
+) -> RequestCall:
+    """Send a request; the result is the response, once its head has arrived (RFC 9110, RFC 9112).
+
+    Use it with ``await``, ``yield from`` or ``async with``.
+
+    :param method: of any kind; sent in capitals.
+    :param url: absolute, http or https; ``user:password@`` in it is used like ``auth``.
+    :param params: appended to the query: mapping, pairs, str or bytes.
+    :param data: the body: bytes; str (in ``encoding``); mapping or pairs (a form); a file, generator, async iterator, stream or
+        awaitable.
+    :param headers: mapping or pairs; the value None leaves a default one out.
+    :param cookies: mapping or pairs; values are sent as they are.
+    :param files: sent as multipart/form-data, the fields of ``data`` first: mapping or list of file, (name, file),
+        (name, file, type) or (name, (file name, file, type, headers)).
+    :param auth: user and password, or a callable that gets method and URL and returns the value of the Authorization field.
+    :param allow_redirects: follow 301, 302, 303, 307 and 308.
+    :param max_redirects: follow that many; the next one is returned as it is. 0 or None for no limit.
+    :param encoding: the charset of text in the body.
+    :param version: (1, 1) or (1, 0).
+    :param timeout: seconds until this returns; or (connect, read), or a Timeout.
+    :param compress: the body in a coding: True (deflate), ``"gzip"``, ``"br"`` or ``"zstd"``.
+    :param chunked: send chunks: True, or their size in bytes.
+    :param expect100: send the body when the server says 100 (Continue), or after a second.
+    :param connector: where connections come from and go to; without it, one of its own for this request.
+    :param read_until_eof: False takes a response without a length as one without a body.
+    :param loop: the running loop, or None.
+    :param json: the body, as JSON.
+    :param proxy: the URL of a proxy; ``proxy_auth`` is user and password for it.
+    :param max_body_size: bytes, after decompression, that the response's body may have.
+
+    Raises ValueError or TypeError for arguments that cannot be sent, before anything is; ConnectionError, HttpException or
+    TimeoutError for what happens then.
+    """
+    return RequestCall(
+        _request(
+            method, url, params, data, headers, cookies, files, auth, allow_redirects, max_redirects, encoding, version,
+            timeout, compress, chunked, expect100, connector, read_until_eof, loop, json, proxy, proxy_auth, max_body_size,
+        )
+    )  # fmt: skip
 
 
-async def _request(method: str, url: Any, params: Any, data: Any, headers: Any, connector: SocketConnector | None,
-                   encoding: str, version: Any) -> ClientResponse:
-    target = split(url if isinstance(url, str) else str(url))
+async def _request(
+    method: str, url: Any, params: Any, data: Any, headers: Any, cookies: Any, files: Any, auth: Any,
+    allow_redirects: bool, max_redirects: int | None, encoding: str, version: Any, timeout: Any,
+    compress: bool | str | None, chunked: bool | int | None, expect100: bool, connector: SocketConnector | None,
+    read_until_eof: bool, loop: asyncio.AbstractEventLoop | None, json: Any, proxy: Any, proxy_auth: Any,
+    max_body_size: int | None,
+) -> ClientResponse:  # fmt: skip
+    running = asyncio.get_running_loop()
+    if loop is not None and loop is not running:
+        raise ValueError("loop is not the running event loop")
+    target = split(url if type(url) is str else str(url))
     if params:
         target = add_params(target, params)
-    request = Request(check_method(method), target, check_version(version))
+    request = Request(check_method(method), target, (1, 1) if version == (1, 1) else check_version(version))
     if headers is not None:
         request.set_headers(headers)
-    if data is not None:
-        check_charset(encoding)
-        request.set_body(make_body(data, encoding), False)
-    loop = asyncio.get_running_loop()
+    chunk_size = 0
+    if data is not None or files is not None or json is not None or chunked or compress:
+        chunk_size = _set_body(request, data, files, json, encoding, compress, chunked)
+    request.expect100 = request.expect100 or bool(expect100)
+    if auth is not None:
+        request.set_authorization(authorization(auth, request.method, target.text))
+    if cookies:
+        from .cookies import cookie_field, cookie_pairs
+
+        request.cookie = cookie_field((), cookie_pairs(cookies), request.cookie)
+    limits = make_timeout(timeout) if timeout is not None else _NO_LIMITS
     own = connector is None
     if connector is None:
-        connector = SocketConnector(limit=1, reuse_timeout=None)
-    connector.bind(loop)
-    connection = await connector.acquire(target.origin)
-    content = StreamReader(loop, connection, None, connector.max_body_size)
-    future = connection.begin(request.method, f"{request.method} {target.text}", content)
+        connector = SocketConnector(reuse_timeout=None)
+    connector.bind(running)
+    exchange = _Exchanges(
+        connector, running, limits, own, chunk_size,
+        make_proxy(proxy, proxy_auth) if proxy is not None else None,
+        max_body_size if max_body_size is not None else connector.max_body_size,
+        read_until_eof,
+    )  # fmt: skip
+    most = (max_redirects or -1) if allow_redirects else 0
+    if limits.total is None:
+        return await exchange.run(request, most)
     try:
-        head_bytes = request.head(target.path, own)
-        if request.body is None:
-            connection.transport.write(head_bytes)
-            connection.request_written()
-        else:
-            connection.transport.write(head_bytes)
-            async for piece in request.body.pieces():
-                if request.chunked:
-                    connection.transport.write(b"%x\r\n%b\r\n" % (len(piece), piece))
-                else:
-                    connection.transport.write(piece)
-                await connection.drain()
-            if request.chunked:
-                connection.transport.write(b"0\r\n\r\n")
-            connection.request_written()
-        head = await future
-    except BaseException:
-        if not content.complete():
-            connection.release()
+        async with asyncio.timeout(limits.total) as deadline:
+            return await exchange.run(request, most)
+    except TimeoutError:
+        if deadline.expired():
+            raise TimeoutError(f"{request.method} {target.text}: no response within {limits.total} s") from None
         raise
-    trace = traceback.extract_stack() if loop.get_debug() else None
-    return ClientResponse(request.method, target, head, content, connection, loop, (), trace)
+
+
+_NO_LIMITS: Final = Timeout()
+
+
+def _set_body(
+    request: Request, data: Any, files: Any, json: Any, encoding: str, compress: bool | str | None, chunked: bool | int | None
+) -> int:
+    """Give the request its body; returns the size of chunks where one was asked for."""
+    check_charset(encoding)
+    if json is not None:
+        if data is not None or files is not None:
+            raise ValueError("json cannot be given together with data or files")
+        from json import dumps
+
+        body: Body = BytesBody(dumps(json).encode("utf-8"), "application/json")
+    elif files is not None:
+        from .multipart import make_multipart
+
+        body = make_multipart(data, files, encoding)
+    else:
+        body = make_body(b"" if data is None else data, encoding)
+    if compress and "content-encoding" not in request.names and (data is not None or json is not None or files is not None):
+        from .compression import compress_body
+
+        body = compress_body(body, compress)
+    if chunked is not None and not isinstance(chunked, bool) and (not isinstance(chunked, int) or chunked < 0):
+        raise ValueError(f"chunked is True or the size of a chunk in bytes, not {chunked!r}")
+    request.set_body(body, bool(chunked))
+    return CHUNK if chunked is True else chunked or 0
+
+
+class _Exchanges:
+    """The exchanges that one call of ``request()`` makes: usually one, more with redirects, a retry or a refused expectation."""
+
+    __slots__ = (
+        "_chunk_size", "_connector", "_limits", "_loop", "_max_body_size", "_own", "_proxy", "_read_until_eof",
+    )  # fmt: skip
+
+    def __init__(
+        self, connector: SocketConnector, loop: asyncio.AbstractEventLoop, limits: Timeout, own: bool, chunk_size: int,
+        proxy: ProxyServer | None, max_body_size: int | None, read_until_eof: bool,
+    ) -> None:  # fmt: skip
+        self._connector = connector
+        self._loop = loop
+        self._limits = limits
+        self._own = own
+        self._chunk_size = chunk_size
+        self._proxy = proxy
+        self._max_body_size = max_body_size
+        self._read_until_eof = read_until_eof
+
+    async def run(self, request: Request, most: int) -> ClientResponse:
+        """Send the request and follow up to ``most`` redirects, -1 for any number."""
+        history: tuple[ClientResponse, ...] = ()
+        while True:
+            response = await self._send(request, history)
+            status = response.status
+            if status not in REDIRECTS or len(history) == most or response.headers.get("location") is None:
+                return response
+            try:
+                redirected = self._redirected(request, response)
+            except BaseException:
+                response.close()
+                raise
+            response.release()
+            history = (*history, response)
+            request = redirected
+
+    def _redirected(self, request: Request, response: ClientResponse) -> Request:
+        url = request.url
+        redirect = follow(response.status, request.method, url, response.headers["location"])
+        if redirect.keep_body and not request.replayable:
+            raise ClientConnectionError(
+                f"{request.method} {url.text}: redirected to {redirect.url.text}, but the body cannot be sent again"
+            )
+        return request.redirected(redirect.method, redirect.url, redirect.keep_body, redirect.cross_origin)
+
+    async def _send(self, request: Request, history: tuple[ClientResponse, ...]) -> ClientResponse:
+        connector = self._connector
+        url = request.url
+        if request.version == (1, 0) and request.body is not None and request.length is None:
+            request.body = await buffer_body(request.body)
+            request.length = request.body.length
+            request.chunked = False
+        proxy = self._proxy or (connector.proxy_for(url.origin) if connector.proxy or connector.trust_env else None)
+        target = url.path
+        extra = ""
+        if proxy is not None and url.origin.scheme == "http" and not proxy.socks:
+            target = url.text
+            if proxy.authorization:
+                extra = f"Proxy-Authorization: {proxy.authorization}\r\n"
+        extra += self._authorization(request, url)
+        cookie = request.cookie if connector.cookie_jar is None else self._cookie(request, url)
+        close = self._own or request.close_asked
+        head_bytes = request.head(target, close, extra, cookie)
+        label = f"{request.method} {url.text}"
+        fresh = False
+        while True:
+            connection = await connector.acquire(url.origin, proxy, fresh, self._limits.connect)
+            content = StreamReader(self._loop, connection, self._limits.read, self._max_body_size)
+            waiter = connection.begin(request.method, label, content)
+            reused = connection.used > 1
+            try:
+                send(connection, request, head_bytes, self._chunk_size)
+                if self._limits.read is None:
+                    head = await waiter
+                else:
+                    head = await self._wait_in_time(waiter, label, self._limits.read)
+            except ClientConnectionError as error:
+                if self._may_retry(request, connection, reused, error):
+                    fresh = True
+                    continue
+                raise
+            except BaseException:
+                connection.abort_exchange(content)
+                raise
+            if head.status_code == 417 and request.expect100 and request.replayable:
+                connection.abort_exchange(content)
+                request.expect100 = False
+                head_bytes = request.head(target, close, extra, cookie)
+                fresh = False
+                continue
+            break
+        if (
+            not self._read_until_eof
+            and head.content_length is None
+            and not head.chunked
+            and head.status_code != 101
+            and not content.complete()
+        ):
+            content.discard()
+            content.feed_eof()
+            connection.release()
+        trace = traceback.extract_stack()[:-2] if self._loop.get_debug() else None
+        response = ClientResponse(request.method, url, head, content, connection, self._loop, history, trace)
+        if connector.cookie_jar is not None:
+            connector.cookie_jar.receive(response.headers.getall("set-cookie", ()), url)
+        return response
+
+    async def _wait_in_time(self, waiter: asyncio.Future[Any], label: str, seconds: float) -> Any:
+        try:
+            async with asyncio.timeout(seconds) as deadline:
+                return await waiter
+        except TimeoutError:
+            if deadline.expired():
+                raise TimeoutError(f"{label}: no answer within {seconds} s") from None
+            raise
+
+    def _may_retry(self, request: Request, connection: Connection, reused: bool, error: ClientConnectionError) -> bool:
+        """Whether a kept connection turned out to be dead and the request can go out again (RFC 9110 section 9.2.2)."""
+        return (
+            reused
+            and not connection.received
+            and self._connector.retry
+            and not isinstance(error, IncompleteRead)
+            and request.replayable
+            and request.method in IDEMPOTENT
+        )
+
+    def _authorization(self, request: Request, url: URL) -> str:
+        """The field line for the user in the URL, or in the netrc file, if the request has no such field."""
+        if "authorization" in request.names:
+            return ""
+        auth = url.auth
+        if auth is None and self._connector.netrc:
+            auth = netrc_auth(url.origin.host)
+        return f"Authorization: {basic(auth)}\r\n" if auth is not None else ""
+
+    def _cookie(self, request: Request, url: URL) -> str:
+        from .cookies import cookie_field
+
+        jar = self._connector.cookie_jar
+        shared = jar.pairs(url) if jar is not None else ()
+        return cookie_field(shared, (), request.cookie)

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Hashable
 from functools import lru_cache
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from aiohttp_worker.http1.response_reader import ResponseHead, ResponseLimits
 
 from .content import StreamReader
-from .errors import OsConnectionError, TimeoutError
+from .errors import ClientConnectionError, ConnectionError, OsConnectionError, ProxyConnectionError, TimeoutError
 from .pool import Pool
 from .protocol import Connection
+from .proxies import ProxyServer, environment_proxy, make_proxy, open_socks
 from .resolver import Resolver
-from .url import Origin
+from .url import Origin, split
 
-__all__ = ["SocketConnector", "UnixSocketConnector"]
+if TYPE_CHECKING:
+    from http.cookies import SimpleCookie
+
+    from .cookies import CookieJar
+
+__all__ = ["ProxyConnector", "SocketConnector", "UnixSocketConnector"]
 
 
 @lru_cache(maxsize=1)
@@ -57,9 +64,11 @@ class SocketConnector:
     :param max_body_size: bytes, after decompression, that a response may have.
     :param max_head_size: bytes that the head of a response may have.
     :param auto_decompress: False leaves bodies as the server sent them.
+    :param proxy: the URL of a proxy for all requests: http, https, socks4, socks4a, socks5 or socks5h.
+    :param proxy_auth: user and password for it.
+    :param trust_env: use the proxies of ``HTTP_PROXY``, ``HTTPS_PROXY``, ``ALL_PROXY`` and ``NO_PROXY``.
+    :param netrc: take user and password from ``$NETRC`` or ``~/.netrc`` where a request brings none.
     """
-
-    _plain_only = False
 
     def __init__(
         self,
@@ -78,6 +87,10 @@ class SocketConnector:
         max_body_size: int | None = None,
         max_head_size: int = 65536,
         auto_decompress: bool = True,
+        proxy: Any = None,
+        proxy_auth: Any = None,
+        trust_env: bool = False,
+        netrc: bool = False,
     ) -> None:
         if limit < 0 or limit_per_host < 0:
             raise ValueError(f"a limit cannot be negative: {min(limit, limit_per_host)}")
@@ -93,6 +106,14 @@ class SocketConnector:
         self.max_body_size = max_body_size
         self._limits = ResponseLimits(max_head_size, max_head_size)
         self.auto_decompress = auto_decompress
+        self.proxy = make_proxy(proxy, proxy_auth) if proxy is not None else None
+        self.trust_env = trust_env
+        self.netrc = netrc
+        self.cookie_jar: CookieJar | None = None
+        if share_cookies:
+            from .cookies import CookieJar
+
+            self.cookie_jar = CookieJar()
         self._sweep: asyncio.TimerHandle | None = None
         self._closed = False
 
@@ -110,59 +131,140 @@ class SocketConnector:
             self._pool = Pool(self._pool.limit, self._pool.limit_per_host)
             self._sweep = None
 
-    async def acquire(self, origin: Origin) -> Connection:
-        """A connection to the origin, with the slot that goes with it; the end of the exchange gives both back."""
+    def proxy_for(self, origin: Origin) -> ProxyServer | None:
+        """The proxy for a request that names none itself."""
+        if self.proxy is None and self.trust_env:
+            return environment_proxy(origin)
+        return self.proxy
+
+    async def acquire(self, origin: Origin, proxy: ProxyServer | None, fresh: bool, seconds: float | None) -> Connection:
+        """A connection for a request to the origin, with its slot; the end of the exchange gives both back.
+
+        ``fresh`` asks for a new one; ``seconds`` limits the opening where the connector's own limit is not shorter.
+        """
         pool = self._pool
         key: Hashable = origin
+        if proxy is not None:
+            # One connection to an HTTP proxy carries plain requests to any host.
+            key = proxy if origin.scheme == "http" and not proxy.socks else (origin, proxy)
         if not pool.try_acquire(key):
             await pool.acquire(key)
         try:
-            connection = pool.take_idle(key)
-            if connection is not None:
-                return connection
+            if not fresh:
+                connection = pool.take_idle(key)
+                if connection is not None:
+                    return connection
             if pool.crowded() and (oldest := pool.pop_oldest()) is not None:
                 oldest.close()
             if self._closed:
                 raise RuntimeError("the connector is closed")
-            return await self._open_in_time(origin, key)
+            return await self._open_in_time(origin, proxy, key, seconds)
         except BaseException:
             pool.release_slot(key)
             raise
 
-    async def _open_in_time(self, origin: Origin, key: Hashable) -> Connection:
-        if self.conn_timeout is None:
-            return await self._open(origin, key)
+    async def _open_in_time(
+        self, origin: Origin, proxy: ProxyServer | None, key: Hashable, seconds: float | None
+    ) -> Connection:
+        limits = [limit for limit in (self.conn_timeout, seconds) if limit is not None]
+        if not limits:
+            return await self._open(origin, proxy, key)
+        limit = min(limits)
         try:
-            async with asyncio.timeout(self.conn_timeout) as deadline:
-                return await self._open(origin, key)
+            async with asyncio.timeout(limit) as deadline:
+                return await self._open(origin, proxy, key)
         except TimeoutError:
             if deadline.expired():
-                raise TimeoutError(f"{origin}: no connection within {self.conn_timeout} s") from None
+                raise TimeoutError(f"{origin}: no connection within {limit} s") from None
             raise
 
-    async def _open(self, origin: Origin, key: Hashable) -> Connection:
+    async def _open(self, origin: Origin, proxy: ProxyServer | None, key: Hashable) -> Connection:
+        loop = asyncio.get_running_loop()
+        if proxy is None:
+            return await self._connect(origin, key, loop, OsConnectionError)
+        if proxy.socks:
+            sock = await open_socks(proxy, origin, loop)
+            return await self._adopt(sock, origin, key, loop, OsConnectionError)
+        connection = await self._connect(proxy.origin, key, loop, ProxyConnectionError)
+        if origin.scheme == "https":
+            try:
+                await self._tunnel(connection, origin, proxy, loop)
+            except BaseException:
+                connection.close()
+                raise
+        return connection
+
+    async def _connect(
+        self, origin: Origin, key: Hashable, loop: asyncio.AbstractEventLoop, refusal: type[ConnectionError]
+    ) -> Connection:
+        """A TCP connection, and TLS on it where the scheme asks for it."""
         from aiohappyeyeballs import start_connection
 
-        loop = asyncio.get_running_loop()
-        context = self.ssl_context() if origin.scheme == "https" else None
         try:
             addresses = await self._resolver.resolve(origin.host, origin.port)
+            # uvloop has no happy eyeballs of its own, and what we hold are addresses.
             sock = await start_connection(addresses, happy_eyeballs_delay=0.25, interleave=1, loop=loop)  # type: ignore[arg-type]
-            try:
-                _, connection = await loop.create_connection(
-                    lambda: self._new_connection(key, loop),
-                    sock=sock,
-                    ssl=context,
-                    server_hostname=origin.host if context is not None else None,
-                )
-            except BaseException:
-                sock.close()
-                raise
         except TimeoutError:
             raise
         except OSError as error:
-            raise OsConnectionError(error.errno, f"{origin}: cannot connect: {error.strerror or error}") from error
+            raise _refused(refusal, origin, error) from error
+        return await self._adopt(sock, origin, key, loop, refusal)
+
+    async def _adopt(
+        self,
+        sock: socket.socket,
+        origin: Origin,
+        key: Hashable,
+        loop: asyncio.AbstractEventLoop,
+        refusal: type[ConnectionError],
+    ) -> Connection:
+        """Make a connection of a socket that is connected already."""
+        context = self.ssl_context() if origin.scheme == "https" else None
+        try:
+            _, connection = await loop.create_connection(
+                lambda: self._new_connection(key, loop),
+                sock=sock,
+                ssl=context,
+                server_hostname=origin.host if context is not None else None,
+            )
+        except BaseException as error:
+            sock.close()
+            if isinstance(error, OSError) and not isinstance(error, TimeoutError):
+                raise _refused(refusal, origin, error) from error
+            raise
         return connection
+
+    async def _tunnel(
+        self, connection: Connection, origin: Origin, proxy: ProxyServer, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        """CONNECT, and TLS with the server behind the proxy (RFC 9110 section 9.3.6)."""
+        host = f"[{origin.host}]" if ":" in origin.host else origin.host
+        authority = f"{host}:{origin.port}"
+        content = StreamReader(loop, None, None, None)
+        label = f"CONNECT {authority} through the proxy {proxy}"
+        waiter = connection.begin("CONNECT", label, content)
+        extra = f"Proxy-Authorization: {proxy.authorization}\r\n" if proxy.authorization else ""
+        connection.transport.write(f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n{extra}\r\n".encode("latin-1"))
+        connection.request_written()
+        try:
+            head = await waiter
+        except ClientConnectionError as error:
+            raise ProxyConnectionError(str(error)) from error
+        if not 200 <= head.status_code < 300:
+            reason = head.reason.decode("latin-1")
+            raise ProxyConnectionError(f"{label}: {head.status_code} {reason}".rstrip(), head.status_code)
+        try:
+            transport = await loop.start_tls(
+                connection.transport, connection, self.ssl_context(), server_hostname=origin.host
+            )
+        except TimeoutError:
+            raise
+        except OSError as error:
+            raise _refused(OsConnectionError, origin, error) from error
+        if transport is None:
+            raise ClientConnectionError(f"{label}: the connection was closed")
+        connection.transport = transport
+        connection.used = 0
 
     def _new_connection(self, key: Hashable, loop: asyncio.AbstractEventLoop) -> Connection:
         connection = Connection(self, key, loop, self._limits)
@@ -179,6 +281,12 @@ class SocketConnector:
 
     def prepare_content(self, head: ResponseHead, content: StreamReader) -> None:
         """Undo the content codings that we know (RFC 9110 section 8.4)."""
+        if self.auto_decompress:
+            from .decompression import make_decoder
+
+            decoder = make_decoder(head.content_codings.decode("latin-1"))
+            if decoder is not None:
+                content.set_decoder(decoder)
 
     def give_back(self, connection: Connection) -> None:
         """An exchange is over and the connection can carry another one."""
@@ -228,6 +336,24 @@ class SocketConnector:
         self._resolver.clear(host, port)
 
     @property
+    def cookies(self) -> SimpleCookie:
+        """The cookies that are kept, by name; empty without ``share_cookies``."""
+        from http.cookies import SimpleCookie
+
+        return self.cookie_jar.as_simple_cookie() if self.cookie_jar is not None else SimpleCookie()
+
+    def update_cookies(self, cookies: Any, url: str | None = None) -> None:
+        """Add cookies: for the host of ``url``, or without it for every request through this connector.
+
+        Raises ValueError for names or values that cannot be sent.
+        """
+        if self.cookie_jar is None:
+            from .cookies import CookieJar
+
+            self.cookie_jar = CookieJar()
+        self.cookie_jar.update(cookies, split(url) if url is not None else None)
+
+    @property
     def closed(self) -> bool:
         """Whether ``close()`` was called."""
         return self._closed
@@ -272,7 +398,9 @@ class UnixSocketConnector(SocketConnector):
         super().__init__(**options)
         self.path = path
 
-    async def _open(self, origin: Origin, key: Hashable) -> Connection:
+    async def _open(self, origin: Origin, proxy: ProxyServer | None, key: Hashable) -> Connection:
+        if proxy is not None:
+            raise ValueError(f"a Unix socket cannot be reached through the proxy {proxy}")
         loop = asyncio.get_running_loop()
         context = self.ssl_context() if origin.scheme == "https" else None
         try:
@@ -285,5 +413,23 @@ class UnixSocketConnector(SocketConnector):
         except TimeoutError:
             raise
         except OSError as error:
-            raise OsConnectionError(error.errno, f"{self.path}: cannot connect: {error.strerror or error}") from error
+            raise _refused(OsConnectionError, self.path, error) from error
         return connection
+
+
+class ProxyConnector(SocketConnector):
+    """Sends everything through one proxy: ``ProxyConnector("http://127.0.0.1:3128", proxy_auth=("user", "password"))``."""
+
+    def __init__(self, proxy: Any, **options: Any) -> None:
+        super().__init__(proxy=proxy, **options)
+
+
+def _refused(kind: type[ConnectionError], what: Any, error: OSError) -> ConnectionError:
+    """An error of the system's as one of ours, which says who could not be reached."""
+    text = f"{what}: cannot connect: {error.strerror or error}"
+    if kind is ProxyConnectionError:
+        refusal: ConnectionError = ProxyConnectionError(text)
+    else:
+        refusal = kind(text)
+    refusal.errno = error.errno
+    return refusal

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import enum
 from collections.abc import Hashable
-from typing import TYPE_CHECKING, Final, cast
+from typing import Final, Protocol, cast
 
 from aiohttp_worker.http1.response_reader import (
     END,
@@ -27,15 +27,31 @@ from .errors import (
     LineTooLong,
 )
 
-if TYPE_CHECKING:
-    from .connector import SocketConnector
-
 __all__ = ["Connection", "State"]
 
 REST_SIZE: Final = 65536
 """Bytes of a body that nobody reads which are still received, to save the connection."""
 REST_SECONDS: Final = 2.0
 """How long that may take."""
+
+
+class Keeper(Protocol):
+    """Where a connection goes when it has no exchange."""
+
+    def prepare_content(self, head: ResponseHead, content: StreamReader) -> None:
+        """The head of a response with a content coding has arrived; its body comes next."""
+
+    def give_back(self, connection: Connection) -> None:
+        """An exchange is over and the connection can carry another one."""
+
+    def give_up(self, connection: Connection) -> None:
+        """An exchange is over and so is the connection."""
+
+    def forget(self, connection: Connection) -> None:
+        """An idle connection ended."""
+
+    def gone(self, connection: Connection) -> None:
+        """The transport has let go of its socket."""
 
 
 class State(enum.Enum):
@@ -52,14 +68,14 @@ class Connection(asyncio.Protocol):
     """A connection and the exchange on it. One of these serves many exchanges, one after the other."""
 
     __slots__ = (
-        "_allowance", "_can_write", "_connector", "_content", "_continue", "_drain", "_head", "_loop", "_patience", "_reader",
+        "_allowance", "_can_write", "_connector", "_content", "_continue", "_drain", "_head", "_loop", "_patience", "_reader", "_tunnel",
         "_request_done",
         "_closed_waiter", "error", "gone", "idle_since", "key", "label", "slot_held", "state", "transport", "used",
         "received", "_writer", "__weakref__",
     )  # fmt: skip
 
     def __init__(
-        self, connector: SocketConnector, key: Hashable, loop: asyncio.AbstractEventLoop, limits: ResponseLimits
+        self, connector: Keeper, key: Hashable, loop: asyncio.AbstractEventLoop, limits: ResponseLimits
     ) -> None:
         self._connector = connector
         self._loop = loop
@@ -82,6 +98,7 @@ class Connection(asyncio.Protocol):
         self._closed_waiter: asyncio.Future[None] | None = None
         self.gone = False
         self._allowance = 0
+        self._tunnel = False
         self._patience: asyncio.TimerHandle | None = None
         self._writer: asyncio.Task[None] | None = None
 
@@ -96,6 +113,7 @@ class Connection(asyncio.Protocol):
         self.received = False
         self._content = content
         self._request_done = False
+        self._tunnel = method == "CONNECT"
         head = self._head = self._loop.create_future()
         if self.error is not None:
             head.set_exception(self.error)
@@ -116,6 +134,11 @@ class Connection(asyncio.Protocol):
         """The task that sends the body; it is cancelled when the exchange ends before it."""
         self._writer = writer
 
+    def body_failed(self, error: Exception) -> None:
+        """The body could not be produced: the exchange ends with that error."""
+        if self.state in (State.SENT, State.BODY):
+            self._fail(error)
+
     async def drain(self) -> None:
         """Wait until more can be written. Raises ClientConnectionError if the connection is gone."""
         if self.error is not None or self.state is State.CLOSED:
@@ -128,6 +151,11 @@ class Connection(asyncio.Protocol):
         """Nobody wants the rest of the exchange: the connection closes, the slot goes back."""
         if self.state is not State.IDLE:
             self._finish(False)
+
+    def abort_exchange(self, content: StreamReader) -> None:
+        """End the exchange that this body belongs to, if it has not ended already."""
+        if self._content is content:
+            self.release()
 
     def abandon(self) -> None:
         """Nobody reads the rest of the body: a small one is received and dropped, a large one closes the connection."""
@@ -163,14 +191,17 @@ class Connection(asyncio.Protocol):
             self._patience = None
         if reusable and self._request_done and self.error is None and not self.transport.is_closing():
             self.state = State.IDLE
-            self._connector.give_back(self)
+            if not self._tunnel:
+                self._connector.give_back(self)
+        elif self._tunnel:
+            self.close()
         else:
             self.close()
             self._connector.give_up(self)
 
     def close(self) -> None:
         """Close the transport; what is still to be written is dropped when the exchange was not complete."""
-        complete = self.state in (State.IDLE, State.DONE)
+        complete = self.state in (State.IDLE, State.DONE) and self._request_done
         self.state = State.CLOSED
         if self.transport is not None and not self.transport.is_closing():
             if complete:

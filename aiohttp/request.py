@@ -8,11 +8,12 @@ from functools import lru_cache
 from importlib.util import find_spec
 from typing import Any, Final
 
-from aiohttp_worker import __version__
+
 from aiohttp_worker.http1.grammar import CONTENT_LENGTH, FIELD_VALUE, TOKEN
 
 from .body import Body, BytesBody
 from .url import URL
+from .version import __version__
 
 __all__ = ["Request", "check_method", "check_version"]
 
@@ -143,6 +144,36 @@ class Request:
             if "upgrade" in options:
                 self.upgrade = "upgrade"
 
+    def set_authorization(self, value: str) -> None:
+        """Put this in the place of any Authorization field."""
+        value = field_value("Authorization", value)
+        self.fields = [field for field in self.fields or () if field[0].lower() != "authorization"]
+        self.fields.append(("Authorization", value))
+        self.names = {*self.names, "authorization"}
+
+    def redirected(self, method: str, url: URL, keep_body: bool, cross_origin: bool) -> Request:
+        """The request that follows a redirect: what is secret stays with its origin, and what is of the body with the body."""
+        follower = Request(method, url, self.version)
+        follower.close_asked = self.close_asked
+        follower.keep_alive_asked = self.keep_alive_asked
+        follower.removed = self.removed
+        if not cross_origin:
+            follower.cookie = self.cookie
+            follower.host_field = self.host_field
+            if url.auth is None and self.url.auth is not None:
+                follower.url = URL(url.origin, url.path, self.url.auth, url.fragment)
+        fields = self.fields or []
+        if cross_origin:
+            fields = [field for field in fields if field[0].lower() != "authorization"]
+        if keep_body:
+            follower.body, follower.chunked, follower.length = self.body, self.chunked, self.length
+            follower.expect100 = self.expect100
+        else:
+            fields = [field for field in fields if not field[0].lower().startswith("content-")]
+        follower.fields = fields
+        follower.names = {name.lower() for name, _ in fields}
+        return follower
+
     def set_body(self, body: Body, chunked: bool) -> None:
         """Decide how the body is delimited (RFC 9112 section 6). Raises ValueError where that is impossible."""
         self.body = body
@@ -159,7 +190,7 @@ class Request:
         elif self.length is None:
             self.chunked = True
 
-    def head(self, target: str, close: bool, extra: str = "") -> bytes:
+    def head(self, target: str, close: bool, extra: str, cookie: str) -> bytes:
         """The bytes of the head. ``target`` is the request target, ``extra`` field lines that go before the user's."""
         names = self.names
         removed = self.removed
@@ -174,13 +205,13 @@ class Request:
             lines.append(extra)
         if self.fields:
             lines.append("".join([f"{name}: {value}\r\n" for name, value in self.fields]))
-        if self.cookie:
-            lines.append(f"Cookie: {self.cookie}\r\n")
+        if cookie:
+            lines.append(f"Cookie: {cookie}\r\n")
         if self.upgrade:
             lines.append(f"Connection: upgrade\r\nUpgrade: {self.upgrade}\r\n")
         elif close:
             lines.append("Connection: close\r\n")
-        elif self.version == (1, 0):
+        elif self.version == (1, 0) and self.keep_alive_asked:
             lines.append("Connection: keep-alive\r\n")
         body = self.body
         if body is not None:

@@ -1,0 +1,29 @@
+"""Pure: what a redirect asks for (RFC 9110 section 15.4), after the rules of browsers."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from .url import URL, join, split
+
+__all__ = ["Redirect", "follow"]
+
+REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
+
+
+class Redirect(NamedTuple):
+    """The next request: with the body or without, and whether it goes to another origin."""
+
+    method: str
+    url: URL
+    keep_body: bool
+    cross_origin: bool
+
+
+def follow(status_code: int, method: str, url: URL, location: str) -> Redirect:
+    """Decide on the next request. Raises ValueError if ``location`` is not a URL that can be asked for."""
+    # Servers send UTF-8 here although they must not; it has been decoded as that.
+    target = split(join(url, location.strip()))
+    if (status_code == 303 and method != "HEAD") or (status_code in (301, 302) and method == "POST"):
+        return Redirect("GET", target, False, target.origin != url.origin)
+    return Redirect(method, target, True, target.origin != url.origin)

@@ -1,0 +1,134 @@
+"""How a request goes onto a connection."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+from .body import Body, BytesBody, FileBody
+from .protocol import Connection
+from .request import Request
+
+__all__ = ["CONTINUE_SECONDS", "buffer_body", "send"]
+
+CONTINUE_SECONDS: Final = 1.0
+"""How long a body waits for 100 (Continue); RFC 9110 section 10.1.1 wants it sent without an answer then."""
+_ONE_WRITE: Final = 65536
+_SENDFILE: Final = 1 << 22
+
+
+async def buffer_body(body: Body) -> BytesBody:
+    """The whole body in memory, for HTTP/1.0, which has no chunks."""
+    data = b"".join([bytes(piece) async for piece in body.pieces()])
+    buffered = BytesBody(data, body.content_type)
+    buffered.content_coding = body.content_coding
+    return buffered
+
+
+def send(connection: Connection, request: Request, head: bytes, chunk_size: int) -> None:
+    """Send head and body; a body that is not in memory, or waits for permission, is sent by a task of the connection's."""
+    body = request.body
+    transport = connection.transport
+    if body is None:
+        transport.write(head)
+        connection.request_written()
+        return
+    if type(body) is BytesBody and not request.chunked and not request.expect100:
+        length = body.length or 0
+        if length <= _ONE_WRITE:
+            transport.write(head + body.data if length else head)
+            connection.request_written()
+            return
+    transport.write(head)
+    permission = connection.expect_continue() if request.expect100 else None
+    loop = asyncio.get_running_loop()
+    connection.attach_writer(loop.create_task(_send_body(connection, request, body, permission, chunk_size)))
+
+
+async def _send_body(
+    connection: Connection, request: Request, body: Body, permission: asyncio.Future[bool] | None, chunk_size: int
+) -> None:
+    try:
+        if permission is not None:
+            await asyncio.wait((permission,), timeout=CONTINUE_SECONDS)
+            if permission.done() and not permission.result():
+                return  # the answer came without the body; the connection is not used again
+        if request.chunked:
+            await _send_chunks(connection, body, chunk_size)
+        else:
+            await _send_length(connection, body, request.length or 0)
+    except (ConnectionError, asyncio.CancelledError) as error:
+        if isinstance(error, asyncio.CancelledError):
+            raise
+        # The server may have said why before it closed: what has been received comes first.
+    except Exception as error:
+        connection.body_failed(error)
+    else:
+        connection.request_written()
+
+
+async def _send_chunks(connection: Connection, body: Body, chunk_size: int) -> None:
+    write = connection.transport.write
+    pieces = _cut(body.pieces(), chunk_size) if chunk_size else body.pieces()
+    async for piece in pieces:
+        if len(piece) > _ONE_WRITE:
+            write(b"%x\r\n" % len(piece))
+            write(piece)
+            write(b"\r\n")
+        elif piece:  # an empty chunk would be the last one
+            write(b"%x\r\n%b\r\n" % (len(piece), piece))
+        await connection.drain()
+    write(b"0\r\n\r\n")
+
+
+async def _cut(pieces: AsyncIterator[bytes], size: int) -> AsyncIterator[bytes]:
+    """The same bytes in pieces of exactly ``size``, the last one shorter."""
+    rest = bytearray()
+    async for piece in pieces:
+        rest += piece
+        start = 0
+        while len(rest) - start >= size:
+            yield bytes(rest[start : start + size])
+            start += size
+        del rest[:start]
+    if rest:
+        yield bytes(rest)
+
+
+async def _send_length(connection: Connection, body: Body, length: int) -> None:
+    if isinstance(body, FileBody) and await _send_file(connection, body, length):
+        return
+    sent = 0
+    write = connection.transport.write
+    async for piece in body.pieces():
+        sent += len(piece)
+        if sent > length:
+            raise ValueError(f"the body is longer than its Content-Length of {length} bytes")
+        write(piece)
+        await connection.drain()
+    if sent < length:
+        raise ValueError(f"the body has {sent} bytes, but its Content-Length is {length}")
+
+
+async def _send_file(connection: Connection, body: FileBody, length: int) -> bool:
+    """Let the kernel send a file, where loop and transport can; False if nothing was sent that way."""
+    loop = asyncio.get_running_loop()
+    transport: Any = connection.transport
+    if body.regular_file() is None or transport.get_extra_info("sslcontext") is not None or length < _ONE_WRITE:
+        return False
+    sent = 0
+    while sent < length:
+        # In steps: while the kernel sends, the loop does not read what the server may have to say.
+        step = min(_SENDFILE, length - sent)
+        await connection.drain()
+        try:
+            done = await loop.sendfile(transport, body.file, body.start + sent, step, fallback=False)
+        except (asyncio.SendfileNotAvailableError, NotImplementedError, AttributeError):  # uvloop has none
+            if sent:
+                raise
+            return False
+        sent += done
+        if done < step:
+            raise ValueError(f"the file has {sent} bytes, but its Content-Length is {length}")
+    return True
