@@ -57,8 +57,7 @@ def classify_application(application: Any) -> ApplicationKind:
 def is_awaitable(value: object) -> bool:
     """Say whether *value* can be awaited (ask before asking for ``__iter__``)."""
     return hasattr(type(value), "__await__") or (
-        isinstance(value, types.GeneratorType)
-        and bool(value.gi_code.co_flags & inspect.CO_ITERABLE_COROUTINE)
+        isinstance(value, types.GeneratorType) and bool(value.gi_code.co_flags & inspect.CO_ITERABLE_COROUTINE)
     )
 
 
@@ -82,25 +81,17 @@ def classify_result(result: Any, drive_generators: bool) -> ResultKind:
     if kind is AsyncBody:
         return ResultKind.ASYNC_ITERABLE
     if isinstance(result, bytes | bytearray | memoryview | str):
-        raise TypeError(
-            f"the application returned {kind.__name__}, expected an iterable of bytes"
-            " (PEP 3333): wrap it in a list"
-        )
+        raise TypeError(f"the application returned {kind.__name__}, expected an iterable of bytes (PEP 3333): wrap it in a list")
     if hasattr(kind, "__iter__") or hasattr(kind, "__getitem__"):
         return ResultKind.ITERABLE
     if hasattr(kind, "__aiter__"):
         return ResultKind.ASYNC_ITERABLE
-    raise TypeError(
-        f"the application returned {kind.__name__}, expected an iterable of bytes (PEP 3333)"
-    )
+    raise TypeError(f"the application returned {kind.__name__}, expected an iterable of bytes (PEP 3333)")
 
 
 def wrong_item(item: object) -> TypeError:
     """The error for an item of a body that is no ``bytes``."""
-    return TypeError(
-        f"the application yielded {type(item).__name__} ({_short(item)}), expected bytes"
-        " (PEP 3333)"
-    )
+    return TypeError(f"the application yielded {type(item).__name__} ({_short(item)}), expected bytes (PEP 3333)")
 
 
 def _short(item: object) -> str:
@@ -109,9 +100,7 @@ def _short(item: object) -> str:
 
 
 @types.coroutine
-def drive(
-    generator: Generator[Any, Any, Any], send: Callable[[bytes], Awaitable[None]]
-) -> Generator[Any, Any, Any]:
+def drive(generator: Generator[Any, Any, Any], send: Callable[[bytes], Awaitable[None]]) -> Generator[Any, Any, Any]:
     """Run a generator application in the task that awaits this.
 
     ``bytes`` that it yields are sent. A future that comes out of ``yield from``

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import enum
 import time
 from collections import deque
@@ -21,7 +20,6 @@ from .body import Marker
 from .environ import Environ
 from .files import FilePart, FileSending, FileWrapper, file_part
 from .flow import WRITE_HIGH_MARK, Sender
-from .http1.framing import Framing
 from .http1.head import RequestHead
 from .input import IncompleteBodyError
 from .pool import PoolThread
@@ -135,9 +133,7 @@ class Exchange:
 
     # What the application is given.
 
-    def start_response(
-        self, status: str, headers: Headers, exc_info: ExcInfo | None = None
-    ) -> Callable[[bytes], None]:
+    def start_response(self, status: str, headers: Headers, exc_info: ExcInfo | None = None) -> Callable[[bytes], None]:
         """PEP 3333's ``start_response``."""
         try:
             self.response.start(status, headers, exc_info)
@@ -487,10 +483,7 @@ class Exchange:
             error: BaseException | None = asyncio.CancelledError()
         else:
             error = task.exception()
-        if self._next is _Next.ITEM:
-            self._error = error
-            self._step_on(self._resume)
-        elif error is not None:
+        if self._next is _Next.ITEM or error is not None:
             self._error = error
             self._step_on(self._resume)
         elif (result := task.result()) is not None:
@@ -555,8 +548,7 @@ class Exchange:
         if missing:
             self.response.keep_alive = False
             self._service.log_error(
-                "%s %s: the body is %d bytes shorter than its Content-Length; the connection"
-                " is closed",
+                "%s %s: the body is %d bytes shorter than its Content-Length; the connection is closed",
                 self.head.method,
                 self.head.target,
                 missing,
@@ -568,12 +560,8 @@ class Exchange:
         service = self._service
         service.check_exit(error)
         response = self.response
-        if isinstance(error, ClientDisconnectedError) or (
-            isinstance(error, asyncio.CancelledError) and self.client.disconnected
-        ):
-            service.log_debug(
-                "%s %s: the client went away", self.head.method, self.head.target
-            )
+        if isinstance(error, ClientDisconnectedError) or (isinstance(error, asyncio.CancelledError) and self.client.disconnected):
+            service.log_debug("%s %s: the client went away", self.head.method, self.head.target)
             response.keep_alive = False
         elif isinstance(error, IncompleteBodyError) and not response.head_sent:
             service.log_debug("%s %s: %s", self.head.method, self.head.target, error)

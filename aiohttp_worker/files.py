@@ -101,9 +101,7 @@ class FileSending:
                     return
                 count = -1
                 if sender.direct:
-                    count = sender.send_file(
-                        self._part.fd, self._offset, min(self._rest, turn)
-                    )
+                    count = sender.send_file(self._part.fd, self._offset, min(self._rest, turn))
                 if count < 0:
                     data = os.pread(self._part.fd, min(self._rest, 2 * _BLOCK), self._offset)
                     count = len(data)

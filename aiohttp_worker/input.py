@@ -60,9 +60,7 @@ class BodyCollector:
         self._pieces.append(data)
         if self.size > self._memory_size:
             # Unbuffered: the pieces are large already.
-            self._file = cast(
-                io.FileIO, tempfile.TemporaryFile(buffering=0, dir=self._directory)
-            )
+            self._file = cast("io.FileIO", tempfile.TemporaryFile(buffering=0, dir=self._directory))
             for piece in self._pieces:
                 _write_all(self._file, piece)
             self._pieces.clear()
@@ -72,7 +70,7 @@ class BodyCollector:
         if self._file is not None:
             file, self._file = self._file, None
             file.seek(0)
-            return cast(BinaryIO, io.BufferedReader(file, 65536))
+            return cast("BinaryIO", io.BufferedReader(file, 65536))
         pieces = self._pieces
         return io.BytesIO(pieces[0] if len(pieces) == 1 else b"".join(pieces))
 
@@ -95,9 +93,7 @@ class _Read:
 
     __slots__ = ("future", "take")
 
-    def __init__(
-        self, take: Callable[[], bytes | None], future: asyncio.Future[bytes]
-    ) -> None:
+    def __init__(self, take: Callable[[], bytes | None], future: asyncio.Future[bytes]) -> None:
         self.take = take
         self.future = future
 

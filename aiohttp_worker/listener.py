@@ -135,7 +135,7 @@ class Listeners:
                     ssl=self._context,
                     ssl_handshake_timeout=self._handshake_seconds,
                 )
-        except (OSError, asyncio.TimeoutError) as error:
+        except (TimeoutError, OSError) as error:
             # A handshake that failed, or a client that left before.
             accepted.close()
             self._service.log_debug("a connection could not be set up: %s", error)
@@ -154,9 +154,7 @@ class Listeners:
     def _full(self) -> None:
         if not self._full_logged:
             self._full_logged = True
-            self._service.observers.log_warning(
-                "all %d worker_connections are in use; new connections wait", self._limit
-            )
+            self._service.observers.log_warning("all %d worker_connections are in use; new connections wait", self._limit)
         self.pause()
 
     def _connection_closed(self) -> None:

@@ -150,9 +150,7 @@ class Connection(asyncio.Protocol):
         if ssl_object is not None:
             base.update(tls_environ(ssl_object))
         if settings.proxy_protocol is not None:
-            self._proxy = ProxyHeaderReader(
-                settings.proxy_protocol, allowed=settings.proxy_allowed.allows(self.peername)
-            )
+            self._proxy = ProxyHeaderReader(settings.proxy_protocol, allowed=settings.proxy_allowed.allows(self.peername))
         self.deadline = time.monotonic() + (service.times.head or _NEVER)
         service.connections.add(self)
 
@@ -281,15 +279,10 @@ class Connection(asyncio.Protocol):
             self,
             head,
             environ,
-            head.keep_alive
-            and not service.draining
-            and not self._eof
-            and service.times.keep_alive > 0,
+            head.keep_alive and not service.draining and not self._eof and service.times.keep_alive > 0,
         )
         if not head.has_body:
-            environ["wsgi.input"] = (
-                service.empty_stream if service.awaits_input else io.BytesIO()
-            )
+            environ["wsgi.input"] = service.empty_stream if service.awaits_input else io.BytesIO()
             self._run(exchange)
             return
         limit = service.settings.max_body_size
@@ -335,9 +328,7 @@ class Connection(asyncio.Protocol):
             collector.feed(data)
         except OSError as error:
             collector.close()
-            raise RemoteProtocolError(
-                f"the body cannot be stored: {error.strerror or error}", 507
-            ) from error
+            raise RemoteProtocolError(f"the body cannot be stored: {error.strerror or error}", 507) from error
 
     def _check_size(self) -> None:
         limit = self._service.settings.max_body_size
@@ -360,9 +351,7 @@ class Connection(asyncio.Protocol):
             environ["CONTENT_LENGTH"] = str(collector.size)
             environ.pop("HTTP_TRANSFER_ENCODING", None)
         file = collector.finish()
-        environ["wsgi.input"] = (
-            FileReader(self._service.loop, file) if self._service.awaits_input else file
-        )
+        environ["wsgi.input"] = FileReader(self._service.loop, file) if self._service.awaits_input else file
         self._run(exchange)
 
     def _receive_beside(self) -> None:
@@ -424,9 +413,7 @@ class Connection(asyncio.Protocol):
             self.phase = Phase.IDLE
             times = self._service.times
             self.deadline = time.monotonic() + (
-                min(times.linger, times.keep_alive)
-                if self._service.draining
-                else times.keep_alive
+                min(times.linger, times.keep_alive) if self._service.draining else times.keep_alive
             )
         else:
             self.phase = Phase.HEAD
@@ -579,9 +566,7 @@ class Connection(asyncio.Protocol):
             self.transport.abort()
             return
         code = error.status_code
-        status, headers, data = error_response(
-            f"{code} {_REASONS.get(code, 'Error')}", "" if code >= 500 else str(error)
-        )
+        status, headers, data = error_response(f"{code} {_REASONS.get(code, 'Error')}", "" if code >= 500 else str(error))
         response = Response(service.encoder, "GET", (1, 1), False)
         response.start(status, headers)
         self.sender.send(response.whole(data))

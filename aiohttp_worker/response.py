@@ -18,9 +18,7 @@ ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 Headers = list[tuple[str, str]]
 
 _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_MONTHS: Final = (
-    "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
-)
+_MONTHS: Final = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
 # Fields that say how this hop works (RFC 9110 section 7.6.1). They are the
 # server's to send, so what an application says is left out.
@@ -89,9 +87,7 @@ class HeadEncoder:
         line = self._statuses.get(status)
         if line is None:
             if STATUS.fullmatch(status) is None:
-                raise LocalProtocolError(
-                    f"the status must be like '200 OK', three digits and a reason: {status!r}"
-                )
+                raise LocalProtocolError(f"the status must be like '200 OK', three digits and a reason: {status!r}")
             # RFC 9112 section 4: the space is there even without a reason.
             text = status if len(status) > 3 else status + " "
             line = b"HTTP/1.1 " + text.encode("latin-1") + b"\r\n"
@@ -111,8 +107,7 @@ class HeadEncoder:
         name, value = pair
         if not isinstance(name, str) or not isinstance(value, str):
             raise TypeError(
-                "a header's name and value must be str, not"
-                f" {type(name).__name__} and {type(value).__name__} ({name!r})"
+                f"a header's name and value must be str, not {type(name).__name__} and {type(value).__name__} ({name!r})"
             )
         if TOKEN.fullmatch(name) is None:
             raise LocalProtocolError(f"invalid name of a header: {name!r}")
@@ -174,9 +169,7 @@ class Response:
         "status_code",
     )
 
-    def __init__(
-        self, encoder: HeadEncoder, method: str, version: tuple[int, int], keep_alive: bool
-    ) -> None:
+    def __init__(self, encoder: HeadEncoder, method: str, version: tuple[int, int], keep_alive: bool) -> None:
         self._encoder = encoder
         self._method = method
         self._version = version
@@ -199,9 +192,7 @@ class Response:
             if self.head_sent:
                 raise exc_info[1].with_traceback(exc_info[2])
         elif self.status is not None:
-            raise AssertionError(
-                "start_response was called again, and without exc_info (PEP 3333)"
-            )
+            raise AssertionError("start_response was called again, and without exc_info (PEP 3333)")
         if type(status) is not str:
             raise TypeError(f"the status must be str, not {type(status).__name__}")
         if not isinstance(headers, list):
@@ -312,9 +303,7 @@ class Response:
         """
         status = self.status
         if status is None:
-            raise AssertionError(
-                "the application gave a body before it called start_response (PEP 3333)"
-            )
+            raise AssertionError("the application gave a body before it called start_response (PEP 3333)")
         encoder = self._encoder
         known = encoder._lines
         parts = [encoder.status_line(status), encoder._defaults]
@@ -372,9 +361,7 @@ class Response:
         """Return those of Server and Date that the application does not send itself."""
         names = {name.lower() for name, _ in self.headers}
         encoder = self._encoder
-        return (b"" if "server" in names else encoder._server) + (
-            b"" if "date" in names else encoder._date
-        )
+        return (b"" if "server" in names else encoder._server) + (b"" if "date" in names else encoder._date)
 
     def _without_body(self, parts: list[bytes]) -> list[bytes]:
         """Drop a Content-Length where a status allows none (RFC 9110 section 8.6)."""

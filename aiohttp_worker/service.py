@@ -105,16 +105,12 @@ class Service:
         # Of trusted peers' requests and of others': what a field section means
         # for environ is remembered with it.
         self.parsers = {trusted: HeadParser(settings.limits) for trusted in (False, True)}
-        self.builders = {
-            trusted: EnvironBuilder(settings.forwarding, trusted) for trusted in (False, True)
-        }
+        self.builders = {trusted: EnvironBuilder(settings.forwarding, trusted) for trusted in (False, True)}
         ordinary = self.kind is ApplicationKind.ORDINARY
         self.pool = ThreadPool(settings.threads) if settings.threads > 1 and ordinary else None
         self.drive_generators = settings.stream and settings.threads == 1
         # Whether the application is called before its body is there.
-        self.early = settings.stream and (
-            not ordinary or self.pool is not None or wants_stream(application)
-        )
+        self.early = settings.stream and (not ordinary or self.pool is not None or wants_stream(application))
         self.awaits_input = settings.stream and (not ordinary or wants_stream(application))
         self.empty_stream = StreamReader(loop, _nothing, _nothing)
         self.empty_stream.feed_end()
@@ -153,14 +149,10 @@ class Service:
         for connection in list(self.connections):
             connection.drain(now)
 
-    def new_task(
-        self, coroutine: Any, context: contextvars.Context
-    ) -> asyncio.Task[Any]:
+    def new_task(self, coroutine: Any, context: contextvars.Context) -> asyncio.Task[Any]:
         """Run *coroutine* in a task of its own, its first step at once if possible."""
         if self._eager and asyncio._get_running_loop() is self.loop:
-            return asyncio.Task(
-                coroutine, loop=self.loop, context=context, eager_start=True
-            )
+            return asyncio.Task(coroutine, loop=self.loop, context=context, eager_start=True)
         return self.loop.create_task(coroutine, context=context)
 
     # From threads.
@@ -206,9 +198,7 @@ class Service:
 
     def log_failure(self, exchange: Exchange, error: BaseException) -> None:
         """Log, once and with its traceback, that the application failed."""
-        self.observers.log_exception(
-            error, f"Error handling request {exchange.head.method} {exchange.head.target}"
-        )
+        self.observers.log_exception(error, f"Error handling request {exchange.head.method} {exchange.head.target}")
 
     def slow_call_seen(self, exchange: Exchange, seconds: float) -> None:
         """Warn, once per path, that a call kept all others waiting."""

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
-import sys
 import time
-from datetime import timedelta
 from types import FrameType
 from typing import Any, Final
 
@@ -28,7 +25,7 @@ from .http1.errors import RemoteProtocolError
 from .http1.head import Limits
 from .http1.proxy_protocol import ProxyProtocol
 from .listener import Listeners
-from .options import OPTIONS, read_options
+from .options import read_options
 from .protocol import Connection
 from .service import Observers, Service, ServiceSettings, TimeLimits
 from .tls import offer_http1_only
@@ -84,13 +81,10 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
         except ValueError as error:
             raise RuntimeError(str(error)) from None
         if cfg.protocol != "http":
-            raise RuntimeError(
-                f"protocol = {cfg.protocol!r}: {cls.__name__} speaks HTTP only"
-            )
+            raise RuntimeError(f"protocol = {cfg.protocol!r}: {cls.__name__} speaks HTTP only")
         if cfg.http_parser == "fast":
             log.warning(
-                "http_parser = 'fast' asks for Gunicorn's own C parser; %s always parses with"
-                " llhttp (httptools)",
+                "http_parser = 'fast' asks for Gunicorn's own C parser; %s always parses with llhttp (httptools)",
                 cls.__name__,
             )
         if "h2" in (cfg.http_protocols or ()):
@@ -102,10 +96,7 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
         if cfg.is_ssl and not cfg.suppress_ragged_eofs:
             log.warning("suppress_ragged_eofs = False has no counterpart in asyncio's TLS")
         if cfg.asgi_loop == "uvloop" and not _has_uvloop():
-            raise RuntimeError(
-                "asgi_loop = 'uvloop', but uvloop is not installed: pip install uvloop,"
-                " or asgi_loop = 'auto'"
-            )
+            raise RuntimeError("asgi_loop = 'uvloop', but uvloop is not installed: pip install uvloop, or asgi_loop = 'auto'")
 
     def init_process(self) -> None:
         """Set up the process, load the application and serve."""
@@ -154,9 +145,7 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
         loop.set_exception_handler(self._loop_failed)
         declare_server()
         self._options = read_options(type(self), os.environ)
-        service = self._service = Service(
-            loop, self.wsgi, self._settings(), self._base_environ(), self._observers()
-        )
+        service = self._service = Service(loop, self.wsgi, self._settings(), self._base_environ(), self._observers())
         self._listeners = Listeners(
             service,
             [listener.sock for listener in self.sockets],
@@ -246,9 +235,7 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
         if isinstance(error, ConnectionError | TimeoutError):
             self.log.debug("%s: %s", context.get("message"), error)
             return
-        self.log.error(
-            "%s", context.get("message"), exc_info=error if error is not None else False
-        )
+        self.log.error("%s", context.get("message"), exc_info=error if error is not None else False)
 
     # What is configured.
 
@@ -268,11 +255,7 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
             limits=Limits(
                 request_line=request_line,
                 fields=fields,
-                field_size=(
-                    cfg.limit_request_field_size
-                    if cfg.limit_request_field_size > 0
-                    else _DEFAULT_FIELD_SIZE
-                ),
+                field_size=(cfg.limit_request_field_size if cfg.limit_request_field_size > 0 else _DEFAULT_FIELD_SIZE),
                 permit_obsolete_folding=cfg.permit_obsolete_folding,
                 strip_header_spaces=cfg.strip_header_spaces,
                 permit_unconventional_http_method=cfg.permit_unconventional_http_method,
@@ -363,9 +346,7 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
         self.cfg.pre_request(self, HookRequest(exchange))
 
     def _post_request(self, exchange: Exchange) -> None:
-        self.cfg.post_request(
-            self, HookRequest(exchange), exchange.environ, HookResponse(exchange)
-        )
+        self.cfg.post_request(self, HookRequest(exchange), exchange.environ, HookResponse(exchange))
 
     def _request_ended(self, exchange: Exchange) -> None:
         self.nr += 1

@@ -29,8 +29,7 @@ def read_framing(fields: FieldSection, name: str, value: str) -> None:
 
     :param name: the field name in lower case.
     :raises RemoteProtocolError: 400 for a length that is none, or is there
-        twice, and for codings after chunked; 501 for codings that we do not
-        decode (RFC 9112 section 6.1).
+        twice, and for codings after chunked.
     """
     if name == "content-length":
         if fields.content_length is not None:
@@ -43,9 +42,10 @@ def read_framing(fields: FieldSection, name: str, value: str) -> None:
             coding = member.strip(" \t").lower()
             if fields.chunked:
                 raise RemoteProtocolError(f"a transfer coding after chunked: {value!r}")
-            if coding != "chunked":
-                raise RemoteProtocolError(f"unknown transfer coding: {value!r}", 501)
-            fields.chunked = True
+            if coding == "chunked":
+                fields.chunked = True
+            else:
+                fields.unknown_coding = coding
     elif name == "connection":
         for member in value.split(","):
             option = member.strip(" \t").lower()
@@ -53,6 +53,17 @@ def read_framing(fields: FieldSection, name: str, value: str) -> None:
                 fields.close = True
             elif option == "keep-alive":
                 fields.keep_alive = True
+
+
+def check_codings(fields: FieldSection) -> None:
+    """Refuse what :func:`read_framing` found, when all fields have been read.
+
+    :raises RemoteProtocolError: 400 when chunked is not the last transfer
+        coding, so that the body has no end (RFC 9112 section 6.3); 501 when it
+        is, behind one that we do not decode (section 6.1).
+    """
+    if fields.unknown_coding is not None:
+        raise RemoteProtocolError(f"unknown transfer coding: {fields.unknown_coding!r}", 501 if fields.chunked else 400)
 
 
 def keeps_alive(line: RequestLine, fields: FieldSection) -> bool:

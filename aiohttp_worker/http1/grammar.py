@@ -13,6 +13,7 @@ from typing import Final
 # RFC 9110 section 5.6.2
 _TCHAR = r"!#$%&'*+\-.^_`|~0-9A-Za-z"
 TOKEN: Final = re.compile(rf"[{_TCHAR}]+")
+_TOKEN = rf"[{_TCHAR}]+".encode()
 TOKEN_BYTES: Final = re.compile(rf"[{_TCHAR}]+".encode())
 
 # RFC 9110 section 5.5: VCHAR, obs-text, SP and HTAB; nothing that ends a line.
@@ -26,9 +27,7 @@ CONTENT_LENGTH: Final = re.compile(r"[0-9]{1,18}")
 
 # RFC 9112 section 3: method SP request-target SP HTTP-version. The target's
 # characters are narrowed further by TARGET.
-REQUEST_LINE: Final = re.compile(
-    rb"([" + _TCHAR.encode() + rb"]+) ([^\x00-\x20\x7f]+) HTTP/([0-9])\.([0-9])"
-)
+REQUEST_LINE: Final = re.compile(rb"([" + _TCHAR.encode() + rb"]+) ([^\x00-\x20\x7f]+) HTTP/([0-9])\.([0-9])")
 
 # RFC 9112 section 3.2 and RFC 3986 section 2: visible ASCII without "#", which
 # starts a fragment and has no place in a target. Clients do send the characters
@@ -41,5 +40,11 @@ _REG_NAME = r"(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})"
 _IP_LITERAL = r"\[(?:[0-9A-Fa-f:.]{2,}|[vV][0-9A-Fa-f]+\.[A-Za-z0-9\-._~!$&'()*+,;=:]+)\]"
 HOST: Final = re.compile(rf"({_IP_LITERAL}|{_REG_NAME}*)(?::([0-9]{{0,5}}))?")
 
-# RFC 9112 section 7.1: hexadecimal size of a chunk, at most 15 digits (60 bits).
-CHUNK_SIZE: Final = re.compile(rb"[0-9A-Fa-f]{1,15}")
+# RFC 9110 section 5.6.4
+_QUOTED_STRING = rb'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*"'
+# RFC 9112 section 7.1: chunk-size [ chunk-ext ] CRLF, 15 digits (60 bits) behind leading zeros.
+_EXTENSION = rb"[ \t]*;[ \t]*" + _TOKEN + rb"(?:[ \t]*=[ \t]*(?:" + _TOKEN + rb"|" + _QUOTED_STRING + rb"))?"
+CHUNK_LINE: Final = re.compile(rb"(?=[0-9A-Fa-f])(0*+[0-9A-Fa-f]{0,15})((?:" + _EXTENSION + rb")*)\r\n")
+
+# RFC 9112 section 5: field-line CRLF
+FIELD_LINE: Final = re.compile(rb"(" + _TOKEN + rb"):([\t\x20-\x7e\x80-\xff]*)\r\n")

@@ -69,6 +69,7 @@ class FieldSection:
         "host",
         "keep_alive",
         "script_name",
+        "unknown_coding",
     )
 
     def __init__(self, headers: list[tuple[str, str]]) -> None:
@@ -76,6 +77,7 @@ class FieldSection:
         self.host: str | None = None
         self.content_length: int | None = None
         self.chunked = False
+        self.unknown_coding: str | None = None
         self.expect_continue = False
         self.close = False
         self.keep_alive = False
@@ -94,9 +96,7 @@ class RequestHead:
         self.keep_alive = keep_alive
         self.has_body = fields.chunked or bool(fields.content_length)
         # RFC 9110 section 10.1.1: to be ignored in a request of HTTP/1.0.
-        self.expect_continue = (
-            fields.expect_continue and self.has_body and line.version >= (1, 1)
-        )
+        self.expect_continue = fields.expect_continue and self.has_body and line.version >= (1, 1)
 
     @property
     def method(self) -> str:

@@ -18,20 +18,17 @@ from typing import Final
 
 import httptools
 
+from .chunks import ChunkedBody
 from .errors import RemoteProtocolError
-from .framing import keeps_alive, read_framing
+from .framing import check_codings, keeps_alive, read_framing
 from .grammar import ABSOLUTE_TARGET, HOST, REQUEST_LINE, TARGET
 from .head import FieldSection, Limits, RequestHead, RequestLine
 
-_CHUNKED_HEAD: Final = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+# What no line of a head holds (RFC 9112 section 2.2).
+_BARE: Final = re.compile(rb"\r(?!\n|\Z)|(?<!\r)\n")
+_SPACE_LAST: Final = re.compile(rb"(?<=[^\s])[ \t]+(?=\r\n)")
 _FOLD: Final = re.compile(rb"\r\n[ \t]+")
 _SPACE_BEFORE_COLON: Final = re.compile(rb"(?:^|(?<=\r\n))([^\s:]+)[ \t]+:")
-
-# Fields that may not be in a trailer section (RFC 9110 section 6.5.1): framing,
-# routing and authentication would otherwise change after the fact.
-_NOT_IN_TRAILERS: Final = frozenset(
-    ("content-length", "transfer-encoding", "host", "trailer", "authorization", "te")
-)
 
 _REMEMBERED: Final = 512  # request lines, and as many field sections
 _REMEMBERED_SIZE: Final = 2048  # bytes; longer ones are parsed each time
@@ -82,9 +79,7 @@ class HeadParser:
             if line.version >= (1, 1):
                 raise RemoteProtocolError("no Host field (RFC 9112 section 3.2)")
         elif line.authority is not None and not _same_host(line.authority, fields.host):
-            raise RemoteProtocolError(
-                f"Host is {fields.host!r} but the target says {line.authority!r}"
-            )
+            raise RemoteProtocolError(f"Host is {fields.host!r} but the target says {line.authority!r}")
         return RequestHead(line, fields, keep_alive)
 
     # llhttp calls these while it is fed.
@@ -114,8 +109,7 @@ class HeadParser:
             pass  # RFC 9110 section 7.8: a server may ignore Upgrade, and we do
         except httptools.HttpParserError as error:
             self._llhttp = self._new_llhttp()
-            status_code = 501 if "Transfer-Encoding" in str(error) else 400
-            raise RemoteProtocolError(_reason(error), status_code) from None
+            raise RemoteProtocolError(_reason(error)) from None
         if not self._complete:
             self._llhttp = self._new_llhttp()
             raise RemoteProtocolError("the head of the request is malformed")
@@ -124,9 +118,7 @@ class HeadParser:
     def _parse_line(self, raw: bytes) -> RequestLine:
         limits = self.limits
         if 0 < limits.request_line < len(raw):
-            raise RemoteProtocolError(
-                f"the request line is longer than limit_request_line ({limits.request_line})", 414
-            )
+            raise RemoteProtocolError(f"the request line is longer than limit_request_line ({limits.request_line})", 414)
         match = REQUEST_LINE.fullmatch(raw)
         if match is None:
             raise RemoteProtocolError(f"malformed request line: {_shown(raw)}")
@@ -141,9 +133,7 @@ class HeadParser:
             raise RemoteProtocolError("CONNECT asks for a tunnel, and this is no proxy", 501)
         version = (int(match[3]), int(match[4]))
         if version[0] != 1 and not limits.permit_unconventional_http_version:
-            raise RemoteProtocolError(
-                f"HTTP/{version[0]}.{version[1]} is not spoken here", 505
-            )
+            raise RemoteProtocolError(f"HTTP/{version[0]}.{version[1]} is not spoken here", 505)
         target = match[2].decode("latin-1")
         if TARGET.fullmatch(target) is None:
             raise RemoteProtocolError(f"malformed target: {_shown(match[2])}")
@@ -167,17 +157,14 @@ class HeadParser:
     def _parse_fields(self, raw: bytes) -> FieldSection:
         limits = self.limits
         if raw.count(b"\r\n") > limits.fields:
-            raise RemoteProtocolError(
-                f"more fields than limit_request_fields ({limits.fields})", 431
-            )
+            raise RemoteProtocolError(f"more fields than limit_request_fields ({limits.fields})", 431)
         if len(raw) > limits.field_size:
             start = 0
             while start < len(raw):
                 line_end = raw.find(b"\r\n", start) + 2
                 if line_end - start > limits.field_size:
                     raise RemoteProtocolError(
-                        "a field is longer than limit_request_field_size"
-                        f" ({limits.field_size})",
+                        f"a field is longer than limit_request_field_size ({limits.field_size})",
                         431,
                     )
                 start = line_end
@@ -186,11 +173,23 @@ class HeadParser:
             parsed = _FOLD.sub(b" ", parsed)
         if limits.strip_header_spaces:
             parsed = _SPACE_BEFORE_COLON.sub(rb"\1:", parsed)
+        if b"\t\r\n" in parsed:
+            parsed = _SPACE_LAST.sub(b"", parsed)  # llhttp takes spaces off a coding, not tabs
         received = self._feed(b"GET / HTTP/1.1\r\n" + parsed + b"\r\n")
-        headers = [
-            (name.decode("latin-1"), value.decode("latin-1").strip(" \t"))
-            for name, value in received
-        ]
+        headers = [(name.decode("latin-1"), value.decode("latin-1").strip(" \t")) for name, value in received]
+        try:
+            fields = self._read_fields(headers)
+        except RemoteProtocolError:
+            self._llhttp = self._new_llhttp()  # this one waits for the body of what is refused
+            raise
+        self._finish_body(fields)
+        if len(raw) <= _REMEMBERED_SIZE:
+            if len(self._sections) >= _REMEMBERED:
+                del self._sections[next(iter(self._sections))]
+            self._sections[raw] = fields
+        return fields
+
+    def _read_fields(self, headers: list[tuple[str, str]]) -> FieldSection:
         fields = FieldSection(headers)
         has_type = False
         for name, value in headers:
@@ -211,11 +210,7 @@ class HeadParser:
                 fields.expect_continue = True
             else:
                 read_framing(fields, name, value)
-        self._finish_body(fields)
-        if len(raw) <= _REMEMBERED_SIZE:
-            if len(self._sections) >= _REMEMBERED:
-                del self._sections[next(iter(self._sections))]
-            self._sections[raw] = fields
+        check_codings(fields)
         return fields
 
     def _finish_body(self, fields: FieldSection) -> None:
@@ -228,98 +223,6 @@ class HeadParser:
                 self._llhttp.feed_data(memoryview(_SMALL_BODY)[:length])
             except httptools.HttpParserError:  # it ignored the body: an Upgrade
                 self._llhttp = self._new_llhttp()
-
-
-class ChunkedBody:
-    """The chunks of one request (RFC 9112 section 7.1), decoded by llhttp.
-
-    A chunked message ends at an empty line and nowhere else. So llhttp is fed
-    up to each empty line, never beyond it, and what follows the message stays
-    untouched.
-    """
-
-    def __init__(self, limits: Limits) -> None:
-        self.limits = limits
-        self.complete = False
-        self.pieces: list[bytes] = []
-        self.trailers: list[tuple[str, str]] = []
-        self._before = b""  # the last bytes fed, where an empty line may begin
-        self._overhead = 0  # bytes since data last came that were not data
-        self._in_body = False
-        self._llhttp = httptools.HttpRequestParser(self)
-        self._llhttp.feed_data(_CHUNKED_HEAD)
-        self._in_body = True
-
-    def feed(self, data: bytes, start: int) -> int:
-        """Decode ``data[start:]`` and return where the message, or the data, ended.
-
-        The data of the chunks is in :attr:`pieces` afterwards.
-
-        :raises RemoteProtocolError: 400 for bad chunks, 431 for chunk
-            extensions and trailers beyond the limits.
-        """
-        view = memoryview(data)
-        while start < len(data) and not self.complete:
-            end = self._next_end(data, start)
-            taken = len(self.pieces)
-            try:
-                self._llhttp.feed_data(view[start:end])
-            except httptools.HttpParserError as error:
-                cause = error.__context__
-                if isinstance(cause, RemoteProtocolError):
-                    raise cause from None
-                raise RemoteProtocolError(_reason(error)) from None
-            decoded = sum(map(len, self.pieces[taken:]))
-            self._overhead = end - start if decoded else self._overhead + end - start
-            if not decoded and self._overhead > self.limits.field_size:
-                self._check_overhead()
-            if decoded and end - start - decoded > 2 * self.limits.field_size:
-                self._check_ratio(end - start, decoded, len(self.pieces) - taken)
-            self._before = (self._before + data[max(start, end - 3) : end])[-3:]
-            start = end
-        return start
-
-    def on_body(self, data: bytes) -> None:
-        """Keep decoded data."""
-        self.pieces.append(data)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Check a trailer field; applications do not get to see it."""
-        if not self._in_body:
-            return
-        field_name = name.decode("latin-1").lower()
-        if field_name in _NOT_IN_TRAILERS:
-            raise RemoteProtocolError(f"{field_name} in a trailer section")
-        if len(self.trailers) >= self.limits.fields:
-            raise RemoteProtocolError("more trailers than limit_request_fields", 431)
-        if len(name) + len(value) + 4 > self.limits.field_size:
-            raise RemoteProtocolError("a trailer is longer than limit_request_field_size", 431)
-        self.trailers.append((field_name, value.decode("latin-1").strip(" \t")))
-
-    def on_message_complete(self) -> None:
-        """Note the end of the message."""
-        if self._in_body:
-            self.complete = True
-
-    def _next_end(self, data: bytes, start: int) -> int:
-        """Return the end of the next empty line, or of the data."""
-        for kept in range(len(self._before), 0, -1):
-            # An empty line that began in what was fed before.
-            missing = b"\r\n\r\n"[kept:]
-            if self._before[-kept:] == b"\r\n\r\n"[:kept] and data.startswith(missing, start):
-                return start + len(missing)
-        found = data.find(b"\r\n\r\n", start)
-        return len(data) if found < 0 else found + 4
-
-    def _check_overhead(self) -> None:
-        trailers = len(self.trailers) * self.limits.field_size
-        if self._overhead > 2 * self.limits.field_size + trailers:
-            raise RemoteProtocolError("chunk extensions or trailers without end", 431)
-
-    def _check_ratio(self, fed: int, decoded: int, chunks: int) -> None:
-        # Every chunk may have a size, an extension and two line ends.
-        if fed - decoded > (chunks + 2) * (self.limits.field_size + 20):
-            raise RemoteProtocolError("chunk extensions without end", 431)
 
 
 class _State(enum.Enum):
@@ -370,11 +273,7 @@ class RequestReader:
     @property
     def between_requests(self) -> bool:
         """Whether nothing of a next request has come yet."""
-        return (
-            self._state is _State.HEAD
-            and self._partial is None
-            and self._position == len(self._data)
-        )
+        return self._state is _State.HEAD and self._partial is None and self._position == len(self._data)
 
     @property
     def starts_tls(self) -> bool:
@@ -428,6 +327,8 @@ class RequestReader:
             # RFC 9112 section 2.2: an empty line before a request is ignored.
             start += 2
             self._position = start
+            if start == len(data):
+                return NEED_DATA
         end = data.find(b"\r\n\r\n", start)
         if end < 0:
             self._partial = bytearray(memoryview(data)[start:])
@@ -449,9 +350,8 @@ class RequestReader:
             self._partial = None
             return NEED_DATA
         if partial.find(b"\r\n\r\n", max(0, self._scanned - 3)) < 0:
-            self._line_ends += partial.count(b"\n", self._scanned)
-            self._scanned = len(partial)
             self._check_partial(partial)
+            self._scanned = len(partial)
             return NEED_DATA
         self._data = bytes(partial)
         self._position = 0
@@ -461,6 +361,9 @@ class RequestReader:
     def _check_partial(self, partial: bytearray) -> None:
         """Refuse a head that is too large before all of it has come."""
         limits = self._parser.limits
+        if _BARE.search(partial, max(0, self._scanned - 1)) is not None:
+            raise RemoteProtocolError("a CR or an LF alone in the head")
+        self._line_ends += partial.count(b"\n", self._scanned)
         if self._line_ends == 0:
             if 0 < limits.request_line < len(partial) - 1:
                 raise RemoteProtocolError(
@@ -469,16 +372,10 @@ class RequestReader:
                 )
             return
         last = partial.rfind(b"\n")
-        if partial[last - 1 : last] != b"\r":
-            raise RemoteProtocolError("a line of the head ends with a bare LF")
         if len(partial) - last > limits.field_size:
-            raise RemoteProtocolError(
-                f"a field is longer than limit_request_field_size ({limits.field_size})", 431
-            )
+            raise RemoteProtocolError(f"a field is longer than limit_request_field_size ({limits.field_size})", 431)
         if self._line_ends - 1 > limits.fields:
-            raise RemoteProtocolError(
-                f"more fields than limit_request_fields ({limits.fields})", 431
-            )
+            raise RemoteProtocolError(f"more fields than limit_request_fields ({limits.fields})", 431)
 
     def _expect_body(self, head: RequestHead) -> None:
         length = head.fields.content_length
