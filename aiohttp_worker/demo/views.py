@@ -25,7 +25,10 @@ import aiohttp
 
 # A form that waits for its upload holds one of these; the oldest is forgotten beyond this number.
 MOST_UPLOADS = 100
-PIECE = 64 * 1024
+PIECE = 64 * 1024  # bytes
+
+# What a view in the form of a generator is: it yields what it waits for, and returns a response.
+Steps = Generator[Any, Any, Response]
 
 
 class Views:
@@ -62,42 +65,45 @@ class Views:
         return response
 
     def hello(self, request: Request) -> Response:
-        """An ordinary view: it blocks nobody, because it is quick."""
-        name = text_argument(request, "name", "world")
-        return json_response({"text": f"Hello, {name}!", "process": os.getpid()})
+        """An ordinary view, quick enough to block nobody."""
+        text = f"Hello, {text_argument(request, 'name', 'world')}!"
+        return json_response({"text": text, "process": os.getpid()})
 
     async def wait(self, request: Request) -> Response:
-        """A coroutine: while it waits, the same thread answers others."""
+        """A coroutine; while it waits, others are answered."""
         await asyncio.sleep(1)
         return json_response({"text": "waited for a second"})
 
     def clock(self, request: Request) -> Response:
-        """Server-sent events: the body is an asynchronous generator."""
+        """Server-sent events from an async generator."""
         return event_stream(self._ticks())
 
     async def _ticks(self) -> AsyncIterator[bytes]:
         self.watching += 1
         try:
             while True:
-                yield event({"time": time.time(), "watching": self.watching})
-                await asyncio.sleep(1 - time.time() % 1)
+                now = time.time()
+                yield event({"time": now, "watching": self.watching})
+                await asyncio.sleep(1 - now % 1)
         finally:  # the browser went away, or the worker stops
             self.watching -= 1
 
     async def upload(self, request: Request) -> Response:
-        """Read a body as it arrives; nothing is kept in memory."""
+        """Read a body as it arrives; nothing of it is kept."""
+        pace = number_argument(request, "pace", 0)  # bytes per second
         upload = self._upload_of(request)
-        bytes_per_second = number_argument(request, "pace", 0)
+        stream = request.environ["wsgi.input"]
         digest = hashlib.sha256()
         try:
-            while data := await request.environ["wsgi.input"].read(PIECE):
+            while data := await stream.read(PIECE):
                 digest.update(data)
                 upload.received += len(data)
-                if bytes_per_second:  # whoever reads slowly slows the sender down
-                    await asyncio.sleep(len(data) / bytes_per_second)
+                if pace:  # slow reading slows the sender down
+                    await asyncio.sleep(len(data) / pace)
         finally:
             upload.ended = True
-        return json_response({"received": upload.received, "sha256": digest.hexdigest()})
+        answer = {"received": upload.received, "sha256": digest.hexdigest()}
+        return json_response(answer)
 
     def progress(self, request: Request) -> Response:
         """What the application has read so far, as server-sent events."""
@@ -110,20 +116,25 @@ class Views:
         yield event({"received": upload.received, "ended": True})
 
     async def fetch(self, request: Request) -> Response:
-        """Ask this server three things at once, with ``await``."""
+        """Ask this server three times at once."""
+        url = own_url(request, "/wait")
         began = time.perf_counter()
-        responses = await asyncio.gather(*(aiohttp.request("GET", own_url(request, "/wait")) for _ in range(3)))
-        for response in responses:
-            await response.read_and_close()
-        seconds = round(time.perf_counter() - began, 3)
-        return json_response({"answers": [response.status for response in responses], "seconds": seconds})
 
-    def fetch_in_steps(self, request: Request) -> Generator[Any, Any, Response]:
-        """The same with one request, in a plain generator."""
-        url = own_url(request, "/hello")
-        response = yield from aiohttp.request("GET", url, params={"name": "generator"})
+        async def ask() -> int:
+            response = await aiohttp.request("GET", url)
+            await response.read_and_close()
+            return response.status
+
+        answers = await asyncio.gather(ask(), ask(), ask())
+        seconds = round(time.perf_counter() - began, 2)
+        return json_response({"answers": answers, "seconds": seconds})
+
+    def fetch_in_steps(self, request: Request) -> Steps:
+        """Ask this server in a plain generator."""
+        url = own_url(request, "/hello?name=generator")
+        response = yield from aiohttp.request("GET", url)
         answer = yield from response.read_and_close(decode=True)
-        return json_response({"answer": answer, "server": response["Server"]})
+        return json_response({"server": response["Server"], **answer})
 
     def _upload_of(self, request: Request) -> Upload:
         name = text_argument(request, "id", "")
