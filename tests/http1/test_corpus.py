@@ -66,6 +66,7 @@ NOT_AS_GUNICORN = {
     "close-in-second-line",
     "target-absolute-form-no-path",  # its path is empty then, not "/"
     "target-absolute-form-query-only",
+    "empty-lines-first",  # it takes one
 }
 
 
