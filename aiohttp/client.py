@@ -6,7 +6,7 @@ import asyncio
 import traceback
 from typing import Any, Final
 
-from .body import Body, BytesBody, make_body
+from .body import Body, BytesBody
 from .charset import check_charset
 from .connector import SocketConnector
 from .content import StreamReader
@@ -20,6 +20,7 @@ from .request import IDEMPOTENT, Request, check_method, check_version
 from .response import ClientResponse
 from .sending import buffer_body, send
 from .timeouts import Timeout, make_timeout
+from .upload import make_body
 from .url import URL, add_params, split
 
 __all__ = ["RequestCall", "request"]

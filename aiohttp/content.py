@@ -14,7 +14,7 @@ from typing import Protocol
 from aiohttp_worker.http1.buffer import Buffer
 
 from .coroutines import Call
-from .errors import BodyTooLargeError, IncompleteRead
+from .errors import BodyTooLargeError, ContentEncodingError, IncompleteRead
 
 __all__ = ["Decoder", "EofStream", "StreamReader"]
 
@@ -56,12 +56,13 @@ class StreamReader:
 
     __slots__ = (
         "_buffer", "_decoder", "_eof", "_error", "_flow", "_loop", "_max_size", "_paused", "_raw", "_raw_size",
-        "_read_timeout", "_total", "_waiter",
+        "_read_timeout", "_total", "_waiter", "label",
     )  # fmt: skip
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, flow: Flow | None, read_timeout: float | None, max_size: int | None
     ) -> None:
+        self.label = ""  # what was asked of whom, for errors
         self._loop = loop
         self._flow = flow
         self._read_timeout = read_timeout
@@ -146,16 +147,22 @@ class StreamReader:
 
     def _fill(self) -> bool:
         """Move something into the buffer without waiting; False when that needs more data from the connection."""
-        if self._raw is None:
-            return False
         decoder = self._decoder
         if decoder is None:
             return False
+        try:
+            return self._decode(decoder)
+        except ContentEncodingError as error:
+            self._decoder = None
+            self._error = ContentEncodingError(f"{self.label}: {error}")
+            raise self._error from None
+
+    def _decode(self, decoder: Decoder) -> bool:
         before = len(self._buffer)
         while len(self._buffer) == before:
             if not decoder.needs_input:
                 data = decoder.decode(b"")
-            elif self._raw:
+            elif self._raw:  # it is there since the decoder is
                 piece = self._raw.popleft()
                 self._raw_size -= len(piece)
                 data = decoder.decode(piece)
@@ -175,7 +182,7 @@ class StreamReader:
         try:
             data = decoder.finish()
         except EOFError:
-            self._error = IncompleteRead(b"", None, "the coded body ended too early")
+            self._error = IncompleteRead(b"", None, f"{self.label}: the coded body ended too early")
         else:
             self._count(data)
             self._buffer.feed(data)
@@ -184,7 +191,7 @@ class StreamReader:
         self._total += len(data)
         if self._max_size is not None and self._total > self._max_size:
             self._decoder = None
-            raise BodyTooLargeError(f"the body is longer than {self._max_size} bytes")
+            raise BodyTooLargeError(f"{self.label}: the body is longer than {self._max_size} bytes")
 
     async def _wait(self) -> bool:
         """Wait for more in the buffer; False at the end. Raises the error that ended the body."""
@@ -200,8 +207,7 @@ class StreamReader:
                 if self._read_timeout is None:
                     await waiter
                 else:
-                    async with asyncio.timeout(self._read_timeout):
-                        await waiter
+                    await self._wait_in_time(waiter, self._read_timeout)
             finally:
                 self._waiter = None
             if self._fill() or len(self._buffer) > before:
@@ -214,6 +220,15 @@ class StreamReader:
                 raise IncompleteRead(b"", error.expected, error.message)
             raise error
         return False
+
+    async def _wait_in_time(self, waiter: asyncio.Future[None], seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds) as deadline:
+                await waiter
+        except TimeoutError:
+            if deadline.expired():
+                raise TimeoutError(f"{self.label}: nothing more of the body within {seconds} s") from None
+            raise
 
     def _taken(self, data: bytes) -> bytes:
         if self._paused and len(self._buffer) + self._raw_size <= HIGH_MARK // 2:

@@ -6,8 +6,9 @@ import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
-from .body import Body, BytesBody, make_body
+from .body import Body, BytesBody
 from .request import field_value
+from .upload import make_body
 from .url import field_pairs
 
 __all__ = ["MultipartBody", "make_multipart"]

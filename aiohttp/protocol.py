@@ -10,6 +10,7 @@ from typing import Final, Protocol, cast
 from aiohttp_worker.http1.response_reader import (
     END,
     ResponseCutError,
+    ResponseEvent,
     ResponseHead,
     ResponseLimits,
     ResponseReader,
@@ -22,6 +23,7 @@ from .errors import (
     BadStatusLine,
     BodyTooLargeError,
     ClientConnectionError,
+    ContentEncodingError,
     IncompleteRead,
     InvalidHeader,
     LineTooLong,
@@ -112,6 +114,7 @@ class Connection(asyncio.Protocol):
         self.used += 1
         self.received = False
         self._content = content
+        content.label = label
         self._request_done = False
         self._tunnel = method == "CONNECT"
         head = self._head = self._loop.create_future()
@@ -236,13 +239,13 @@ class Connection(asyncio.Protocol):
         try:
             events = self._reader.feed(data)
         except ResponseSyntaxError as error:
-            content = self._content
-            if content is not None:
-                for event in error.events:
-                    if type(event) is bytes:
-                        content.feed_data(event)
-            self._fail(self._refusal(error))
+            self._deliver(error.events)
+            if self.state in (State.SENT, State.BODY):
+                self._fail(self._refusal(error))
             return
+        self._deliver(events)
+
+    def _deliver(self, events: list[ResponseEvent]) -> None:
         for event in events:
             if type(event) is bytes:
                 content = self._content
@@ -255,7 +258,6 @@ class Connection(asyncio.Protocol):
                     try:
                         content.feed_data(event)
                     except BodyTooLargeError as error:
-                        error.args = (f"{self.label}: {error}",)
                         self._fail(error)
                         return
             elif event is END:
@@ -274,7 +276,11 @@ class Connection(asyncio.Protocol):
         waiter = self._head
         content = self._content
         if content is not None and head.content_codings:
-            self._connector.prepare_content(head, content)
+            try:
+                self._connector.prepare_content(head, content)
+            except ContentEncodingError as error:
+                self._fail(ContentEncodingError(f"{self.label}: {error}"))
+                return
         if waiter is not None and not waiter.done():
             waiter.set_result(head)
 

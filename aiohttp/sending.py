@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
-from .body import Body, BytesBody, FileBody
+from .body import Body, BytesBody
 from .protocol import Connection
 from .request import Request
+from .upload import FileBody
 
 __all__ = ["CONTINUE_SECONDS", "buffer_body", "send"]
 

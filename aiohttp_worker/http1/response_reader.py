@@ -279,6 +279,8 @@ class ResponseReader:
         if version is None:
             self._refusal = ResponseSyntaxError(f"unknown version of HTTP: {parser.get_http_version()}")
             version = (1, 1)
+        if self._refusal is not None:
+            return
         keep_alive = self._keep_alive = parser.should_keep_alive()
         head = ResponseHead(version, status_code, self._reason, headers, keep_alive, content_length, chunked, codings)
         self._events.append(head)

@@ -223,7 +223,7 @@ def test_more_events_than_threads(site: Server, gate: Gate, key: str) -> None:
         client.receive_head()
         assert client.receive_chunk() == b"data: first\n\n"
         gate.arrived()
-    for client in clients:
+    for _ in clients:
         gate.open()
     for client in clients:
         assert client.receive_chunk() == b"data: second\n\n"
@@ -303,10 +303,7 @@ def test_django_orm_leaks_no_connections(sites: Sites, case: str, age: str, key:
             assert (response.status_code, response.text) == (200, text)
     (client, *_) = clients
     assert client.get("/async-orm").text == "0 0 found"
-    if age == "0":
-        left_open = 0
-    else:
-        left_open = site.threads
+    left_open = 0 if age == "0" else site.threads
     # The asynchronous calls of the ORM run in threads of asgiref's own: these keep theirs.
     assert int(client.get("/connections").text) <= left_open + 1
     for client in clients:

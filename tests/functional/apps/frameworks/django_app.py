@@ -90,7 +90,7 @@ def echo_json(request: HttpRequest) -> HttpResponse:
 
 
 def download(request: HttpRequest) -> FileResponse:
-    return FileResponse(open(os.environ["DOWNLOAD"], "rb"), content_type="application/x-test")  # noqa: SIM115
+    return FileResponse(open(os.environ["DOWNLOAD"], "rb"), content_type="application/x-test")
 
 
 def fail(request: HttpRequest) -> HttpResponse:
