@@ -1,0 +1,190 @@
+"""What a worker process knows of itself, and the views of ``probe``."""
+
+import asyncio
+import grp
+import json
+import logging
+import os
+import pwd
+import socket
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import probe
+from gate import query
+
+Environ = dict[str, Any]
+StartResponse = Callable[..., Callable[[bytes], object]]
+
+IMPORTED_BY = os.getpid()
+
+
+def listeners() -> list[dict[str, Any]]:
+    """The sockets of this process that listen."""
+    found = []
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            if not os.readlink(f"/proc/self/fd/{name}").startswith("socket:"):
+                continue
+            with socket.socket(fileno=os.dup(int(name))) as sock:
+                if not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                    continue
+                tcp = sock.family in (socket.AF_INET, socket.AF_INET6)
+                # struct tcp_info: of a listening socket tcpi_sacked is the backlog that listen() was given.
+                info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104) if tcp else b""
+                found.append(
+                    {
+                        "name": sock.getsockname(),
+                        "backlog": int.from_bytes(info[28:32], sys.byteorder) if tcp else None,
+                        "reuse_port": sock.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT) if tcp else 0,
+                    }
+                )
+        except OSError:  # the descriptor of listdir itself
+            continue
+    return found
+
+
+def held_files() -> list[str]:
+    found = []
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            found.append(os.readlink(f"/proc/self/fd/{name}"))
+        except OSError:
+            continue
+    return found
+
+
+def process(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    umask = os.umask(0)
+    os.umask(umask)
+    facts = {
+        "pid": os.getpid(),
+        "ppid": os.getppid(),
+        "imported_by": IMPORTED_BY,
+        "cwd": os.getcwd(),
+        "umask": umask,
+        "user": pwd.getpwuid(os.geteuid()).pw_name,
+        "group": grp.getgrgid(os.getegid()).gr_name,
+        "groups": os.getgroups(),
+        "variables": dict(os.environ),
+        "path": sys.path,
+        "listeners": listeners(),
+        "files": held_files(),
+        "trace": sys.gettrace() is not None,
+    }
+    start_response("200 OK", [("Content-Type", "application/json")])
+    return [json.dumps(facts).encode()]
+
+
+def printed(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    print(f"printed {query(environ, 'key')}", flush=True)
+    print(f"complained {query(environ, 'key')}", file=sys.stderr, flush=True)
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b""]
+
+
+def logged(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    for level in ("debug", "info", "error"):
+        getattr(logging.getLogger("gunicorn.error"), level)("%s of %s", level, query(environ, "key"))
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b""]
+
+
+class CountedFile:
+    """A file that counts how often it is read, rather than sent by its descriptor."""
+
+    reads = 0
+
+    def __init__(self, path: str) -> None:
+        self._file = open(path, "rb")  # noqa: SIM115
+        self.fileno = self._file.fileno
+        self.tell = self._file.tell
+        self.seek = self._file.seek
+        self.close = self._file.close
+
+    def read(self, size: int = -1) -> bytes:
+        CountedFile.reads += 1
+        return self._file.read(size)
+
+
+def counted_file(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """The file path=... through wsgi.file_wrapper."""
+    path = query(environ, "path")
+    start_response("200 OK", [("Content-Length", str(os.path.getsize(path)))])
+    wrapped: Iterable[bytes] = environ["wsgi.file_wrapper"](CountedFile(path), 65536)
+    return wrapped
+
+
+def file_reads(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [str(CountedFile.reads).encode()]
+
+
+def dirty(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    from gunicorn.dirty import get_dirty_client
+
+    answer = get_dirty_client().execute("dirty_app:Doubler", "double", int(query(environ, "number")))
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [str(answer).encode()]
+
+
+def certificate(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """What gunicorn.socket says of the connection, as JSON."""
+    sock = environ["gunicorn.socket"]
+    answer: dict[str, Any] = {
+        "peername": sock.getpeername(),
+        "sockname": sock.getsockname(),
+        "fileno": sock.fileno() > 2,
+        "tls": hasattr(sock, "getpeercert"),
+    }
+    if answer["tls"]:
+        answer["certificate"] = sock.getpeercert()
+        answer["binary"] = len(sock.getpeercert(binary_form=True) or b"")
+        answer["cipher"] = sock.cipher()
+        answer["version"] = sock.version()
+        answer["alpn"] = sock.selected_alpn_protocol()
+    start_response("200 OK", [("Content-Type", "application/json")])
+    return [json.dumps(answer).encode()]
+
+
+VIEWS = {
+    "/process": process,
+    "/printed": printed,
+    "/logged": logged,
+    "/counted-file": counted_file,
+    "/file-reads": file_reads,
+    "/dirty": dirty,
+    "/certificate": certificate,
+}
+
+
+def application(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    return VIEWS.get(environ["PATH_INFO"], probe.application)(environ, start_response)
+
+
+async def on_the_loop(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """Which loop it runs on."""
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [type(asyncio.get_running_loop()).__module__.encode()]
+
+
+async def waiting(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """Waits for ever, and says when it is cancelled."""
+    probe.say("waiting")
+    try:
+        await asyncio.get_running_loop().create_future()
+    except asyncio.CancelledError:
+        probe.say("cancelled")
+        raise
+    return [b""]
+
+
+def paste_factory(global_conf: dict[str, str], **local_conf: str) -> Any:
+    """An application for an ini: answers with its configuration."""
+
+    def application(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        start_response("200 OK", [("Content-Type", "application/json")])
+        return [json.dumps({"global": global_conf, "local": local_conf}).encode()]
+
+    return application
