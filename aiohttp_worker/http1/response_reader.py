@@ -264,8 +264,12 @@ class ResponseReader:
         content_length: int | None = None
         chunked = False
         codings = b""
-        for field_name, field_value in headers:
+        for position, (field_name, field_value) in enumerate(headers):
             name = field_name.lower()
+            if name[-1] <= 32:
+                # RFC 9112 section 5.1: space before the colon of a response is to be taken off; llhttp lets it stand.
+                name = name.rstrip()
+                headers[position] = (field_name.rstrip(), field_value)
             if name in _FRAMING_FIELDS:
                 if name == b"content-length":
                     content_length = int(field_value)  # llhttp has let only one of these through, and only digits

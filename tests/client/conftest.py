@@ -1,0 +1,65 @@
+"""The loops that everything is tried on, and a server that says exactly what a test wants."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from typing import Any
+
+import pytest
+
+import aiohttp
+
+from .raw_server import RawServer
+
+LOOPS = ["asyncio"]
+try:
+    import uvloop
+
+    LOOPS.append("uvloop")
+except ImportError:
+    uvloop = None
+
+Run = Callable[[Callable[[], Coroutine[Any, Any, Any]]], Any]
+
+
+@pytest.fixture(params=LOOPS)
+def run(request: pytest.FixtureRequest) -> Iterator[Run]:
+    """Run a coroutine function on one of the loops, in debug mode; what the loop complains about is an error."""
+    factory = uvloop.new_event_loop if request.param == "uvloop" else asyncio.new_event_loop
+    complaints: list[dict[str, Any]] = []
+
+    def run_it(main: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+        async def guarded() -> Any:
+            asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+            async with asyncio.timeout(30):
+                return await main()
+
+        with asyncio.Runner(debug=True, loop_factory=factory) as runner:
+            return runner.run(guarded())
+
+    yield run_it
+    gc.collect()
+    assert not complaints
+
+
+@pytest.fixture
+def ask(run: Run) -> Callable[..., Any]:
+    """One request to a raw server that gives the bytes of ``reply``; returns what ``use(response)`` does, and the server."""
+
+    def ask_it(
+        reply: bytes | list[bytes],
+        use: Callable[[aiohttp.ClientResponse], Awaitable[Any]],
+        method: str = "GET",
+        path: str = "/",
+        **options: Any,
+    ) -> tuple[Any, RawServer]:
+        async def main() -> tuple[Any, RawServer]:
+            async with RawServer(reply) as server:
+                async with aiohttp.request(method, server.url + path, **options) as response:
+                    return await use(response), server
+
+        return run(main)
+
+    return ask_it
