@@ -1,0 +1,221 @@
+"""The demo under the worker it is written for: what a browser would see, without one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import warnings
+from collections.abc import Callable, Iterator
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)  # WebOb imports cgi where Python still has it
+    from webob import Request
+
+    from aiohttp_worker.demo import main
+    from aiohttp_worker.demo.views import MOST_UPLOADS, PIECE, Views
+
+from aiohttp_worker.marks import wants_stream
+
+from .client import RawClient
+from .conftest import Serve
+from .server import STREAM, Server
+
+MARKUP = "<b>&\"'</b>"
+
+
+@pytest.fixture
+def demo(shared_server: Serve) -> Server:
+    return shared_server("aiohttp_worker.demo:main({})", worker_class=STREAM)
+
+
+def ask(path: str, **arguments: Any) -> Any:
+    """The answer of an ordinary view, called without a server."""
+    request = Request.blank(path, environ={"SERVER_SOFTWARE": MARKUP}, **arguments)
+    return request.get_response(main({}, greeting=MARKUP))
+
+
+def events(client: RawClient) -> Iterator[dict[str, Any]]:
+    """The events of a stream whose head has come; every one is a chunk of its own."""
+    while chunk := client.receive_chunk():
+        match = re.fullmatch(rb"data: (.*)\n\n", chunk)
+        assert match is not None, chunk
+        yield json.loads(match[1])
+
+
+def watch(demo: Server, path: str) -> tuple[RawClient, Iterator[dict[str, Any]]]:
+    client = demo.connect()
+    client.request("GET", path)
+    head = client.receive_head()
+    assert head.value("Content-Type") == "text/event-stream; charset=UTF-8"
+    assert head.value("Cache-Control") == "no-store"
+    return client, events(client)
+
+
+def wait_for(events: Iterator[dict[str, Any]], found: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    return next(event for event in events if found(event))
+
+
+class Page(HTMLParser):
+    """What of a page could be run, or comes from elsewhere."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.nonces: list[str | None] = []
+        self.addresses: list[str] = []
+        self.ids: set[str] = set()
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        found = dict(attributes)
+        assert not [name for name in found if name.startswith("on") or name == "style"]
+        if tag in ("script", "style"):
+            self.nonces.append(found.get("nonce"))
+        self.addresses += [value or "" for name, value in attributes if name in ("src", "href", "action")]
+        self.ids.add(found.get("id") or "")
+
+
+def test_the_page_escapes_everything() -> None:
+    response = ask("/")
+    assert response.status_code == 200
+    assert response.text.count("&lt;b&gt;&amp;&quot;&#x27;&lt;/b&gt;") == 2
+    page = Page(response.text)
+    assert "b" not in page.tags
+
+
+def test_the_page_needs_nothing_else() -> None:
+    response = ask("/")
+    page = Page(response.text)
+    assert all(address.startswith("data:") for address in page.addresses)
+    (nonce,) = set(page.nonces)
+    policy = response.headers["Content-Security-Policy"]
+    assert policy.startswith(f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'")
+    assert nonce != Page(ask("/").text).nonces[0]
+
+
+def test_the_script_finds_what_it_looks_for() -> None:
+    text = ask("/").text
+    page = Page(text)
+    script = text.partition("<script")[2]
+    assert set(re.findall(r'(?:find|fill|onClick)\("([a-z-]+)"', script)) <= page.ids
+    asked = set(re.findall(r'(?:ask|EventSource)\("([a-z/-]+)', script)) | set(re.findall(r'open\("POST", "([a-z/]+)', script))
+    assert asked == {"hello", "wait", "clock", "upload", "upload/progress", "fetch", "fetch-in-steps"}
+
+
+def test_ordinary_view() -> None:
+    response = ask("/hello?name=%3Cb%3E")
+    assert response.json_body["text"] == "Hello, <b>!"
+    assert response.content_type == "application/json"
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    assert len(ask("/hello?name=" + 1000 * "x").json_body["text"]) == len("Hello, !") + 100
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "status_code"),
+    [
+        ("/nothing", "GET", 404),
+        ("/%ff", "GET", 404),
+        ("/", "POST", 405),
+        ("/upload", "GET", 405),
+        ("/hello?name=%ff", "GET", 400),
+        ("/upload/progress", "GET", 400),
+        ("/upload/progress?id=..", "GET", 400),
+        ("/", "HEAD", 200),
+        ("/clock", "HEAD", 200),
+    ],
+)
+def test_status(path: str, method: str, status_code: int) -> None:
+    response = ask(path, method=method)
+    assert response.status_code == status_code
+    if status_code == 405:
+        assert response.headers["Allow"] == ("POST" if path == "/upload" else "GET")
+
+
+def test_it_asks_for_the_stream() -> None:
+    assert wants_stream(main({}))
+
+
+def test_old_uploads_are_forgotten() -> None:
+    views = Views("")
+    for number in range(3 * MOST_UPLOADS):
+        views.progress(Request.blank(f"/upload/progress?id={number}"))
+    assert list(views.uploads) == [str(number) for number in range(2 * MOST_UPLOADS, 3 * MOST_UPLOADS)]
+
+
+def test_coroutines_wait_together(demo: Server) -> None:
+    clients = [demo.connect() for _ in range(20)]
+    for client in clients:
+        client.request("GET", "/wait")
+    assert {client.receive().text for client in clients} == {'{"text":"waited for a second"}'}
+
+
+def test_clock_counts_who_watches(demo: Server) -> None:
+    first, ticks = watch(demo, "/clock")
+    assert next(ticks)["watching"] == 1
+    second, _ = watch(demo, "/clock")
+    assert wait_for(ticks, lambda tick: tick["watching"] == 2)
+    second.close()
+    assert wait_for(ticks, lambda tick: tick["watching"] == 1)
+    first.close()
+
+
+def test_progress_is_seen_while_the_upload_arrives(demo: Server) -> None:
+    watching, progress = watch(demo, "/upload/progress?id=half")
+    assert next(progress) == {"received": 0}
+    with demo.connect() as client:
+        client.start_upload("/upload?id=half")
+        client.send_chunk(1000 * b"a")
+        wait_for(progress, lambda event: event["received"] == 1000)
+        client.send_chunk(1000 * b"b")
+        wait_for(progress, lambda event: event["received"] == 2000)
+        client.end_upload()
+        answer = json.loads(client.receive().body)
+    assert answer == {"received": 2000, "sha256": hashlib.sha256(1000 * b"a" + 1000 * b"b").hexdigest()}
+    assert wait_for(progress, lambda event: "ended" in event) == {"received": 2000, "ended": True}
+    assert list(progress) == []
+    watching.close()
+
+
+def test_an_upload_that_is_broken_off_ends_its_progress(demo: Server) -> None:
+    watching, progress = watch(demo, "/upload/progress?id=broken")
+    client = demo.connect()
+    client.start_upload("/upload?id=broken")
+    client.send_chunk(b"data")
+    wait_for(progress, lambda event: event["received"] == 4)
+    client.close()
+    assert wait_for(progress, lambda event: "ended" in event)["received"] == 4
+    watching.close()
+
+
+def test_the_application_chooses_the_pace(demo: Server) -> None:
+    watching, progress = watch(demo, "/upload/progress?id=slow")
+    with demo.connect() as client:
+        client.request("POST", f"/upload?id=slow&pace={4 * PIECE}", body=2 * PIECE * b"x")
+        wait_for(progress, lambda event: 0 < event["received"] < 2 * PIECE)  # a quarter of a second for each piece
+        assert json.loads(client.receive().body)["received"] == 2 * PIECE
+    watching.close()
+
+
+@pytest.mark.parametrize("query", ["", "id=A", "id=" + 33 * "a", "id=a&pace=-1", "id=a&pace=fast", "id=a&pace=1234567890"])
+def test_uploads_that_are_refused(demo: Server, query: str) -> None:
+    with demo.connect() as client:
+        assert client.post(f"/upload?{query}", b"data").status_code == 400
+
+
+def test_requests_to_itself(demo: Server) -> None:
+    answer = json.loads(demo.get("/fetch").body)
+    assert answer["answers"] == [200, 200, 200]
+    assert answer["seconds"] < 2.5
+    assert json.loads(demo.get("/fetch-in-steps").body)["text"] == "Hello, generator!"
+
+
+def test_the_host_field_does_not_choose_whom_it_asks(demo: Server) -> None:
+    with demo.connect() as client:
+        response = client.get("/fetch-in-steps", host="127.0.0.1:9")
+        assert json.loads(response.body)["text"] == "Hello, generator!"
