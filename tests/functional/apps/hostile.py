@@ -1,0 +1,113 @@
+"""Applications that say in the log what reached them, and that break in every way.
+
+`wsgi.errors` ends in Gunicorn's error log, so a test that reads the log knows whether the application was called.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any, NoReturn
+
+Environ = dict[str, Any]
+Start = Callable[..., Any]
+
+
+def say(environ: Environ, text: str) -> None:
+    environ["wsgi.errors"].write(f"application: {text}\n")
+    environ["wsgi.errors"].flush()
+
+
+def answer(start_response: Start, data: bytes) -> list[bytes]:
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(data)))])
+    return [data]
+
+
+def application(environ: Environ, start_response: Start) -> Any:
+    """Read the body and tell its length, or do what the path asks for."""
+    path = environ["PATH_INFO"]
+    say(environ, f"called {environ['REQUEST_METHOD']} {path}")
+    if path in FAULTS:
+        FAULTS[path]()
+    if path == "/stream":
+        return stream(environ, start_response)
+    if path == "/unread":
+        return answer(start_response, b"not read")
+    if path == "/broken-stream":
+        return broken_stream(environ, start_response)
+    try:
+        length = 0
+        while data := environ["wsgi.input"].read(65536):
+            length += len(data)
+    except BaseException as error:
+        say(environ, f"read raised {type(error).__name__}: {error}")
+        raise
+    return answer(start_response, b"%d" % length)
+
+
+async def coroutine(environ: Environ, start_response: Start) -> Any:
+    """The same, for what the worker drives."""
+    path = environ["PATH_INFO"]
+    say(environ, f"called {environ['REQUEST_METHOD']} {path}")
+    if path in FAULTS:
+        FAULTS[path]()
+    if path == "/unread":
+        return answer(start_response, b"not read")
+    try:
+        length = 0
+        while data := await environ["wsgi.input"].read(65536):
+            length += len(data)
+    except BaseException as error:
+        say(environ, f"read raised {type(error).__name__}: {error}")
+        raise
+    return answer(start_response, b"%d" % length)
+
+
+def stream(environ: Environ, start_response: Start) -> Iterator[bytes]:
+    """Without end: whoever reads it decides how much there is."""
+    start_response("200 OK", [("Content-Type", "application/octet-stream")])
+    piece = bytes(65536)
+    try:
+        while True:
+            yield piece
+    finally:
+        say(environ, "stream closed")
+
+
+def broken_stream(environ: Environ, start_response: Start) -> Iterator[bytes]:
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    yield b"begun"
+    raise RuntimeError("in the middle")
+
+
+def leave() -> NoReturn:
+    sys.exit("the application had enough")
+
+
+def leave_at_once() -> NoReturn:
+    os._exit(7)
+
+
+def recurse() -> None:
+    recurse()
+
+
+def use_all_memory() -> NoReturn:
+    raise MemoryError("no more")
+
+
+def interrupt() -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def leave_the_generator() -> NoReturn:
+    raise GeneratorExit
+
+
+FAULTS: dict[str, Callable[[], None]] = {
+    "/exit": leave,
+    "/os-exit": leave_at_once,
+    "/recursion": recurse,
+    "/memory": use_all_memory,
+    "/interrupt": interrupt,
+    "/generator-exit": leave_the_generator,
+}

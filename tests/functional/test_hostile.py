@@ -1,0 +1,483 @@
+"""What comes from a network that means no good, through a real Gunicorn on real sockets."""
+
+from __future__ import annotations
+
+import json
+import re
+import resource
+import ssl
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .client import Cut, RawClient
+from .conftest import Serve
+from .server import NO_STREAM, PATIENCE, STREAM, Server
+
+CORPUS = Path(__file__).parents[1] / "corpus"
+INVALID = sorted((CORPUS / "invalid").glob("*.http"))
+VALID = sorted((CORPUS / "valid").glob("*.http"))
+
+# The kinds of application, by how their bodies are read.
+KINDS: dict[str, dict[str, Any]] = {
+    "collected": {"application": "hostile:application", "worker_class": NO_STREAM},
+    "inline": {"application": "hostile:application", "worker_class": STREAM},
+    "threads": {"application": "hostile:application", "worker_class": STREAM, "threads": 4},
+    "coroutine": {"application": "hostile:coroutine", "worker_class": STREAM},
+}
+STREAMED = {"threads", "coroutine"}
+
+SHORT_TIMES = {
+    "AIOHTTP_WORKER_HEAD_TIMEOUT": "0.5",
+    "AIOHTTP_WORKER_BODY_TIMEOUT": "0.5",
+    "AIOHTTP_WORKER_WRITE_TIMEOUT": "0.5",
+    "AIOHTTP_WORKER_LINGER_TIMEOUT": "0.5",
+}
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+def assert_healthy(server: Server) -> None:
+    """Somebody else is served, at once."""
+    before = time.monotonic()
+    assert server.get("/healthy").status_code == 200
+    assert time.monotonic() - before < 2.0
+
+
+# The corpus
+
+
+@pytest.mark.parametrize("path", INVALID, ids=lambda path: path.stem)
+def test_invalid(shared_server: Serve, path: Path) -> None:
+    """One answer with the right status, the connection closed, one line in the log, and nothing for the application."""
+    server = shared_server("hostile:application", worker_class=NO_STREAM)
+    mark = server.log.length
+    status_code = int(path.stem.partition("-")[0])
+    with server.connect() as client:
+        client.send(path.read_bytes())
+        if path.stem.startswith("400-second-request"):
+            assert client.receive().status_code == 200
+        response = client.receive()
+        assert response.status_code == status_code
+        assert response.says_close
+        assert response.complete
+        client.assert_closed()
+    server.wait_for_log("Invalid request from 127.0.0.1: ", since=mark)
+    assert_healthy(server)
+    text = server.log.text(mark)
+    assert len(re.findall("Invalid request|Traceback", text)) == 1, text
+    assert len(re.findall("called (?!GET /healthy)", text)) == path.stem.startswith("400-second-request"), text
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in INVALID if "-chunk-" in path.stem or "-trailer-" in path.stem], ids=lambda path: path.stem
+)
+@pytest.mark.parametrize("streamed", sorted(STREAMED))
+def test_invalid_while_the_application_reads(shared_server: Serve, streamed: str, path: Path) -> None:
+    """It was called before its body was there: then reading the body raises, and the answer is the same."""
+    server = shared_server(**KINDS[streamed])
+    mark = server.log.length
+    status_code = int(path.stem.partition("-")[0])
+    with server.connect() as client:
+        client.send(path.read_bytes())
+        response = client.receive()
+        assert response.status_code == status_code
+        assert response.says_close
+        client.assert_closed()
+    server.wait_for_log("application: read raised IncompleteBodyError", since=mark)
+    assert "Traceback" not in server.log.text(mark)
+
+
+@pytest.mark.parametrize("path", VALID, ids=lambda path: path.stem)
+def test_valid(shared_server: Serve, path: Path) -> None:
+    """What is merely unusual is served."""
+    server = shared_server("hostile:application", worker_class=NO_STREAM)
+    messages = json.loads(path.with_suffix(".json").read_text())["messages"]
+    with server.connect() as client:
+        client._methods = [message["method"] for message in messages]
+        client.send(path.read_bytes())
+        for message in messages:
+            response = client.receive()
+            assert response.status_code == 200
+            if message["method"] != "HEAD":
+                assert response.body == b"%d" % len(message["body"])
+            assert response.says_close is not message["keep_alive"] or response.version == "1.0"
+        if not messages[-1]["keep_alive"]:
+            client.assert_closed()
+
+
+def test_tls_on_a_port_without_it(shared_server: Serve) -> None:
+    """The client is told at once, in the only way it understands: the connection ends."""
+    server = shared_server("hostile:application", worker_class=NO_STREAM)
+    mark = server.log.length
+    with server.connect() as client, pytest.raises(OSError):
+        ssl.create_default_context().wrap_socket(client.socket, server_hostname="localhost")
+    server.wait_for_log("Invalid request from 127.0.0.1: this is TLS", since=mark)
+
+
+# Time
+
+
+def test_a_head_that_does_not_complete(shared_server: Serve) -> None:
+    server = shared_server("hostile:application", worker_class=NO_STREAM, environ=SHORT_TIMES)
+    mark = server.log.length
+    with server.connect() as client:
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n")
+        response = client.receive()
+        assert response.status_code == 408
+        assert response.says_close
+        client.assert_closed()
+    server.wait_for_log("Invalid request from 127.0.0.1: the head of the request did not come in time", since=mark)
+
+
+def test_a_head_that_comes_in_drops(shared_server: Serve) -> None:
+    """The limit counts from the first byte; more bytes do not buy more time."""
+    server = shared_server("hostile:application", worker_class=NO_STREAM, environ=SHORT_TIMES)
+    with server.connect() as client:
+        client.send("GET / HTTP/1.1\r\nX: ")
+        end = time.monotonic() + PATIENCE
+        while client.is_quiet(0.05):
+            client.send("x")
+            assert time.monotonic() < end
+        assert client.receive().status_code == 408
+
+
+def test_a_connection_without_a_request(shared_server: Serve) -> None:
+    server = shared_server("hostile:application", worker_class=NO_STREAM, environ=SHORT_TIMES)
+    with server.connect() as client:
+        client.assert_closed()
+
+
+def test_an_idle_connection(shared_server: Serve) -> None:
+    server = shared_server("hostile:application", worker_class=NO_STREAM, environ=SHORT_TIMES, keepalive=1)
+    with server.connect() as client:
+        assert client.get("/").status_code == 200
+        client.assert_closed()
+
+
+def test_a_body_that_does_not_move(shared_server: Serve, kind: str) -> None:
+    server = shared_server(**KINDS[kind], environ=SHORT_TIMES)
+    mark = server.log.length
+    with server.connect() as client:
+        client.send("POST /stalled HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhello")
+        response = client.receive()
+        assert response.status_code == 408
+        assert response.says_close
+        client.assert_closed()
+    if kind in STREAMED:
+        server.wait_for_log("application: read raised IncompleteBodyError", since=mark)
+    else:
+        server.wait_for_log("Invalid request from 127.0.0.1: the body of the request did not come in time", since=mark)
+        assert "called POST /stalled" not in server.log.text(mark)
+    assert "Traceback" not in server.log.text(mark)
+
+
+def test_a_body_that_comes_in_drops(shared_server: Serve, kind: str) -> None:
+    """A least rate: more bytes buy more time, but not much."""
+    server = shared_server(**KINDS[kind], environ=SHORT_TIMES)
+    with server.connect() as client:
+        client.send("POST /drops HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n")
+        end = time.monotonic() + PATIENCE
+        while client.is_quiet(0.05):
+            client.send("x")
+            assert time.monotonic() < end
+        assert client.receive().status_code == 408
+
+
+@pytest.mark.parametrize("kind", ["collected", "inline", "threads"])
+def test_a_response_that_is_not_read(shared_server: Serve, kind: str) -> None:
+    """The connection is given up, and the application's iterable closed."""
+    server = shared_server(**KINDS[kind], environ=SHORT_TIMES)
+    mark = server.log.length
+    with server.connect(receive_buffer=4096) as client:
+        client.request("GET", "/stream")
+        server.wait_for_log("application: stream closed", since=mark)
+        assert_healthy(server)
+    assert "Traceback" not in server.log.text(mark)
+
+
+def test_stalled_clients_delay_nobody(shared_server: Serve, kind: str) -> None:
+    """A hundred of each: silent, half a head, half a body; and some that do not read."""
+    server = shared_server(**KINDS[kind])
+    clients = [server.connect() for _ in range(300)]
+    for client in clients[:100]:
+        client.send("GET / HTTP/1.1\r\nHost:")
+    for client in clients[100:200]:
+        client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhello"[: None if kind != "threads" else 20])
+    assert_healthy(server)
+    for client in clients:
+        client.close()
+
+
+# Cut uploads
+
+
+@pytest.mark.parametrize("end", ["FIN", "RST"])
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+def test_a_cut_upload(shared_server: Serve, kind: str, framing: str, end: str) -> None:
+    """It is never taken for a whole one."""
+    server = shared_server(**KINDS[kind])
+    mark = server.log.length
+    with server.connect() as client:
+        if framing == "length":
+            client.send("POST /cut HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhello")
+        else:
+            client.send("POST /cut HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
+        if kind in STREAMED:
+            server.wait_for_log("application: called POST /cut", since=mark)
+        if end == "FIN":
+            client.end_of_sending()
+            client.receive_until_close()
+        else:
+            client.reset()
+    if kind in STREAMED:
+        server.wait_for_log("application: read raised IncompleteBodyError", since=mark)
+    assert_healthy(server)
+    if kind not in STREAMED:
+        assert "called POST /cut" not in server.log.text(mark)
+    assert "Traceback" not in server.log.text(mark)
+
+
+@pytest.mark.parametrize("cut", ["5\r\nhel", "5\r\nhello", "5\r\nhello\r\n0\r\n", "5\r\nhello\r\n0\r\nA: b\r\n"])
+def test_a_chunked_upload_cut_near_its_end(shared_server: Serve, kind: str, cut: str) -> None:
+    server = shared_server(**KINDS[kind])
+    mark = server.log.length
+    with server.connect() as client:
+        client.send("POST /cut HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + cut)
+        client.end_of_sending()
+        answer = client.receive_until_close()
+        assert not answer.startswith(b"HTTP/1.1 200")
+    if kind in STREAMED:
+        server.wait_for_log("application: read raised IncompleteBodyError", since=mark)
+    else:
+        assert "called POST /cut" not in server.log.text(mark)
+
+
+# Limits
+
+
+def test_a_body_that_is_too_long_is_not_asked_for(shared_server: Serve, kind: str) -> None:
+    server = shared_server(**KINDS[kind], environ={"AIOHTTP_WORKER_MAX_BODY_SIZE": "1000"})
+    mark = server.log.length
+    with server.connect() as client:
+        client.send("POST /long HTTP/1.1\r\nHost: a\r\nContent-Length: 1001\r\nExpect: 100-continue\r\n\r\n")
+        response = client.receive()
+        assert response.status_code == 413
+        assert response.informational == []
+        assert response.says_close
+        client.assert_closed()
+    server.wait_for_log("Invalid request from 127.0.0.1: the body is longer than 1000 bytes", since=mark)
+    assert "called POST /long" not in server.log.text(mark)
+
+
+def test_a_chunked_body_that_grows_too_long(shared_server: Serve, kind: str) -> None:
+    server = shared_server(**KINDS[kind], environ={"AIOHTTP_WORKER_MAX_BODY_SIZE": "1000"})
+    mark = server.log.length
+    with server.connect() as client:
+        client.start_upload("/long")
+        for _ in range(11):
+            client.send_chunk(bytes(100))
+        response = client.receive()
+        assert response.status_code == 413
+        assert response.says_close
+    if kind in STREAMED:
+        server.wait_for_log("application: read raised IncompleteBodyError", since=mark)
+    assert "Traceback" not in server.log.text(mark)
+
+
+def test_a_body_of_the_longest_length(shared_server: Serve, kind: str) -> None:
+    server = shared_server(**KINDS[kind], environ={"AIOHTTP_WORKER_MAX_BODY_SIZE": "1000"})
+    with server.connect() as client:
+        assert client.post("/", bytes(1000)).body == b"1000"
+        client.request("POST", "/", chunks=[bytes(500), bytes(500)])
+        assert client.receive().body == b"1000"
+
+
+def test_worker_connections(serve: Serve) -> None:
+    """Above the limit a connection waits in the backlog, until another one ends."""
+    server = serve("hostile:application", worker_class=NO_STREAM, worker_connections=2)
+    first, second = server.connect(), server.connect()
+    assert first.get("/").status_code == 200
+    assert second.get("/").status_code == 200
+    third = server.connect()
+    third.request("GET", "/third")
+    assert third.is_quiet(0.3)
+    assert "called GET /third" not in server.log.text()
+    server.wait_for_log("all 2 worker_connections are in use")
+    first.close()
+    assert third.receive().status_code == 200
+
+
+def test_a_thousand_requests_at_once(shared_server: Serve, kind: str) -> None:
+    """Pipelined, answered in their order."""
+    server = shared_server(**KINDS[kind])
+    with server.connect() as client:
+        number = 1000
+        data = b"".join(
+            b"POST /%d HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s" % (i, i % 7, bytes(i % 7)) for i in range(number)
+        )
+        client.send(data)
+        for i in range(number):
+            response = client.receive()
+            assert response.status_code == 200
+            assert response.body == b"%d" % (i % 7)
+
+
+@pytest.mark.parametrize("kind", ["collected", "inline", "threads"])
+def test_memory_while_clients_do_not_read(serve: Serve, kind: str) -> None:
+    """Applications that could send without end are paused."""
+    server = serve(**KINDS[kind])
+    pid = server.worker_pids()[0]
+    assert_healthy(server)
+    before = resident(pid)
+    clients: list[RawClient] = []
+    for _ in range(3 if kind == "threads" else 50):
+        client = server.connect(receive_buffer=4096)
+        client.request("GET", "/stream")
+        client.receive_head()
+        clients.append(client)
+    assert_healthy(server)
+    assert resident(pid) - before < 32 * 1024 * 1024
+
+
+def resident(pid: int) -> int:
+    """Bytes of memory that a process has."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * resource.getpagesize()
+
+
+# Faults
+
+
+NO_SPACE = """
+def post_worker_init(worker):
+    # A file can have no more than this: what a full disk does, without one.
+    import resource
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+"""
+
+
+def test_no_space_for_a_body(serve: Serve, tmp_path: Path) -> None:
+    server = serve(
+        "hostile:application",
+        worker_class=NO_STREAM,
+        extra=NO_SPACE,
+        tmp_upload_dir=str(tmp_path),
+        environ={"AIOHTTP_WORKER_BODY_MEMORY_SIZE": "1000"},
+    )
+    pid = server.worker_pids()[0]
+    with server.connect() as client:
+        client.send("POST /full HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n")
+        client.send(bytes(300_000))
+        response = client.receive()
+        assert response.status_code == 507
+        assert response.says_close
+    server.wait_for_log("127.0.0.1: the body cannot be stored: ")
+    assert "called POST /full" not in server.log.text()
+    assert "Traceback" not in server.log.text()
+    assert_healthy(server)
+    assert server.worker_pids() == [pid]
+    assert list(tmp_path.iterdir()) == []
+    deleted = [link for link in open_files(pid) if str(tmp_path) in link]
+    assert deleted == []
+
+
+def test_no_place_for_a_body(serve: Serve, tmp_path: Path) -> None:
+    server = serve(
+        "hostile:application",
+        worker_class=NO_STREAM,
+        tmp_upload_dir=str(tmp_path / "missing"),
+        environ={"AIOHTTP_WORKER_BODY_MEMORY_SIZE": "1000"},
+    )
+    with server.connect() as client:
+        assert client.post("/", bytes(2000)).status_code == 507
+    assert_healthy(server)
+
+
+def open_files(pid: int) -> list[str]:
+    links = []
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            links.append(str(entry.readlink()))
+        except FileNotFoundError:
+            continue
+    return links
+
+
+FAULTS = {
+    "/exit": "SystemExit: the application had enough",
+    "/recursion": "RecursionError: ",
+    "/memory": "MemoryError: no more",
+    "/interrupt": "KeyboardInterrupt",
+    "/generator-exit": "GeneratorExit",
+}
+
+
+@pytest.mark.parametrize("path", FAULTS)
+def test_an_application_that_breaks(shared_server: Serve, kind: str, path: str) -> None:
+    """500, one entry in the log, and the worker lives."""
+    server = shared_server(**KINDS[kind])
+    pids = server.worker_pids()
+    mark = server.log.length
+    with server.connect() as client:
+        assert client.get(path).status_code == 500
+    server.wait_for_log(re.escape(FAULTS[path]), since=mark)
+    assert_healthy(server)
+    text = server.log.text(mark)
+    assert text.count("Error handling request") == 1
+    assert text.count("Traceback (most recent call last)") == 1
+    assert server.worker_pids() == pids
+
+
+def test_an_application_that_ends_the_process(serve: Serve, kind: str) -> None:
+    """The master says so in one line and starts another worker."""
+    server = serve(**KINDS[kind])
+    with server.connect() as client:
+        client.request("GET", "/os-exit")
+        with pytest.raises(Cut):
+            client.receive()
+    server.worker_pids(2)
+    assert len(server.wait_for_log(r"Worker .*7")) == 1
+    assert_healthy(server)
+
+
+@pytest.mark.parametrize("kind", ["collected", "inline", "threads"])
+def test_an_iterable_that_breaks(shared_server: Serve, kind: str) -> None:
+    """The response is visibly cut: nobody takes it for a whole one."""
+    server = shared_server(**KINDS[kind])
+    mark = server.log.length
+    with server.connect() as client:
+        client.request("GET", "/broken-stream")
+        response = client.receive()
+        assert response.status_code == 200
+        assert response.body == b"begun"
+        assert not response.complete
+    server.wait_for_log("RuntimeError: in the middle", since=mark)
+    assert server.log.text(mark).count("Traceback (most recent call last)") == 1
+    assert_healthy(server)
+
+
+def test_nothing_is_left_open(shared_server: Serve, kind: str) -> None:
+    """After clients that end in every way, the worker has the descriptors it had."""
+    server = shared_server(**KINDS[kind])
+    pid = server.worker_pids()[-1]
+    assert_healthy(server)
+    before = len(open_files(pid))
+    for number in range(60):
+        client = server.connect()
+        if number % 3:
+            client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nhello"[: 20 * (1 + number % 4)])
+        if number % 2:
+            client.reset()
+        else:
+            client.close()
+    end = time.monotonic() + PATIENCE
+    while len(open_files(pid)) > before:
+        assert_healthy(server)
+        assert time.monotonic() < end, open_files(pid)
