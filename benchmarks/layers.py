@@ -15,7 +15,7 @@ from .environment import APPS, Environment, say
 from .options import Options
 
 PROGRAM = APPS / "layers.py"
-COUNTED = 2000  # requests between the two runs whose instructions are compared
+COUNTED = 1000  # requests between the two runs whose instructions are compared
 PERF = ("perf", "stat", "-x", ",", "-e", "instructions:u")
 VALGRIND = ("valgrind", "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null")
 
