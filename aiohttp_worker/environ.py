@@ -6,18 +6,15 @@ percent-encoding undone in ``PATH_INFO`` alone.
 
 from __future__ import annotations
 
+from typing import Final
 from urllib.parse import unquote_to_bytes
 
-from .forwarding import (
-    ForwardingPolicy,
-    kept_headers,
-    path_below,
-    script_name,
-    url_scheme,
-)
+from .forwarding import FieldRule, ForwardingPolicy, field_rule, path_below, refuse_field, url_scheme
 from .http1.head import FieldSection, RequestHead, RequestLine
 
 Environ = dict[str, object]
+
+_MOST_KEYS: Final = 512
 
 
 class EnvironBuilder:
@@ -27,12 +24,15 @@ class EnvironBuilder:
     :param trusted: whether the peers are front ends that may speak for others.
     """
 
-    __slots__ = ("_mounted", "_policy", "_trusted")
+    __slots__ = ("_keys", "_mounted", "_policy", "_scheme_names", "_trusted")
 
     def __init__(self, policy: ForwardingPolicy, trusted: bool) -> None:
         self._policy = policy
         self._trusted = trusted
         self._mounted = bool(policy.script_name)
+        # Names as they are received → their keys, "" for what is dropped.
+        self._keys: dict[str, str] = {}
+        self._scheme_names: set[str] = set()
 
     def build(self, head: RequestHead, base: Environ, names_from_host: bool) -> Environ:
         """Return a new environ for one request.
@@ -81,28 +81,51 @@ class EnvironBuilder:
 
     def _of_fields(self, fields: FieldSection) -> Environ:
         policy = self._policy
-        received = [(name.upper(), value) for name, value in fields.headers]
-        headers = kept_headers(policy, received, self._trusted)
-        environ: Environ = {}
-        values: dict[str, list[str]] = {}
-        for name, value in headers:
-            if name == "CONTENT-TYPE":
-                environ["CONTENT_TYPE"] = value
-            elif name == "CONTENT-LENGTH":
-                environ["CONTENT_LENGTH"] = value
+        keys = self._keys
+        environ: dict[str, object] = {}
+        tells_scheme = False
+        for name, value in fields.headers:
+            key = keys.get(name)
+            if key is None:
+                key = self._learn_key(name)
+            if name in self._scheme_names:
+                tells_scheme = True
+            if not key:
+                continue
+            if key in environ:
+                # RFC 9110 section 5.3; cookies alone are not joined by commas
+                # (RFC 6265 section 5.4).
+                separator = "; " if key == "HTTP_COOKIE" else ","
+                environ[key] = f"{environ[key]}{separator}{value}"
             else:
-                values.setdefault("HTTP_" + name.replace("-", "_"), []).append(value)
-        for key, repeated in values.items():
-            # RFC 9110 section 5.3; cookies alone are not joined by commas
-            # (RFC 6265 section 5.4).
-            environ[key] = ("; " if key == "HTTP_COOKIE" else ",").join(repeated)
-        scheme = url_scheme(policy, received, self._trusted, "")
-        if scheme:
-            environ["wsgi.url_scheme"] = scheme
-        mount_point = script_name(policy, headers)
-        if mount_point != policy.script_name:
+                environ[key] = value
+        if tells_scheme:
+            received = [(name.upper(), value) for name, value in fields.headers]
+            environ["wsgi.url_scheme"] = url_scheme(policy, received, True, "http")
+        mount_point = environ.get("HTTP_SCRIPT_NAME")
+        if isinstance(mount_point, str):
             fields.script_name = mount_point
         return environ
+
+    def _learn_key(self, name: str) -> str:
+        """Decide, once for each spelling of a name, where its values go."""
+        upper = name.upper()
+        policy = self._policy
+        if self._trusted and upper in policy.secure_scheme_headers:
+            self._scheme_names.add(name)
+        rule = field_rule(policy, upper, self._trusted)
+        if rule is FieldRule.REFUSE:
+            raise refuse_field(upper)
+        key = upper.replace("-", "_")
+        if rule is FieldRule.DROP:
+            key = ""
+        elif upper not in ("CONTENT-TYPE", "CONTENT-LENGTH"):
+            key = "HTTP_" + key
+        if len(self._keys) >= _MOST_KEYS:
+            self._keys.clear()
+            self._scheme_names.clear()
+        self._keys[name] = key
+        return key
 
 
 def _decoded(path: str) -> str:

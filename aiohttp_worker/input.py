@@ -60,7 +60,7 @@ class BodyCollector:
         self._pieces.append(data)
         if self.size > self._memory_size:
             # Unbuffered: the pieces are large already.
-            self._file = cast("io.FileIO", tempfile.TemporaryFile(buffering=0, dir=self._directory))
+            self._file = tempfile.TemporaryFile(buffering=0, dir=self._directory)
             for piece in self._pieces:
                 _write_all(self._file, piece)
             self._pieces.clear()

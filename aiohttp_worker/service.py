@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from .protocol import Connection
 
 
+_new_task: Any = asyncio.Task  # its eager_start is newer than the oldest Python we run on
+
+
 @dataclass(frozen=True)
 class TimeLimits:
     """Seconds after which a connection is given up; 0 for no limit."""
@@ -152,7 +155,7 @@ class Service:
     def new_task(self, coroutine: Any, context: contextvars.Context) -> asyncio.Task[Any]:
         """Run *coroutine* in a task of its own, its first step at once if possible."""
         if self._eager and asyncio._get_running_loop() is self.loop:
-            return asyncio.Task(coroutine, loop=self.loop, context=context, eager_start=True)
+            return _new_task(coroutine, loop=self.loop, context=context, eager_start=True)
         return self.loop.create_task(coroutine, context=context)
 
     # From threads.

@@ -65,6 +65,7 @@ class FieldSection:
         "content_length",
         "environ",
         "expect_continue",
+        "has_type",
         "headers",
         "host",
         "keep_alive",
@@ -76,6 +77,7 @@ class FieldSection:
         self.headers = headers
         self.host: str | None = None
         self.content_length: int | None = None
+        self.has_type = False
         self.chunked = False
         self.unknown_coding: str | None = None
         self.expect_continue = False

@@ -30,8 +30,9 @@ _SPACE_LAST: Final = re.compile(rb"(?<=[^\s])[ \t]+(?=\r\n)")
 _FOLD: Final = re.compile(rb"\r\n[ \t]+")
 _SPACE_BEFORE_COLON: Final = re.compile(rb"(?:^|(?<=\r\n))([^\s:]+)[ \t]+:")
 
-_REMEMBERED: Final = 512  # request lines, and as many field sections
+_REMEMBERED: Final = 512  # request lines, and as many field sections and names
 _REMEMBERED_SIZE: Final = 2048  # bytes; longer ones are parsed each time
+_MEANINGFUL: Final = frozenset(("connection", "content-length", "content-type", "expect", "host", "transfer-encoding"))
 _SMALL_BODY: Final = bytes(16384)
 
 
@@ -51,8 +52,13 @@ class HeadParser:
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
+        # Each in two generations: when the young one is full it becomes the old
+        # one, and what is asked for again moves back.
         self._lines: dict[bytes, RequestLine] = {}
+        self._old_lines: dict[bytes, RequestLine] = {}
         self._sections: dict[bytes, FieldSection] = {}
+        self._old_sections: dict[bytes, FieldSection] = {}
+        self._names: dict[bytes, tuple[str, str]] = {}
         self._received: list[tuple[bytes, bytes]] = []
         self._complete = False
         self._llhttp = self._new_llhttp()
@@ -69,11 +75,11 @@ class HeadParser:
         raw_line = data[start:line_end]
         line = self._lines.get(raw_line)
         if line is None:
-            line = self._parse_line(raw_line)
+            line = self._recall_line(raw_line)
         raw_fields = data[line_end + 2 : end + 2]
         fields = self._sections.get(raw_fields)
         if fields is None:
-            fields = self._parse_fields(raw_fields)
+            fields = self._recall_fields(raw_fields)
         keep_alive = keeps_alive(line, fields)
         if fields.host is None:
             if line.version >= (1, 1):
@@ -81,6 +87,22 @@ class HeadParser:
         elif line.authority is not None and not _same_host(line.authority, fields.host):
             raise RemoteProtocolError(f"Host is {fields.host!r} but the target says {line.authority!r}")
         return RequestHead(line, fields, keep_alive)
+
+    def _recall_line(self, raw: bytes) -> RequestLine:
+        line = self._old_lines.get(raw) or self._parse_line(raw)
+        if len(raw) <= _REMEMBERED_SIZE:
+            if len(self._lines) >= _REMEMBERED:
+                self._old_lines, self._lines = self._lines, {}
+            self._lines[raw] = line
+        return line
+
+    def _recall_fields(self, raw: bytes) -> FieldSection:
+        fields = self._old_sections.get(raw) or self._parse_fields(raw)
+        if len(raw) <= _REMEMBERED_SIZE:
+            if len(self._sections) >= _REMEMBERED:
+                self._old_sections, self._sections = self._sections, {}
+            self._sections[raw] = fields
+        return fields
 
     # llhttp calls these while it is fed.
 
@@ -147,12 +169,7 @@ class HeadParser:
                 authority, path = _split_absolute(target, method)
         path, _, query = path.partition("?")
         self._feed(b"GET " + match[2] + b" HTTP/1.1\r\n\r\n")
-        line = RequestLine(method, target, authority, path, query, version)
-        if len(raw) <= _REMEMBERED_SIZE:
-            if len(self._lines) >= _REMEMBERED:
-                del self._lines[next(iter(self._lines))]
-            self._lines[raw] = line
-        return line
+        return RequestLine(method, target, authority, path, query, version)
 
     def _parse_fields(self, raw: bytes) -> FieldSection:
         limits = self.limits
@@ -176,42 +193,39 @@ class HeadParser:
         if b"\t\r\n" in parsed:
             parsed = _SPACE_LAST.sub(b"", parsed)  # llhttp takes spaces off a coding, not tabs
         received = self._feed(b"GET / HTTP/1.1\r\n" + parsed + b"\r\n")
-        headers = [(name.decode("latin-1"), value.decode("latin-1").strip(" \t")) for name, value in received]
         try:
-            fields = self._read_fields(headers)
+            fields = self._read_fields(received)
         except RemoteProtocolError:
             self._llhttp = self._new_llhttp()  # this one waits for the body of what is refused
             raise
         self._finish_body(fields)
-        if len(raw) <= _REMEMBERED_SIZE:
-            if len(self._sections) >= _REMEMBERED:
-                del self._sections[next(iter(self._sections))]
-            self._sections[raw] = fields
         return fields
 
-    def _read_fields(self, headers: list[tuple[str, str]]) -> FieldSection:
+    def _read_fields(self, received: list[tuple[bytes, bytes]]) -> FieldSection:
+        headers: list[tuple[str, str]] = []
         fields = FieldSection(headers)
-        has_type = False
-        for name, value in headers:
-            name = name.lower()
-            if name == "host":
-                if fields.host is not None:
-                    raise RemoteProtocolError("Host is there more than once")
-                if HOST.fullmatch(value) is None:
-                    raise RemoteProtocolError(f"Host is no host: {value!r}")
-                fields.host = value
-            elif name == "content-type":
-                if has_type:
-                    raise RemoteProtocolError("Content-Type is there more than once")
-                has_type = True
-            elif name == "expect":
-                if value.lower() != "100-continue":
-                    raise RemoteProtocolError(f"unknown expectation: {value!r}", 417)
-                fields.expect_continue = True
-            else:
-                read_framing(fields, name, value)
+        names = self._names
+        for raw_name, raw_value in received:
+            known = names.get(raw_name)
+            if known is None:
+                known = self._learn_name(raw_name)
+            name, meaning = known
+            value = raw_value.decode("latin-1").strip(" \t")
+            headers.append((name, value))
+            if meaning:
+                _take_meaning(fields, meaning, value)
         check_codings(fields)
         return fields
+
+    def _learn_name(self, raw: bytes) -> tuple[str, str]:
+        """Remember a name as a native string, and in lower case if it means something."""
+        name = raw.decode("latin-1")
+        lower = name.lower()
+        known = (name, lower if lower in _MEANINGFUL else "")
+        if len(self._names) >= _REMEMBERED:
+            self._names.clear()
+        self._names[raw] = known
+        return known
 
     def _finish_body(self, fields: FieldSection) -> None:
         """Bring llhttp, which now waits for a body, to the start of the next head."""
@@ -324,8 +338,9 @@ class RequestReader:
         if start == len(data):
             return NEED_DATA
         if data.startswith(b"\r\n", start):
-            # RFC 9112 section 2.2: an empty line before a request is ignored.
-            start += 2
+            # RFC 9112 section 2.2: empty lines before a request are ignored.
+            while data.startswith(b"\r\n", start):
+                start += 2
             self._position = start
             if start == len(data):
                 return NEED_DATA
@@ -420,6 +435,29 @@ class RequestReader:
             self._state = _State.HEAD
             return END
         return NEED_DATA
+
+
+def _take_meaning(fields: FieldSection, name: str, value: str) -> None:
+    """Take up a field that means something to the server itself.
+
+    :raises RemoteProtocolError: it is there twice, or malformed.
+    """
+    if name == "host":
+        if fields.host is not None:
+            raise RemoteProtocolError("Host is there more than once")
+        if HOST.fullmatch(value) is None:
+            raise RemoteProtocolError(f"Host is no host: {value!r}")
+        fields.host = value
+    elif name == "content-type":
+        if fields.has_type:
+            raise RemoteProtocolError("Content-Type is there more than once")
+        fields.has_type = True
+    elif name == "expect":
+        if value.lower() != "100-continue":
+            raise RemoteProtocolError(f"unknown expectation: {value!r}", 417)
+        fields.expect_continue = True
+    else:
+        read_framing(fields, name, value)
 
 
 def _split_absolute(target: str, method: str) -> tuple[str, str]:
