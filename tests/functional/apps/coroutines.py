@@ -7,7 +7,7 @@ from typing import Any
 
 import gate
 from gate import query
-from pieces import later, loops, place, start, variable, waiters
+from pieces import later, later_bytes, loops, place, start, variable, waiters
 from probe import PLAIN, Environ, Recorder, StartResponse, say, view_named
 
 from aiohttp_worker import stream_input
@@ -81,6 +81,21 @@ async def cancels_itself(environ: Environ, start_response: StartResponse) -> Any
     assert task is not None
     task.cancel("planned")
     await asyncio.sleep(0)
+
+
+async def list_of_awaitables(environ: Environ, start_response: StartResponse) -> Any:
+    start(start_response)
+    return [later_bytes(b"one "), b"plain ", later_bytes(b"two")]
+
+
+async def written_then_list(environ: Environ, start_response: StartResponse) -> Any:
+    start_response("200 OK", PLAIN)(b"written ")
+    return [b"x" * 65536] * 64
+
+
+async def wrong_list(environ: Environ, start_response: StartResponse) -> Any:
+    start(start_response)
+    return [b"good", "text"]
 
 
 async def failed(environ: Environ, start_response: StartResponse) -> Any:

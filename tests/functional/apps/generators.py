@@ -7,7 +7,7 @@ from typing import Any
 
 import gate
 from gate import query
-from pieces import AsyncPieces, later, place, start, variable
+from pieces import AsyncPieces, later, later_bytes, place, start, variable
 from probe import Environ, Recorder, StartResponse, say, view_named
 
 
@@ -89,6 +89,12 @@ def returns_async(environ: Environ, start_response: StartResponse) -> Generator[
     yield from asyncio.ensure_future(later(""))
     start(start_response)
     return AsyncPieces(query(environ, "key"))
+
+
+def list_of_awaitables(environ: Environ, start_response: StartResponse) -> Generator[Any, Any, Any]:
+    yield None
+    start(start_response)
+    return [later_bytes(b"one "), b"plain ", later_bytes(b"two")]
 
 
 def caught(environ: Environ, start_response: StartResponse) -> Generator[Any, Any, Any]:

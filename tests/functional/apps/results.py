@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Generator, Iterator
 from typing import Any
 
 import coroutines
@@ -22,7 +22,7 @@ from pieces import (
     start,
     variable,
 )
-from probe import Environ, Recorder, StartResponse, say, view_named
+from probe import PLAIN, Environ, Recorder, StartResponse, say, view_named
 
 from aiohttp_worker import AsyncBody
 
@@ -176,15 +176,24 @@ def awaitable_items(environ: Environ, start_response: StartResponse) -> Any:
         await asyncio.sleep(0)
         return text
 
-    return Recorder(
-        query(environ, "key"),
-        [b"plain ", item(b"awaited "), item(b""), b"plain"],  # type: ignore[list-item]
-    )
+    def items() -> Iterator[Any]:
+        yield b"plain "
+        yield item(b"awaited ")
+        yield item(b"")
+        yield b"plain"
+
+    return Recorder(query(environ, "key"), items())
 
 
 def list_of_awaitables(environ: Environ, start_response: StartResponse) -> Any:
     start(start_response)
     return [later_bytes(b"one "), later_bytes(b"two")]
+
+
+def written_then_list(environ: Environ, start_response: StartResponse) -> Any:
+    """A list after write() is stepped like any other iterable."""
+    start_response("200 OK", PLAIN)(b"written ")
+    return [b"x" * 65536] * 64
 
 
 def wrong_awaitable_item(environ: Environ, start_response: StartResponse) -> Any:
@@ -250,7 +259,7 @@ def reads_and_streams(environ: Environ, start_response: StartResponse) -> Any:
 
 def awaits_in_the_call(environ: Environ, start_response: StartResponse) -> Any:
     start(start_response)
-    return [asyncio.ensure_future(later_bytes(b"x"))]
+    return [asyncio.get_running_loop().create_future()]
 
 
 def application(environ: Environ, start_response: StartResponse) -> Any:

@@ -1,5 +1,6 @@
 """The site in Bottle."""
 
+import json
 import os
 from typing import Any
 
@@ -30,8 +31,9 @@ def multipart() -> Any:
 
 
 @application.post("/json")
-def json() -> Any:
-    return request.json
+def echo_json() -> str:
+    response.content_type = "application/json"
+    return json.dumps(request.json)
 
 
 @application.get("/download")
