@@ -53,12 +53,13 @@ benchmark:  ## compare the server with others; ARGS=--help lists what can be cho
 	$(PYTHON) -m benchmarks $(ARGS)
 
 matrix:  ## run the tests with every version in VERSIONS that is found (SUITE=fast for the fast ones)
-	@for version in $(VERSIONS); do \
+	@failed=; for version in $(VERSIONS); do \
 	    if python=$$(.ci/find-python $$version); then \
 	        echo "== Python $$version"; \
-	        $(MAKE) --no-print-directory test VENV=.venv-$$version PYTHON=$$python SUITE=$(SUITE); \
+	        $(MAKE) --no-print-directory test VENV=.venv-$$version PYTHON=$$python SUITE=$(SUITE) || failed="$$failed $$version"; \
 	    fi; \
-	done
+	done; \
+	if [ -n "$$failed" ]; then echo "failed with:$$failed" >&2; exit 1; fi
 
 floors: .venv-floors/.floors  ## run the tests with the lowest versions that setup.py allows
 	.venv-floors/bin/python $(PYTEST)

@@ -142,7 +142,7 @@ EXTRAS = {
     "brotli": ["brotli>=1.2,<2"],
     "zstd": ["backports.zstd>=1.0,<2; python_version < '3.14'"],
     "socks": ["python-socks>=2.7,<4"],
-    "lint": ["ruff>=0.17,<0.18", MYPY],
+    "lint": ["ruff>=0.17,<0.18", MYPY, "kubernetes-validate>=1.30"],
     "test": [
         "pytest>=9,<10",
         "docutils>=0.21",
@@ -154,6 +154,7 @@ EXTRAS = {
         "Flask>=3.1",
         "pyramid>=2.0.2",
         "PasteScript>=3.7",
+        "PyYAML>=6",
         "setuptools>=77,<82",  # `paster serve` and pyramid's `pserve` import pkg_resources, which 82 removed
     ],
 }
