@@ -40,7 +40,7 @@ def run(request: pytest.FixtureRequest) -> Iterator[Run]:
             return runner.run(guarded())
 
     yield run_it
-    gc.collect()
+    gc.collect(1)
     assert not complaints
 
 

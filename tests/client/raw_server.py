@@ -26,12 +26,15 @@ class Peer:
         self.server.heads.append(head)
         return head
 
+    async def line(self) -> bytes:
+        return await self.reader.readuntil(b"\n")
+
     async def request(self) -> tuple[bytes, bytes]:
         """The next request: head, and body without its chunks."""
         head = await self.head()
         body = b""
         if b"\r\ntransfer-encoding: chunked" in head.lower():
-            while size := int((await self.reader.readline()).split(b";")[0], 16):
+            while size := int((await self.line()).split(b";")[0], 16):
                 self.server.chunks.append(size)
                 body += await self.reader.readexactly(size)
                 await self.reader.readline()
