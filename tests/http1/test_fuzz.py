@@ -1,0 +1,26 @@
+"""A short run of what fuzz/ runs for long, the same each time."""
+
+from hypothesis import HealthCheck, example, given, settings
+
+from fuzz.invariants import check_requests, check_responses
+from fuzz.material import CUTS, requests, responses
+
+QUICKLY = settings(derandomize=True, database=None, max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+@QUICKLY
+@given(requests(), CUTS)
+@example(b"\r\n", b"\x01")
+@example(b"\r\n\r\n\r\n", b"\x01")
+def test_requests(data: bytes, cuts: bytes) -> None:
+    check_requests(data, cuts)
+
+
+@QUICKLY
+@given(responses(), CUTS)
+@example(
+    b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nabHTTP/1.1 101 Switching Protocols\r\nUpgrade: a\r\nConnection: Upgrade\r\n\r\nc",
+    b"\x01",
+)
+def test_responses(data: bytes, cuts: bytes) -> None:
+    check_responses(data, cuts)

@@ -1,0 +1,208 @@
+"""Each pattern, with what it takes and what it does not."""
+
+import re
+
+import pytest
+
+from aiohttp_worker.http1 import grammar
+
+CASES: dict[str, tuple[list[str], list[str]]] = {
+    "TOKEN": (
+        ["GET", "a", "!#$%&'*+-.^_`|~09AZaz"],
+        ["", "a b", "a:", "a\n", "a\r", "\x00", "é", "ａ", "a\x7f", "(", "a,b", '"a"', "a/b", "a@b", "[a]", "{a}", "a\\b", "a=b"],
+    ),
+    "FIELD_VALUE": (
+        ["", "a", " a b ", "\t", "\x80\xff", '!"#~'],
+        ["a\r", "a\n", "a\r\nb", "\x00", "\x0b", "\x1f", "\x7f", "\u0100", "ａ"],
+    ),
+    "STATUS": (
+        ["200 OK", "200", "404 Not Found", "999 ", "200 \xe9\t!"],
+        [
+            "",
+            "20 OK",
+            "2000 OK",
+            "200OK",
+            "099 Low",
+            "200  OK\n",
+            "200 O\rK",
+            "200\tOK",
+            "²00 OK",
+            "٢٠٠ OK",
+            " 200 OK",
+            "200 \u0100",
+        ],
+    ),
+    "CONTENT_LENGTH": (
+        ["0", "5", "005", "123456789012345678"],
+        ["", "+5", "-5", " 5", "5 ", "5_0", "0x5", "5.0", "5e0", "5\n", "²", "٥", "５", "1" * 40, "5,5"],
+    ),
+    "TARGET": (
+        ["/", "/a?b", "*", "http://a/b", "/%20", '/|{}^`[]\\"<>'],
+        ["", "/a#b", "/a b", "/\t", "/\n", "/\x00", "/\x7f", "/é", "/\u0100"],
+    ),
+    "HOST": (
+        ["", "a", "a:80", "a:", "127.0.0.1", "[::1]", "[::1]:80", "[v1.a:b]", "a_b", "a.", "a%41", "a!$&'()*+,;=b", "xn--e1a.x"],
+        [
+            "a b",
+            "a/b",
+            "a?b",
+            "a#b",
+            "a@b",
+            "a:b",
+            "a:80:80",
+            "a:+8",
+            "a:²",
+            "[::1",
+            "::1",
+            "[]",
+            "[zz]",
+            "[::1]a",
+            "a%4",
+            "a%zz",
+            "a\n",
+            "a\r",
+            "a\x00",
+            "é",
+            '"a"',
+            "<a>",
+            "a\\b",
+            "{a}",
+            "a|b",
+            "a^b",
+            "a`b",
+        ],
+    ),
+    "ABSOLUTE_TARGET": (
+        ["http://a", "http://a/b?c", "HTTP://a?b", "a+b-c.d1://x/", "http://"],
+        ["", "/a", "://a", "1a://b", "http:/a", "http:a", "*"],
+    ),
+}
+
+BYTES_CASES: dict[str, tuple[list[bytes], list[bytes]]] = {
+    "TOKEN_BYTES": ([b"GET", b"a-b"], [b"", b"a b", b"\xe9", b"a\n"]),
+    "REQUEST_LINE": (
+        [b"GET / HTTP/1.1", b"a * HTTP/0.0", b"X /a?b HTTP/2.0", b"GET /\xe9 HTTP/1.1"],
+        [
+            b"GET /",
+            b"GET  / HTTP/1.1",
+            b"GET / HTTP/1.1 ",
+            b" GET / HTTP/1.1",
+            b"GET / HTTP/1.10",
+            b"GET / HTTP/1.1\r",
+            b"GET /\tHTTP/1.1",
+            b"GET / http/1.1",
+            b"G(T / HTTP/1.1",
+            b"GET /a b HTTP/1.1",
+            b"GET /\x00 HTTP/1.1",
+            b"GET /\x7f HTTP/1.1",
+            b"GET / HTTP/1.\xb9",
+        ],
+    ),
+    "CHUNK_LINE": (
+        [
+            b"5\r\n",
+            b"0\r\n",
+            b"fF\r\n",
+            b"0005\r\n",
+            b"fffffffffffffff\r\n",
+            b"5;a\r\n",
+            b"5;a=b\r\n",
+            b'5;a="b \\" c"\r\n',
+            b"5 ; a = b\t;c\r\n",
+            b"0" * 5000 + b"5\r\n",
+            b"5;" + b"a" * 5000 + b"\r\n",
+        ],
+        [
+            b"\r\n",
+            b"5",
+            b"5\n",
+            b"5\r",
+            b"5 \r\n",
+            b" 5\r\n",
+            b"+5\r\n",
+            b"0x5\r\n",
+            b"5_0\r\n",
+            b"g\r\n",
+            b"1" + b"0" * 15 + b"\r\n",
+            b"5;\r\n",
+            b"5;;a\r\n",
+            b"5;=a\r\n",
+            b"5;a=\r\n",
+            b'5;a="b\r\n',
+            b"5;a\rb\r\n",
+            b"5;a\nb\r\n",
+            b"5;a b\r\n",
+            b"5;a \r\n",
+            b"5,a\r\n",
+            b"5;a=b=c\r\n",
+            b'5;a="\x00"\r\n',
+            b'5;a="\r\n"\r\n',
+            b"5;\xe9\r\n",
+            b"\xb2\r\n",
+        ],
+    ),
+    "FIELD_LINE": (
+        [b"A: b\r\n", b"A:\r\n", b"A:b:c\r\n", b"A: \xe9\t\r\n"],
+        [
+            b"A b\r\n",
+            b": b\r\n",
+            b"A : b\r\n",
+            b" A: b\r\n",
+            b"A: b\n",
+            b"A: b\rc\r\n",
+            b"A: b\x00\r\n",
+            b"A: b",
+            b"\xe9: b\r\n",
+            b"\r\n",
+        ],
+    ),
+}
+
+ALL = [(name, text, True) for name, (good, _) in CASES.items() for text in good]
+ALL += [(name, text, False) for name, (_, bad) in CASES.items() for text in bad]
+ALL_BYTES = [(name, text, True) for name, (good, _) in BYTES_CASES.items() for text in good]
+ALL_BYTES += [(name, text, False) for name, (_, bad) in BYTES_CASES.items() for text in bad]
+
+
+@pytest.mark.parametrize(("name", "text", "taken"), [*ALL, *ALL_BYTES])
+def test_pattern(name: str, text: str | bytes, taken: bool) -> None:
+    pattern = getattr(grammar, name)
+    assert (pattern.fullmatch(text) is not None) is taken
+
+
+def test_every_pattern_is_tested() -> None:
+    patterns = {name for name, value in vars(grammar).items() if isinstance(value, re.Pattern)}
+    assert patterns == {*CASES, *BYTES_CASES}
+
+
+def test_parts() -> None:
+    host = grammar.HOST.fullmatch("[::1]:80")
+    assert host is not None
+    assert host.groups() == ("[::1]", "80")
+    target = grammar.ABSOLUTE_TARGET.fullmatch("http://a:1/b?c")
+    assert target is not None
+    assert target.groups() == ("http", "a:1", "/b?c")
+    line = grammar.REQUEST_LINE.fullmatch(b"GET /a HTTP/1.0")
+    assert line is not None
+    assert line.groups() == (b"GET", b"/a", b"1", b"0")
+    chunk = grammar.CHUNK_LINE.fullmatch(b"000a;b=c\r\n")
+    assert chunk is not None
+    assert chunk.groups() == (b"000a", b";b=c")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"5" + b" " * 8000,
+        b"5;" + b"a" * 8000,
+        b"5" + b";a" * 4000 + b"!(",
+        b'5;a="' + b"\\a" * 4000,
+        b"0" * 8000,
+        b"5" + b" ; a = b" * 1000 + b"(",
+    ],
+)
+def test_a_long_chunk_line_costs_no_more_than_its_length(line: bytes) -> None:
+    """No pattern goes back over what it has read: the work for a hopeless line is that for a good one."""
+    pattern = grammar.CHUNK_LINE
+    assert pattern.match(line) is None
+    assert pattern.match(line + b"(\r\n") is None
