@@ -61,6 +61,30 @@ class Ini:
         """Whether the file configures logging, in the sections that `logging.config.fileConfig` reads."""
         return self._written.has_section("loggers")
 
+    def check_logging(self) -> None:
+        """Make sure that the logging sections are whole, before Gunicorn gives them to `logging.config.fileConfig`.
+
+        Raises:
+            IniError: a section or key is missing, or a variable that only Paste's own sections know is used.
+
+        """
+        parser = configparser.ConfigParser({"here": os.path.dirname(self.path), "__file__": self.path})
+        parser.read(self.path, encoding="utf-8")
+        for plural in ("loggers", "handlers", "formatters"):
+            if not parser.has_option(plural, "keys"):
+                raise IniError(f"{self.path}: [loggers] is there, so [{plural}] is needed too, with a line `keys =`.")
+            for key in parser.get(plural, "keys").split(","):
+                section = f"{plural.removesuffix('s')}_{key.strip()}"
+                if key.strip() and not parser.has_section(section):
+                    raise self.error(plural, "keys", f"there is no section [{section}]")
+        for section in parser.sections():
+            if section.startswith(("logger_", "handler_")):  # formats are read without variables
+                try:
+                    parser.items(section)
+                except configparser.InterpolationError as error:
+                    reason = "of variables, logging sections know %(here)s and %(__file__)s alone; a plain % is written %%"
+                    raise self.error(section, error.option, reason) from error
+
     def server_settings(self, name: str) -> tuple[str, dict[str, str | list[str]]]:
         """Return the section ``[server:name]`` as it is written, and its settings for Gunicorn.
 

@@ -148,6 +148,8 @@ class PasteApplication(Application, ArbiterChoice):  # type: ignore[misc]
         for key, value in settings.items():
             self._set_from_section(ini, section, key, value)
         self._set_options(options)
+        if self.cfg.logconfig == ini.path:
+            ini.check_logging()
         self._check_combined()
         if self.cfg.reload:
             self.cfg.set("reload_extra_files", [*self.cfg.reload_extra_files, ini.path])

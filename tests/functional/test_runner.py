@@ -63,6 +63,36 @@ graceful_timeout = 5
 # For tests about the address.
 UNBOUND = SERVER.replace("host = 127.0.0.1\nport = 0\n", "")
 
+# Lines of ours in the place of Gunicorn's.
+LOGGING = """\
+[loggers]
+keys = root, error
+
+[handlers]
+keys = console
+
+[formatters]
+keys = mine
+
+[logger_root]
+level = INFO
+handlers = console
+
+[logger_error]
+level = INFO
+handlers = console
+qualname = gunicorn.error
+propagate = 0
+
+[handler_console]
+class = StreamHandler
+args = (sys.stderr,)
+formatter = mine
+
+[formatter_mine]
+format = mine %(levelname)s %(message)s
+"""
+
 Serve = Callable[..., AbstractContextManager[Command]]
 
 
@@ -224,35 +254,7 @@ def test_host_without_port(directory: Path) -> None:
 
 
 def test_loggers_of_the_ini(serve: Serve, directory: Path) -> None:
-    logging = """
-[loggers]
-keys = root, error
-
-[handlers]
-keys = console
-
-[formatters]
-keys = mine
-
-[logger_root]
-level = INFO
-handlers = console
-
-[logger_error]
-level = INFO
-handlers = console
-qualname = gunicorn.error
-propagate = 0
-
-[handler_console]
-class = StreamHandler
-args = (sys.stderr,)
-formatter = mine
-
-[formatter_mine]
-format = mine %(levelname)s %(message)s
-"""
-    write(directory, SERVER + logging)
+    write(directory, SERVER + LOGGING)
     with serve() as command:
         command.log.wait_for("^mine INFO Booting worker")
     (directory / "gunicorn.conf.py").write_text("logconfig = None\n")
@@ -483,6 +485,10 @@ def test_wrong_gunicorn_cmd_args(directory: Path) -> None:
         (SERVER, APP + "other = %(name)s\n", (), ["[app:main] other = %(name)s", "name=VALUE"]),
         (SERVER, APP, ("port=1",), ["port = 0", "port = %(http_port)s"]),
         (SERVER + "workers = 2\n", "[DEFAULT]\nworkers = 1\n" + APP, (), ["workers = 2", "rename the one in [DEFAULT]"]),
+        # logging
+        (SERVER + "[loggers]\nkeys = root\n[logger_root]\nlevel = INFO\n", APP, (), ["[handlers] is needed too"]),
+        (SERVER + LOGGING.replace("root, error", "root, lost"), APP, (), ["keys = root, lost", "no section [logger_lost]"]),
+        (SERVER + LOGGING.replace("sys.stderr", "%(name)s"), APP, ("name=x",), ["args = (%(name)s,)", "%(here)s"]),
         # sections
         (SERVER, APP.replace(":main", ":other"), (), ["no section [app:main]", "[app:other], [server:main]"]),
         ("", APP, (), ["no section [server:main]"]),
