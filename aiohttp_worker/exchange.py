@@ -68,6 +68,9 @@ class Client(Protocol):
     def wake_thread(self) -> None:
         """Wake the thread that waits so."""
 
+    def leaves_body(self, exchange: Exchange) -> bool:
+        """Say whether there is a body that nobody asked for, too much to skip."""
+
 
 class Exchange:
     """One request and its answer: calls the application and sends what it gives.
@@ -128,8 +131,8 @@ class Exchange:
         self._part: FilePart | None = None
         self._outbox: deque[bytes] | None = None  # from a thread to the loop
         self._outbox_size = 0
-        environ["wsgi.early_hints"] = self.early_hints
-        environ["aiohttp_worker.client_disconnected"] = self.client_disconnected
+        if head.has_body:
+            self.response.before_head = self._before_head
 
     # What the application is given.
 
@@ -161,16 +164,17 @@ class Exchange:
             self._check_client()
 
     def early_hints(self, headers: Headers) -> None:
-        """``wsgi.early_hints``: send an interim response 103 (RFC 8297).
+        """Send an interim response 103 (RFC 8297).
 
         Nothing is sent to a client of HTTP/1.0, or once the response began.
         """
         if not self.response.head_sent and self.head.line.version >= (1, 1):
             self._send([self._service.encoder.early_hints(headers)])
 
-    def client_disconnected(self) -> bool:
-        """Say whether the client has gone, as far as is known; from any thread."""
-        return self.client.disconnected
+    def _before_head(self) -> None:
+        """Announce that the connection ends, where a body is left that nobody reads."""
+        if self.client.leaves_body(self):
+            self.response.keep_alive = False
 
     # Ordinary applications.
 
@@ -231,12 +235,11 @@ class Exchange:
                 service.pre_request(self)
             result = service.application(self.environ, self.start_response)
             kind = type(result)
-            if kind is list or kind is tuple:
-                self._send_whole(result)
+            if (kind is list or kind is tuple) and self._send_whole(result):
                 self._next = _Next.END
                 return
             result_kind = classify_result(result, service.drive_generators)
-            if result_kind is ResultKind.ITERABLE:
+            if result_kind is ResultKind.ITERABLE or result_kind is ResultKind.WHOLE:
                 self.iterable = result
                 if service.settings.sendfile and isinstance(result, FileWrapper):
                     self._part = file_part(result)
@@ -253,23 +256,27 @@ class Exchange:
         except BaseException as error:
             self._fail(error)
 
-    def _send_whole(self, body: Any) -> None:
-        """Send a body that is all there, and so has a length."""
+    def _send_whole(self, body: Any) -> bool:
+        """Send a body that is all there, and so has a length.
+
+        :return: whether it could be; otherwise it is to be stepped through.
+        """
         response = self.response
+        if response.head_sent:
+            return False
         if len(body) == 1:
             data = body[0]
-            if type(data) is bytes and not response.head_sent:
-                self._send(response.whole(data))
-                self._check_complete()
-                return
-        self.iterable = body
-        self._iterator = iter(body)
-        if not response.head_sent and all(type(item) is bytes for item in body):
-            data = b"".join(body) if len(body) != 1 else body[0]
-            self._send(response.whole(data))
-            self._check_complete()
+            if type(data) is not bytes:
+                return False
         else:
-            self._step()
+            for item in body:
+                if type(item) is not bytes:
+                    return False
+            data = b"".join(body)
+        self._send(response.whole(data))
+        if response.missing:
+            self._check_complete()
+        return True
 
     def _step(self) -> None:
         """Take items from the iterable until it ends, or others are to have a turn."""
@@ -387,8 +394,10 @@ class Exchange:
 
     def _file_sent(self, sent: int, error: OSError | None) -> None:
         self.response.sent += sent
-        if error is not None or self.client.sender.closed:
-            self._error = error or ClientDisconnectedError("the client went away")
+        if isinstance(error, ConnectionError) or self.client.sender.closed:
+            error = ClientDisconnectedError("the client went away")
+        if error is not None:
+            self._error = error
             self._step_on(self._resume)
             return
         self._check_complete()
@@ -403,12 +412,21 @@ class Exchange:
 
     def _start_task(self, coroutine: Any) -> None:
         self._result = self._awaited = None
-        task = self._service.new_task(coroutine, self._context)
+        task = self._service.new_task(self._guard(coroutine), self._context)
         self._task = task
         if task.done():
             self._task_done(task)
         else:
             task.add_done_callback(self._task_done)
+
+    async def _guard(self, coroutine: Any) -> Any:
+        """Keep from the task what would end the loop, and with it the worker."""
+        try:
+            return await coroutine
+        except (SystemExit, KeyboardInterrupt) as error:
+            self._service.check_exit(error)
+            self._error = error
+            return None
 
     async def _call_asynchronous(self) -> Any:
         service = self._service
@@ -435,9 +453,7 @@ class Exchange:
                 await self._send_all(result)
                 self._finish_from_task()
                 return None
-            elif kind is ResultKind.WHOLE:
-                # Nothing of the application's runs while its items are taken.
-                self._send_whole(result)
+            elif kind is ResultKind.WHOLE and self._send_whole(result):
                 return None
             else:
                 return result
@@ -479,9 +495,10 @@ class Exchange:
     def _task_done(self, task: asyncio.Task[Any]) -> None:
         """Go on after the task, in a plain callback and with the loop hidden."""
         self._task = None
+        error = self._error
         if task.cancelled():
-            error: BaseException | None = asyncio.CancelledError()
-        else:
+            error = asyncio.CancelledError()
+        elif error is None:
             error = task.exception()
         if self._next is _Next.ITEM or error is not None:
             self._error = error
@@ -498,14 +515,8 @@ class Exchange:
         """Step the iterable that a task returned."""
         result, self._result = self._result, None
         try:
-            if type(result) is list or type(result) is tuple:
-                self._next = _Next.END
-                self._send_whole(result)
-                if self._next is _Next.END and not self._error:
-                    self._close_iterable()
-            else:
-                self._iterator = iter(result)
-                self._step()
+            self._iterator = iter(result)
+            self._step()
         except BaseException as error:
             self._fail(error)
 
@@ -565,10 +576,7 @@ class Exchange:
             response.keep_alive = False
         elif isinstance(error, IncompleteBodyError) and not response.head_sent:
             service.log_debug("%s %s: %s", self.head.method, self.head.target, error)
-            self._answer(
-                "408 Request Timeout" if error.status_code == 408 else "400 Bad Request",
-                str(error),
-            )
+            self._answer(error.status_code, str(error))
         else:
             service.log_failure(self, error)
             if response.head_sent:
@@ -576,13 +584,13 @@ class Exchange:
                 if response.cut_looks_complete:
                     self.client.sender.reset_on_close()
             else:
-                self._answer("500 Internal Server Error", "")
+                self._answer(500, "")
         self._close_iterable()
 
-    def _answer(self, status: str, message: str) -> None:
+    def _answer(self, status_code: int, message: str) -> None:
         """Answer in the application's place."""
         response = self.response
-        status, headers, data = error_response(status, message)
+        status, headers, data = error_response(status_code, message)
         response.replace(status, headers)
         response.keep_alive = False
         self._send(response.whole(data))

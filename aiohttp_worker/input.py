@@ -130,6 +130,11 @@ class StreamReader:
         return len(self._buffer)
 
     @property
+    def was_read(self) -> bool:
+        """Whether the application has asked for anything."""
+        return self._on_want is None
+
+    @property
     def wanted(self) -> bool:
         """Whether a read waits for more."""
         return self._waiting is not None
@@ -319,6 +324,11 @@ class BlockingReader(io.BufferedIOBase):
     def buffered(self) -> int:
         """Bytes that nobody has read yet."""
         return len(self._buffer)
+
+    @property
+    def was_read(self) -> bool:
+        """Whether the application has asked for anything."""
+        return self._on_want is None
 
     @property
     def wanted(self) -> bool:

@@ -8,7 +8,7 @@ import io
 import math
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from .application import ApplicationKind
 from .environ import Environ
@@ -28,7 +28,7 @@ from .input import (
     IncompleteBodyError,
     StreamReader,
 )
-from .response import Response, error_response
+from .response import Headers, Response, error_response
 from .tls import connection_socket, tls_environ
 
 if TYPE_CHECKING:
@@ -41,20 +41,6 @@ _MOST_UNREAD: Final = 256 * 1024
 _MOST_LINGERING: Final = 1024 * 1024
 # Of requests behind the one that is being answered.
 _MOST_PIPELINED: Final = 64 * 1024
-
-_REASONS: Final = {
-    400: "Bad Request",
-    403: "Forbidden",
-    408: "Request Timeout",
-    413: "Content Too Large",
-    414: "URI Too Long",
-    417: "Expectation Failed",
-    431: "Request Header Fields Too Large",
-    500: "Internal Server Error",
-    501: "Not Implemented",
-    505: "HTTP Version Not Supported",
-    507: "Insufficient Storage",
-}
 
 
 class Phase(enum.Enum):
@@ -91,6 +77,7 @@ class Connection(asyncio.Protocol):
         "_continue_due",
         "_eof",
         "_exchange",
+        "_file",
         "_gate",
         "_input",
         "_names_from_host",
@@ -116,6 +103,7 @@ class Connection(asyncio.Protocol):
         self._advancing = False
         self._exchange: Exchange | None = None
         self._collector: BodyCollector | None = None
+        self._file: BinaryIO | None = None  # a collected body on disk
         self._input: StreamReader | BlockingReader | None = None
         self._body_ended = True
         self._body_received = 0
@@ -144,7 +132,8 @@ class Connection(asyncio.Protocol):
         self._base = base = service.base_environ.copy()
         base["gunicorn.socket"] = connection_socket(transport)
         base["wsgi.url_scheme"] = "http" if ssl_object is None else "https"
-        self._names_from_host = False
+        base["wsgi.early_hints"] = self.early_hints
+        base["aiohttp_worker.client_disconnected"] = self.client_disconnected
         _take_addresses(base, self.peername, transport.get_extra_info("sockname"))
         self._names_from_host = "SERVER_NAME" not in base
         if ssl_object is not None:
@@ -198,6 +187,7 @@ class Connection(asyncio.Protocol):
         self.phase = Phase.CLOSED
         self.disconnected = True
         self.deadline = _NEVER
+        self._base = {}  # it leads back to here
         service = self._service
         service.connections.discard(self)
         if self._collector is not None:
@@ -266,8 +256,6 @@ class Connection(asyncio.Protocol):
                 self.deadline = time.monotonic() + times.keep_alive
         elif self.phase is not Phase.HEAD:
             self.phase = Phase.HEAD
-            if self._reader.starts_tls:
-                raise RemoteProtocolError("this is TLS, on a port without it")
             self.deadline = time.monotonic() + (times.head or _NEVER)
 
     def _begin(self, head: RequestHead) -> None:
@@ -351,6 +339,8 @@ class Connection(asyncio.Protocol):
             environ["CONTENT_LENGTH"] = str(collector.size)
             environ.pop("HTTP_TRANSFER_ENCODING", None)
         file = collector.finish()
+        if not isinstance(file, io.BytesIO):
+            self._file = file
         environ["wsgi.input"] = FileReader(self._service.loop, file) if self._service.awaits_input else file
         self._run(exchange)
 
@@ -398,6 +388,9 @@ class Connection(asyncio.Protocol):
         """Go on with the next request, or end the connection."""
         self._exchange = None
         self._input = None
+        if self._file is not None:
+            self._file.close()
+            self._file = None
         if self.phase is Phase.CLOSED:
             return
         if not exchange.response.keep_alive:
@@ -426,6 +419,27 @@ class Connection(asyncio.Protocol):
                 self._advance()
             elif self.phase is Phase.SKIP:
                 self.deadline = self._body_deadline()
+
+    def leaves_body(self, exchange: Exchange) -> bool:
+        """Say whether there is a body that nobody asked for, too much to skip."""
+        if self._body_ended or exchange is not self._exchange:
+            return False
+        stream = self._input
+        if self._continue_due:
+            return True
+        rest = (exchange.head.content_length or 0) - self._body_received
+        return rest > _MOST_UNREAD and (stream is None or not stream.was_read)
+
+    # What applications find in environ; for the request that is answered now.
+
+    def early_hints(self, headers: Headers) -> None:
+        """``wsgi.early_hints``: send an interim response 103 (RFC 8297)."""
+        if self._exchange is not None:
+            self._exchange.early_hints(headers)
+
+    def client_disconnected(self) -> bool:
+        """Say whether the client has gone, as far as is known; from any thread."""
+        return self.disconnected
 
     # Input.
 
@@ -558,6 +572,8 @@ class Connection(asyncio.Protocol):
         if self._collector is not None:
             self._collector.close()
             self._collector = None
+        if self._reader.starts_tls:
+            error = RemoteProtocolError("this is TLS, on a port without it")
         if error.__cause__ is not None:
             service.observers.log_error("%s: %s", self.peer, error)
         else:
@@ -566,7 +582,7 @@ class Connection(asyncio.Protocol):
             self.transport.abort()
             return
         code = error.status_code
-        status, headers, data = error_response(f"{code} {_REASONS.get(code, 'Error')}", "" if code >= 500 else str(error))
+        status, headers, data = error_response(code, "" if code >= 500 else str(error))
         response = Response(service.encoder, "GET", (1, 1), False)
         response.start(status, headers)
         self.sender.send(response.whole(data))

@@ -7,6 +7,7 @@ when, is not known here.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Final
 
@@ -33,6 +34,20 @@ _HOP_BY_HOP: Final = frozenset(
         "upgrade",
     )
 )
+
+_REASONS: Final = {
+    400: "Bad Request",
+    403: "Forbidden",
+    408: "Request Timeout",
+    413: "Content Too Large",
+    414: "URI Too Long",
+    417: "Expectation Failed",
+    431: "Request Header Fields Too Large",
+    500: "Internal Server Error",
+    501: "Not Implemented",
+    505: "HTTP Version Not Supported",
+    507: "Insufficient Storage",
+}
 
 _REMEMBERED: Final = 1024
 
@@ -161,6 +176,7 @@ class Response:
         "_framing",
         "_method",
         "_version",
+        "before_head",
         "head_sent",
         "headers",
         "keep_alive",
@@ -176,6 +192,8 @@ class Response:
         self._content_length: int | None = None
         self._framing = Framing.NONE
         self.keep_alive = keep_alive
+        # Called once, when the head is about to be made.
+        self.before_head: Callable[[], None] | None = None
         self.status: str | None = None
         self.status_code = 0
         self.headers: Headers = []
@@ -304,6 +322,9 @@ class Response:
         status = self.status
         if status is None:
             raise AssertionError("the application gave a body before it called start_response (PEP 3333)")
+        if self.before_head is not None:
+            before_head, self.before_head = self.before_head, None
+            before_head()
         encoder = self._encoder
         known = encoder._lines
         parts = [encoder.status_line(status), encoder._defaults]
@@ -371,8 +392,9 @@ class Response:
         return kept
 
 
-def error_response(status: str, message: str) -> tuple[str, Headers, bytes]:
+def error_response(status_code: int, message: str) -> tuple[str, Headers, bytes]:
     """Return status, headers and body of an answer that the server gives itself."""
+    status = f"{status_code} {_REASONS.get(status_code, 'Error')}"
     body = f"{status}\n{message}\n" if message else f"{status}\n"
     data = body.encode("latin-1", "backslashreplace")
     headers = [("Content-Type", "text/plain; charset=iso-8859-1"), ("Content-Length", str(len(data)))]

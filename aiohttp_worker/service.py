@@ -155,7 +155,8 @@ class Service:
     def new_task(self, coroutine: Any, context: contextvars.Context) -> asyncio.Task[Any]:
         """Run *coroutine* in a task of its own, its first step at once if possible."""
         if self._eager and asyncio._get_running_loop() is self.loop:
-            return _new_task(coroutine, loop=self.loop, context=context, eager_start=True)
+            task: asyncio.Task[Any] = _new_task(coroutine, loop=self.loop, context=context, eager_start=True)
+            return task
         return self.loop.create_task(coroutine, context=context)
 
     # From threads.

@@ -292,8 +292,8 @@ class RequestReader:
     @property
     def starts_tls(self) -> bool:
         """Whether what waits is the beginning of a TLS handshake (RFC 8446 section 5.1)."""
-        partial = self._partial
-        return partial is not None and partial.startswith(b"\x16\x03")
+        waiting = self._data[self._position :] if self._partial is None else self._partial
+        return self._state is _State.HEAD and waiting.startswith(b"\x16\x03")
 
     def feed(self, data: bytes) -> None:
         """Take up received bytes, without looking at them."""
@@ -376,6 +376,8 @@ class RequestReader:
     def _check_partial(self, partial: bytearray) -> None:
         """Refuse a head that is too large before all of it has come."""
         limits = self._parser.limits
+        if partial.startswith(b"\x16"):
+            raise RemoteProtocolError("the head of the request is malformed")
         if _BARE.search(partial, max(0, self._scanned - 1)) is not None:
             raise RemoteProtocolError("a CR or an LF alone in the head")
         self._line_ends += partial.count(b"\n", self._scanned)
