@@ -45,6 +45,7 @@ def measure(server: Server, workload: Workload, number: int, seconds: float, env
         with running(server, deployment, environment, cores.server) as started:
             check(started, environment, workload.body, workload.size)
             wrk.run(started.url, workload.shape, workload.connections, WARM_UP_SECONDS, cores.load)
+            started.check_alive()  # some do not survive clients that leave in the middle of an answer
             before = started.cpu_seconds()
             load = wrk.run(started.url, workload.shape, workload.connections, seconds, cores.load)
             used = started.cpu_seconds() - before

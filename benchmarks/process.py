@@ -54,6 +54,16 @@ class Running:
         with contextlib.suppress(ProcessLookupError):
             self.process.send_signal(number)
 
+    def check_alive(self) -> None:
+        """Notice that the server is gone.
+
+        :raises ServerError: with the signal or status that ended it.
+        """
+        code = self.process.poll()
+        if code is not None:
+            how = signal.Signals(-code).name if code < 0 else f"status {code}"
+            raise ServerError(f"{self.server.name} died under load: {how}")
+
     def tail(self) -> str:
         """Return the end of what it wrote."""
         lines = self.log.read_text(errors="replace").strip().splitlines()

@@ -52,16 +52,18 @@ def event_cells(name: str, server: Server, environment: Environment, pinned: Cor
     if feature and feature not in server.features:
         yield label, NOT_APPLICABLE
         return
-    failed, answered, clean = 0, 0, 0
+    failed, kept, answered, bad = 0, 0, 0, 0
     for _ in range(runs):
         deployment = deploy(server, max_requests=max_requests)
         with running(server, deployment, environment, pinned.server) as started:
             check(started, environment, 0, 13)
             seen = lifecycle.run(started, number)
         failed += seen.failed
+        kept += seen.failed_kept
         answered += seen.answered
-        clean += not seen.failed
-    yield label, Cell(f"{failed} in {runs - clean}", failed)
+        bad += bool(seen.failed)
+    yield label, Cell(f"{failed} in {bad}", failed)
+    yield f"{title}: of them on kept connections", Cell(str(kept), kept)
     yield f"{title}: answered requests", Cell(f"{answered:,}")
 
 

@@ -1,6 +1,7 @@
 """Stopping, reloading and replacing workers under 50 clients: how many of their requests fail?"""
 
 import asyncio
+import enum
 import signal
 import socket
 from dataclasses import dataclass
@@ -18,6 +19,14 @@ KEEP_ALIVE = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 ONCE = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
 
 
+class Outcome(enum.Enum):
+    """How a request ended."""
+
+    KEPT = "answered, and the connection can be used again"
+    CLOSED = "answered for the last time"
+    FAILED = "not answered, or not as it should be"
+
+
 @dataclass
 class Clients:
     """The clients of one run, and what happened to their requests."""
@@ -25,23 +34,34 @@ class Clients:
     port: int
     answered: int = 0
     failed: int = 0  # sent on an established connection and not answered; or refused although the server should run
+    failed_kept: int = 0  # those of them that were sent on a connection that had been used before
     stopping: bool = False  # to be refused is no failure any more, and ends a client
     ended: bool = False
 
     async def run(self, reconnects: bool) -> None:
         """Ask without a pause until told to end, or refused by a server that was told to stop."""
         connection: socket.socket | None = None
+        request = ONCE if reconnects else KEEP_ALIVE
+        used = False
         try:
             while not self.ended:
                 if connection is None:
                     connection = await self.connect()
+                    used = False
                     if connection is None:
                         if self.stopping:
                             return
                         self.failed += 1
                         await asyncio.sleep(0.01)
                         continue
-                if not await self.ask(connection, ONCE if reconnects else KEEP_ALIVE):
+                outcome = await ask(connection, request)
+                if outcome is not Outcome.FAILED:
+                    self.answered += 1
+                elif not self.ended:
+                    self.failed += 1
+                    self.failed_kept += used
+                used = True
+                if outcome is not Outcome.KEPT:
                     connection.close()
                     connection = None
         finally:
@@ -59,30 +79,29 @@ class Clients:
             return None
         return connection
 
-    async def ask(self, connection: socket.socket, request: bytes) -> bool:
-        """Send a request, count its answer or failure, and return whether the connection can be used again."""
-        loop = asyncio.get_running_loop()
-        data = b""
-        whole = False
-        try:
-            await loop.sock_sendall(connection, request)
-            while not whole:
-                received = await loop.sock_recv(connection, 65_536)
-                if not received:
-                    # Without a length the answer ends with the connection.
-                    whole = b"\r\n\r\n" in data and b"content-length" not in data.lower()
-                    break
-                data += received
-                length = answer_length(data)
-                whole = length is not None and len(data) >= length
-        except OSError:
-            whole = False
-        if not whole or not data.startswith(b"HTTP/1.1 200"):
-            if not self.ended:
-                self.failed += 1
-            return False
-        self.answered += 1
-        return request is KEEP_ALIVE and b"connection: close" not in data.lower() and bool(received)
+
+async def ask(connection: socket.socket, request: bytes) -> Outcome:
+    """Send a request and wait for its whole answer."""
+    loop = asyncio.get_running_loop()
+    data = b""
+    try:
+        await loop.sock_sendall(connection, request)
+        while (length := answer_length(data)) is None or len(data) < length:
+            received = await loop.sock_recv(connection, 65_536)
+            if not received:
+                # Without a length the answer ends with the connection.
+                cut = b"\r\n\r\n" not in data or length is not None
+                return Outcome.FAILED if cut or not is_good(data) else Outcome.CLOSED
+            data += received
+    except OSError:
+        return Outcome.FAILED
+    if not is_good(data):
+        return Outcome.FAILED
+    return Outcome.KEPT if request is KEEP_ALIVE and b"connection: close" not in data.lower() else Outcome.CLOSED
+
+
+def is_good(answer: bytes) -> bool:
+    return answer.startswith(b"HTTP/1.1 200")
 
 
 async def under_load(started: Running, number: signal.Signals | None) -> Clients:
