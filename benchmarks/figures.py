@@ -13,18 +13,6 @@ def spread(values: Sequence[float]) -> float:
     return (max(values) - min(values)) / middle if middle else 0.0
 
 
-def percentile(values: Iterable[float], percent: float) -> float:
-    """Return the value that ``percent`` of the values do not exceed (nearest rank).
-
-    :raises ValueError: if there are no values.
-    """
-    ordered = sorted(values)
-    if not ordered:
-        raise ValueError("no values")
-    rank = max(1, -(-len(ordered) * percent // 100))
-    return ordered[int(rank) - 1]
-
-
 def best_peer(rates: Mapping[str, float], ours: Iterable[str]) -> str | None:
     """Return the name of the server with the highest rate that is not one of ours."""
     own = set(ours)

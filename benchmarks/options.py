@@ -33,7 +33,11 @@ class Options:
 
     def choose_servers(self, default: str = "") -> list[Server]:
         """Return the servers that were asked for, otherwise those in ``default`` (comma-separated; all if empty)."""
-        return servers.find(self.servers or split(default))
+        if self.servers:
+            return servers.find(self.servers)
+        found = servers.find(split(default))
+        # From the working tree both forms are the same files.
+        return [server for server in found if server.form != "plain"] if self.in_place else found
 
 
 def split(names: str) -> list[str]:
