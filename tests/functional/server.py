@@ -18,6 +18,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -197,6 +198,16 @@ class Server:
 
     def signal(self, number: int) -> None:
         self.process.send_signal(number)
+
+    def wait_until_refused(self, timeout: float = PATIENCE) -> None:
+        """Wait until master and workers have closed their listening sockets."""
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            try:
+                self.connect().close()
+            except OSError:
+                return
+        raise AssertionError("connections are still accepted")
 
     def wait(self, timeout: float = PATIENCE) -> int:
         """Wait for the end of the master and return its exit code."""

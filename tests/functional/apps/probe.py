@@ -582,6 +582,12 @@ def at_gate(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     return [b"through"]
 
 
+def size_after_gate(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """Reads its body only when the test has opened the gate."""
+    gate.wait(environ)
+    return body_size(environ, start_response)
+
+
 def pid(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     start_response("200 OK", PLAIN)
     return [str(os.getpid()).encode()]
