@@ -142,6 +142,8 @@ EXTRAS = {
     "brotli": ["brotli>=1.2,<2"],
     "zstd": ["backports.zstd>=1.0,<2; python_version < '3.14'"],
     "socks": ["python-socks>=2.7,<4"],
+    "charset": ["charset-normalizer>=3.4,<4"],
+    "publicsuffix": ["publicsuffixlist>=1.0.2.20250107,<2"],
     "lint": ["ruff>=0.17,<0.18", MYPY, "kubernetes-validate>=1.30"],
     "test": [
         "pytest>=9,<10",
@@ -158,7 +160,7 @@ EXTRAS = {
         "setuptools>=77,<82",  # `paster serve` and pyramid's `pserve` import pkg_resources, which 82 removed
     ],
 }
-EXTRAS["all"] = [*EXTRAS["uvloop"], *EXTRAS["brotli"], *EXTRAS["zstd"], *EXTRAS["socks"]]
+EXTRAS["all"] = [one for name, ones in EXTRAS.items() if name not in ("lint", "test") for one in ones]
 
 CHOICE = read_choice()
 # The compiled files import httptools, and mypy reads its types.

@@ -7,12 +7,10 @@ from importlib.metadata import requires
 
 from packaging.requirements import Requirement
 
-USER_EXTRAS = ("", "uvloop", "brotli", "zstd", "socks")
-
 pins = set()
 for line in requires("aiohttp-worker") or []:
     requirement = Requirement(line)
-    if requirement.marker is None or any(requirement.marker.evaluate({"extra": extra}) for extra in USER_EXTRAS):
+    if requirement.marker is None or requirement.marker.evaluate({"extra": "all"}):
         (floor,) = [part.version for part in requirement.specifier if part.operator == ">="]
         pins.add(f"{requirement.name}=={floor}")
 print("\n".join(sorted(pins)))
