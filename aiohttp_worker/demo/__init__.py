@@ -1,13 +1,13 @@
 """A small application that shows what the worker can do, written with WebOb; made to be read and copied from.
 
 ``development.ini`` serves it under `aiohttp.worker.AsyncGunicornWorker`. It is one ordinary WSGI callable. What a view returns
-decides how its answer is made: a response at once, a coroutine that the worker awaits, or a generator that it drives.
+decides how its answer is made: a response is sent at once, a coroutine is returned to the worker, which awaits it.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any
 
 from webob import Request, Response
@@ -56,8 +56,6 @@ def main(global_conf: dict[str, str], **settings: str) -> Callable[[Environ, Sta
             answer = error
         if inspect.isawaitable(answer):
             return _awaited(answer, environ, start_response)
-        if inspect.isgenerator(answer):
-            return _driven(answer, environ, start_response)
         return answer(environ, start_response)
 
     return application
@@ -66,15 +64,6 @@ def main(global_conf: dict[str, str], **settings: str) -> Callable[[Environ, Sta
 async def _awaited(answer: Awaitable[Response], environ: Environ, start_response: StartResponse) -> Body:
     try:
         response = await answer
-    except HTTPException as error:
-        response = error
-    body: Body = response(environ, start_response)
-    return body
-
-
-def _driven(answer: Generator[Any, Any, Response], environ: Environ, start_response: StartResponse) -> Generator[Any, Any, Body]:
-    try:
-        response = yield from answer
     except HTTPException as error:
         response = error
     body: Body = response(environ, start_response)

@@ -27,7 +27,7 @@ import aiohttp
 MOST_UPLOADS = 100
 PIECE = 64 * 1024  # bytes
 
-# What a view in the form of a generator is: it yields what it waits for, and returns a response.
+# A view in the form of a generator: it yields what it waits for, and returns a response.
 Steps = Generator[Any, Any, Response]
 
 
@@ -105,7 +105,7 @@ class Views:
         answer = {"received": upload.received, "sha256": digest.hexdigest()}
         return json_response(answer)
 
-    def progress(self, request: Request) -> Response:
+    async def progress(self, request: Request) -> Response:
         """What the application has read so far, as server-sent events."""
         return event_stream(self._progress(self._upload_of(request)))
 
@@ -129,8 +129,9 @@ class Views:
         seconds = round(time.perf_counter() - began, 2)
         return json_response({"answers": answers, "seconds": seconds})
 
+    @aiohttp.coroutine
     def fetch_in_steps(self, request: Request) -> Steps:
-        """Ask this server in a plain generator."""
+        """Ask this server, in a generator."""
         url = own_url(request, "/hello?name=generator")
         response = yield from aiohttp.request("GET", url)
         answer = yield from response.read_and_close(decode=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import re
@@ -28,9 +29,9 @@ from .server import STREAM, Server
 MARKUP = "<b>&\"'</b>"
 
 
-@pytest.fixture
-def demo(shared_server: Serve) -> Server:
-    return shared_server("aiohttp_worker.demo:main({})", worker_class=STREAM)
+@pytest.fixture(params=[1, 4])
+def demo(shared_server: Serve, request: pytest.FixtureRequest) -> Server:
+    return shared_server("aiohttp_worker.demo:main({})", worker_class=STREAM, threads=request.param)
 
 
 def ask(path: str, **arguments: Any) -> Any:
@@ -124,8 +125,6 @@ def test_ordinary_view() -> None:
         ("/", "POST", 405),
         ("/upload", "GET", 405),
         ("/hello?name=%ff", "GET", 400),
-        ("/upload/progress", "GET", 400),
-        ("/upload/progress?id=..", "GET", 400),
         ("/", "HEAD", 200),
         ("/clock", "HEAD", 200),
     ],
@@ -144,7 +143,7 @@ def test_it_asks_for_the_stream() -> None:
 def test_old_uploads_are_forgotten() -> None:
     views = Views("")
     for number in range(3 * MOST_UPLOADS):
-        views.progress(Request.blank(f"/upload/progress?id={number}"))
+        asyncio.run(views.progress(Request.blank(f"/upload/progress?id={number}")))
     assert list(views.uploads) == [str(number) for number in range(2 * MOST_UPLOADS, 3 * MOST_UPLOADS)]
 
 
@@ -206,6 +205,8 @@ def test_the_application_chooses_the_pace(demo: Server) -> None:
 def test_uploads_that_are_refused(demo: Server, query: str) -> None:
     with demo.connect() as client:
         assert client.post(f"/upload?{query}", b"data").status_code == 400
+    if "pace" not in query:
+        assert demo.get(f"/upload/progress?{query}").status_code == 400
 
 
 def test_requests_to_itself(demo: Server) -> None:
