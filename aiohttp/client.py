@@ -289,7 +289,7 @@ class _Exchanges:
             content.discard()
             content.feed_eof()
             connection.release()
-        trace = traceback.extract_stack()[:-2] if self._loop.get_debug() else None
+        trace = traceback.format_stack()[:-2] if self._loop.get_debug() else None
         response = ClientResponse(request.method, url, head, content, connection, self._loop, history, trace)
         if connector.cookie_jar is not None:
             connector.cookie_jar.receive(response.headers.getall("set-cookie", ()), url)

@@ -220,18 +220,21 @@ class SocketConnector:
     ) -> Connection:
         """Make a connection of a socket that is connected already."""
         context = self.ssl_context() if origin.scheme == "https" else None
+        connection = Connection(self, key, loop, self._limits)
         try:
-            _, connection = await loop.create_connection(
-                lambda: self._new_connection(key, loop),
+            await loop.create_connection(
+                lambda: connection,
                 sock=sock,
                 ssl=context,
                 server_hostname=origin.host if context is not None else None,
             )
         except BaseException as error:
+            connection.close()  # it may have a transport already
             sock.close()
             if isinstance(error, OSError) and not isinstance(error, TimeoutError):
                 raise _refused(refusal, origin, error) from error
             raise
+        self._connections.add(connection)
         return connection
 
     async def _tunnel(
@@ -265,11 +268,6 @@ class SocketConnector:
             raise ClientConnectionError(f"{label}: the connection was closed")
         connection.transport = transport
         connection.used = 0
-
-    def _new_connection(self, key: Hashable, loop: asyncio.AbstractEventLoop) -> Connection:
-        connection = Connection(self, key, loop, self._limits)
-        self._connections.add(connection)
-        return connection
 
     def ssl_context(self) -> ssl.SSLContext:
         """The settings for TLS; the default ones are made once per process."""
@@ -403,9 +401,10 @@ class UnixSocketConnector(SocketConnector):
             raise ValueError(f"a Unix socket cannot be reached through the proxy {proxy}")
         loop = asyncio.get_running_loop()
         context = self.ssl_context() if origin.scheme == "https" else None
+        connection = Connection(self, key, loop, self._limits)
         try:
-            _, connection = await loop.create_unix_connection(
-                lambda: self._new_connection(key, loop),
+            await loop.create_unix_connection(
+                lambda: connection,
                 self.path,
                 ssl=context,
                 server_hostname=origin.host if context is not None else None,
@@ -414,6 +413,10 @@ class UnixSocketConnector(SocketConnector):
             raise
         except OSError as error:
             raise _refused(OsConnectionError, self.path, error) from error
+        except BaseException:
+            connection.close()
+            raise
+        self._connections.add(connection)
         return connection
 
 

@@ -191,7 +191,8 @@ class StreamReader:
         self._total += len(data)
         if self._max_size is not None and self._total > self._max_size:
             self._decoder = None
-            raise BodyTooLargeError(f"{self.label}: the body is longer than {self._max_size} bytes")
+            self._error = BodyTooLargeError(f"{self.label}: the body is longer than {self._max_size} bytes")
+            raise self._error
 
     async def _wait(self) -> bool:
         """Wait for more in the buffer; False at the end. Raises the error that ended the body."""
@@ -239,7 +240,12 @@ class StreamReader:
 
     def at_eof(self) -> bool:
         """Whether everything has been read."""
-        return self._eof and not self._buffer and not self._raw and self._error is None and self._decoder is None
+        if self._eof and not self._buffer and self._decoder is not None:
+            try:
+                self._fill()  # only the decoder knows whether anything is left
+            except (ContentEncodingError, BodyTooLargeError):
+                return False
+        return self._eof and not self._buffer and self._error is None and self._decoder is None
 
     def read(self, n: int = -1) -> Call[bytes]:
         """Everything up to the end, or up to ``n`` bytes as soon as there are any; ``b""`` at the end.

@@ -152,7 +152,7 @@ class Connection(asyncio.Protocol):
 
     def release(self) -> None:
         """Nobody wants the rest of the exchange: the connection closes, the slot goes back."""
-        if self.state is not State.IDLE:
+        if self.state in (State.SENT, State.BODY, State.DONE):
             self._finish(False)
 
     def abort_exchange(self, content: StreamReader) -> None:
@@ -188,6 +188,8 @@ class Connection(asyncio.Protocol):
             writer.cancel()
         if self._continue is not None and not self._continue.done():
             self._continue.set_result(False)
+        if self._head is not None and not self._head.done():
+            self._head.set_exception(ClientConnectionError(f"{self.label}: the connection was closed before the answer"))
         self._head = self._continue = None
         if self._patience is not None:
             self._patience.cancel()

@@ -178,6 +178,22 @@ class ClientResponse:
                 self.status, f"{self.method} {self.url}: {self.status} {self.reason}".rstrip(), self.headers
             )
 
+    @property
+    def cookies(self) -> SimpleCookie:
+        """The cookies that this response sets; one that cannot be read does not cost the others."""
+        if self._cookies is None:
+            from .cookies import response_cookies
+
+            self._cookies = response_cookies(self.headers.getall("set-cookie", ()))
+        return self._cookies
+
+    @property
+    def links(self) -> dict[str, dict[str, str]]:
+        """The Link fields by their relation, or by their URL where they have none (RFC 8288); URLs are absolute."""
+        from .links import parse_links
+
+        return parse_links(self.headers.getall("link", ()), self._url)
+
     # -- the body -----------------------------------------------------------------------------------------------------
 
     @property
@@ -283,7 +299,7 @@ class ClientResponse:
         content = getattr(self, "_content", None)
         if content is None or content.complete():
             return
-        where = f"; it was made here:\n{''.join(self._trace.format())}" if self._trace is not None else ""
+        where = f"; it was made here:\n{''.join(self._trace)}" if self._trace is not None else ""
         warn(f"unclosed response: {self.method} {self.url}{where}", ResourceWarning, source=self)
         if not self._loop.is_closed():
             self._connection.release()

@@ -18,7 +18,8 @@ class Peer:
         self.reader = reader
         self.writer = writer
         self.server = server
-        self.number = len(server.peers)
+        self.number = len(server.peers) + 1
+        self.ended = asyncio.Event()
 
     async def head(self) -> bytes:
         """The next head; raises EOFError at the end of the connection."""
@@ -91,6 +92,7 @@ class RawServer:
             pass
         finally:
             self._tasks.discard(task)
+            peer.ended.set()
             writer.close()
             try:
                 await writer.wait_closed()

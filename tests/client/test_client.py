@@ -6,6 +6,7 @@ import asyncio
 import gc
 import gzip
 import json
+import socket
 import warnings
 from typing import Any
 
@@ -86,7 +87,7 @@ def test_without_a_connector_nothing_is_kept(run: Any) -> None:
                     assert await response.read() == b"ok"
             assert len(server.peers) == 2
             for peer in server.peers:
-                assert await peer.reader.read() == b""
+                await peer.ended.wait()
 
     run(main)
 
@@ -140,7 +141,7 @@ def test_idle_connections_go_after_their_time(run: Any) -> None:
         async with RawServer(OK, close=False) as server, aiohttp.SocketConnector(reuse_timeout=0.05) as connector:
             response = await aiohttp.request("GET", server.url, connector=connector)
             await response.read_and_close()
-            assert await server.peers[0].reader.read() == b""  # the client has closed
+            await server.peers[0].ended.wait()  # the client has closed
 
     run(main)
 
@@ -612,17 +613,20 @@ def test_backpressure(run: Any) -> None:
 @pytest.mark.parametrize("how", ["release", "close", "with", "async with", "read", "wait", "force"])
 def test_ways_to_end(run: Any, how: str) -> None:
     async def main() -> None:
+        go = asyncio.Event()
+
         async def script(peer: Peer) -> None:
             for _ in range(2):
                 await peer.request()
                 await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello")
-                await peer.reader.read(0)
-                await asyncio.sleep(0)
+                await go.wait()
                 await peer.send(b"1234")
 
         async with RawServer(script) as server, aiohttp.SocketConnector(limit=1) as connector:
             for _ in range(2):
                 response = await aiohttp.request("GET", server.url, connector=connector)
+                if how in ("read", "wait", "force"):
+                    go.set()
                 if how == "release":
                     await response.release()
                 elif how == "close":
@@ -640,6 +644,12 @@ def test_ways_to_end(run: Any, how: str) -> None:
                     assert await response.read() == b"hello1234"
                 else:
                     await response.wait_for_close()
+                go.set()
+                while not response.closed:
+                    await asyncio.sleep(0)
+                while connector._pool.in_use:
+                    await asyncio.sleep(0)
+                go.clear()
             if how in ("close", "force"):
                 assert len(server.peers) == 2
             else:
@@ -784,8 +794,33 @@ def test_ipv6(run: Any) -> None:
             async with aiohttp.request("GET", server.url) as response:
                 assert await response.read() == b"ok"
             assert f"Host: [::1]:{server.port}".encode() in server.heads[0]
-            async with aiohttp.request("GET", f"http://localhost:{server.port}/") as response:  # both families are tried
-                assert await response.read() == b"ok"
+
+    run(main)
+
+
+def test_happy_eyeballs(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name has addresses of both families, and nobody listens on the first."""
+
+    def both(host: str, port: int, *_: Any, **__: Any) -> Any:
+        assert host == "both.example"
+        asked.append(host)
+        tail = (socket.SOCK_STREAM, socket.IPPROTO_TCP, "")
+        return [(socket.AF_INET6, *tail, ("::1", port, 0, 0)), (socket.AF_INET, *tail, ("127.0.0.1", port))]
+
+    asked: list[str] = []
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        async with RawServer(OK) as server, aiohttp.SocketConnector(reuse_timeout=None) as connector:
+            if type(loop).__module__.startswith("uvloop"):
+                found = both("both.example", server.port)  # uvloop asks the system's library, not Python's socket module
+                connector._resolver._known["both.example", server.port] = (loop.time() + 1e6, found)
+            else:
+                monkeypatch.setattr(socket, "getaddrinfo", both)
+            asking = [aiohttp.request("GET", f"http://both.example:{server.port}/", connector=connector) for _ in range(3)]
+            for response in await asyncio.gather(*asking):
+                assert await response.read_and_close() == b"ok"
+            assert len(asked) == 1  # look-ups of one name at one time are one
 
     run(main)
 
