@@ -67,8 +67,10 @@ class PasteArbiter(Arbiter):  # type: ignore[misc]
 
     def __init__(self, app: PasteApplication) -> None:
         super().__init__(app)
-        # Gunicorn would take ``sys.argv``, in which ``-m aiohttp_worker`` has become the path of a file.
+        # Gunicorn would take ``sys.argv``, in which ``-m aiohttp_worker`` has become the path of a file, and run it in ``chdir``,
+        # where the ini is not.
         self.START_CTX["args"] = [sys.executable, *sys.orig_argv[1:]]
+        self.START_CTX["cwd"] = app.start_directory
 
     def reload(self) -> None:
         """Take over the settings as they are written now; a mistake in them is logged and nothing changes."""

@@ -363,7 +363,8 @@ def touch_until(path: Path, condition: Callable[[], bool]) -> None:
 
 
 def test_usr2_starts_the_same_command(serve: Serve, directory: Path) -> None:
-    write(directory, SERVER + "pidfile = %(here)s/pid\n", APP.replace("hello", "%(variable)s"))
+    (directory / "inner").mkdir()
+    write(directory, SERVER + "pidfile = %(here)s/pid\nchdir = inner\npythonpath = ..\n", APP.replace("hello", "%(variable)s"))
     with serve("variable=kept") as command:
         assert command.get("/greeting") == "kept"
         mark = command.log.length
@@ -406,6 +407,7 @@ def test_check_config(directory: Path) -> None:
     assert "not today" in said
 
 
+@pytest.mark.slow  # Gunicorn tries for five seconds
 def test_an_address_in_use(serve: Serve, directory: Path) -> None:
     with serve() as command:
         code, said = run(directory, "x.ini", "-b", command.url().removeprefix("http://"))
