@@ -1167,6 +1167,7 @@ def test_malformed_requests(server: Server, request_bytes: bytes, status_code: i
         assert response.status_code in (status_code, 400 if status_code == 505 else status_code)
         assert response.says_close
         client.assert_closed()
+    server.wait_for_log(".", since=mark)
     assert server.get("/hello").status_code == 200
     assert len(server.log.lines(mark)) == 1
     assert "Traceback" not in server.log.text(mark)

@@ -11,6 +11,7 @@ import os
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -240,6 +241,18 @@ def write_big(environ: Environ, start_response: StartResponse) -> Iterable[bytes
     for number in range(256):
         write(bytes([number]) * 16384)
     return []
+
+
+def endless_write(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """Writes until it is told that nobody reads."""
+    write = start_response("200 OK", PLAIN)
+    try:
+        while True:
+            write(b"x" * 16384)
+    except Exception as error:
+        kinds = [kind.__name__ for kind in type(error).__mro__]
+        say(f"write raised {query(environ, 'key')} {'ConnectionError' in kinds}")
+        raise
 
 
 # start_response
@@ -531,7 +544,7 @@ def wrapped_memory(environ: Environ, start_response: StartResponse) -> Iterable[
 
 def wrapped_temporary(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     """A file object of another class, with a descriptor and an offset."""
-    file = tempfile.TemporaryFile()  # noqa: SIM115 - the server closes it
+    file = tempfile.TemporaryFile()
     file.write(b"0123456789" * 3000)
     file.flush()
     file.seek(10)
@@ -586,6 +599,18 @@ def size_after_gate(environ: Environ, start_response: StartResponse) -> Iterable
     """Reads its body only when the test has opened the gate."""
     gate.wait(environ)
     return body_size(environ, start_response)
+
+
+def asks(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """Asks whether the client is there, until it is not."""
+    gone = environ["aiohttp_worker.client_disconnected"]
+    say(f"asked first {query(environ, 'key')} {gone()}")
+    gate.wait(environ)
+    while not gone():
+        time.sleep(0.001)  # the only way to ask in a thread is again and again
+    say(f"asked last {query(environ, 'key')} True")
+    start_response("200 OK", PLAIN)
+    return []
 
 
 def pid(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:

@@ -120,7 +120,7 @@ def generator(environ: Environ, start_response: StartResponse) -> Any:
 
 def awaiting_generator(environ: Environ, start_response: StartResponse) -> Any:
     def body() -> Generator[Any, Any, None]:
-        value = yield from asyncio.ensure_future(later("awaited"))
+        value = yield from asyncio.get_running_loop().create_task(later("awaited"))
         start(start_response)
         yield value.encode()
 

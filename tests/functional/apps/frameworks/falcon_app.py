@@ -36,7 +36,7 @@ class Download:
     def on_get(self, request: Request, response: Response) -> None:
         response.content_type = "application/x-test"
         path = os.environ["DOWNLOAD"]
-        response.set_stream(open(path, "rb"), os.path.getsize(path))  # noqa: SIM115 - the server closes it
+        response.set_stream(open(path, "rb"), os.path.getsize(path))
 
 
 class Fail:
