@@ -3,6 +3,7 @@
 Everything is made once under ``build/benchmarks`` of the project and used again.
 """
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -109,9 +110,12 @@ def pip(python: Path, *arguments: str) -> str:
 
 
 def install_ours(python: Path, form: str) -> Path:
-    """Install the working tree as a user gets it, compiled or plain, into a folder of its own."""
-    say(f"installing aiohttp-worker ({form})")
+    """Install the working tree as a user gets it, compiled or plain, into a folder of its own; again if it has changed."""
     target = FOLDER / f"ours-{form}"
+    stamp, state = target / "source.sha256", digest_of_source(python)
+    if stamp.exists() and stamp.read_text() == state:
+        return target
+    say(f"installing aiohttp-worker ({form})")
     shutil.rmtree(target, ignore_errors=True)
     source = FOLDER / "source"
     shutil.rmtree(source, ignore_errors=True)
@@ -133,7 +137,17 @@ def install_ours(python: Path, form: str) -> Path:
         raise RuntimeError(f"aiohttp-worker ({form}) cannot be installed: {reason}")
     if form == "compiled" and not list(target.rglob("*.so")):
         say("no compiler: the compiled form is plain too")
+    stamp.write_text(state)
     return target
+
+
+def digest_of_source(python: Path) -> str:
+    """Return a digest of everything that decides what is installed."""
+    digest = hashlib.sha256(str(python).encode())
+    for path in sorted([*ROOT.glob("aiohttp*/**/*.*"), *ROOT.glob("setup.py"), *ROOT.glob("pyproject.toml")]):
+        if path.is_file() and path.suffix not in (".pyc", ".so"):
+            digest.update(f"{path.relative_to(ROOT)}\n".encode() + path.read_bytes())
+    return digest.hexdigest()
 
 
 def make_certificate() -> tuple[Path, Path]:

@@ -13,6 +13,8 @@ from .servers import Deployment, Server
 
 DEFAULT = "aiohttp-worker,aiohttp-nostream,gthread,gevent,granian,waitress,bjoern,fastpysgi,fastwsgi"
 WORKING = (1, 64, 1000, 10_000)
+MANY = 5000
+IDLE_SECONDS = 10.0  # CPU time comes in ticks of 10 ms
 BESIDE = 64  # connections that work while the others are idle
 
 
@@ -47,9 +49,10 @@ def measure_working(scale: Scale, server: Server, environment: Environment, pinn
         check(started, environment, 0, 13)
         for connections in WORKING:
             say(f"scale  {server.name:18} {connections} connections")
-            wrk.run(started.url, "plain", connections, 1, pinned.load)
+            # To open them is a part of what is measured, so the more there are the longer the run.
+            duration = seconds if connections < MANY else 4 * seconds
             before = started.cpu_seconds()
-            load = wrk.run(started.url, "plain", connections, seconds, pinned.load)
+            load = wrk.run(started.url, "plain", connections, duration, pinned.load)
             used = started.cpu_seconds() - before
             scale.rates[connections] = load.rate
             scale.cpu[connections] = used / load.requests if load.requests else 0.0
@@ -67,20 +70,20 @@ def measure_idle(scale: Scale, server: Server, environment: Environment, pinned:
                 return
             scale.idle_memory = max(0, started.memory().pss - before) / len(connections)
             used, began = started.cpu_seconds(), time.monotonic()
-            time.sleep(seconds)
+            time.sleep(IDLE_SECONDS)
             scale.idle_cpu = (started.cpu_seconds() - used) / (time.monotonic() - began) / len(connections)
             scale.rate_beside = wrk.run(started.url, "plain", BESIDE, seconds, pinned.load).rate
 
 
 def table(scales: Iterable[Scale]) -> str:
     headings = ("server", *(f"{count:,}" for count in WORKING), *(f"CPU µs, {count:,}" for count in WORKING))
-    headings += ("idle", "KiB each", "µs CPU/s each", f"{BESIDE} beside")
+    headings += ("errors", "idle", "KiB each", "µs CPU/s each", f"{BESIDE} beside")
     lines = []
     for scale in scales:
         rates = [f"{scale.rates.get(count, 0):,.0f}" for count in WORKING]
         cpu = [f"{scale.cpu.get(count, 0) * 1e6:.1f}" for count in WORKING]
         idle = [f"{scale.idle:,}", f"{scale.idle_memory / 1024:.1f}", f"{scale.idle_cpu * 1e6:.2f}", f"{scale.rate_beside:,.0f}"]
-        lines.append([scale.server, *rates, *cpu, *idle])
+        lines.append([scale.server, *rates, *cpu, str(sum(scale.errors.values())), *idle])
     return report.layout(headings, lines)
 
 
