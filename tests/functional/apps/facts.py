@@ -6,11 +6,13 @@ import json
 import logging
 import os
 import pwd
+import signal
 import socket
 import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import gate
 import probe
 from gate import query
 
@@ -97,7 +99,7 @@ class CountedFile:
     reads = 0
 
     def __init__(self, path: str) -> None:
-        self._file = open(path, "rb")  # noqa: SIM115
+        self._file = open(path, "rb")
         self.fileno = self._file.fileno
         self.tell = self._file.tell
         self.seek = self._file.seek
@@ -148,7 +150,23 @@ def certificate(environ: Environ, start_response: StartResponse) -> Iterable[byt
     return [json.dumps(answer).encode()]
 
 
+def hostile(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """Runs a loop of its own that takes over signals, and leaves nothing as it was."""
+
+    async def take_over() -> None:
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, lambda: None)
+        loop.remove_signal_handler(signal.SIGTERM)
+
+    before = signal.getsignal(signal.SIGTERM)
+    asyncio.run(take_over())
+    signal.signal(signal.SIGTERM, before)  # the wakeup descriptor is gone all the same
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"done"]
+
+
 VIEWS = {
+    "/hostile": hostile,
     "/process": process,
     "/printed": printed,
     "/logged": logged,
@@ -167,6 +185,14 @@ async def on_the_loop(environ: Environ, start_response: StartResponse) -> Iterab
     """Which loop it runs on."""
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [type(asyncio.get_running_loop()).__module__.encode()]
+
+
+async def gated(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """Waits on the loop until the test opens the gate, if it gave one."""
+    if query(environ, "gate"):
+        await gate.pass_through(environ)
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [str(os.getpid()).encode()]
 
 
 async def waiting(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
