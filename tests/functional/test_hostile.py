@@ -63,10 +63,11 @@ def test_invalid(shared_server: Serve, path: Path) -> None:
         client.send(path.read_bytes())
         if path.stem.startswith("400-second-request"):
             assert client.receive().status_code == 200
-        response = client.receive()
-        assert response.status_code == status_code
-        assert response.says_close
-        assert response.complete
+        if path.stem != "400-tls-client-hello":  # which is told by the end of the connection alone
+            response = client.receive()
+            assert response.status_code == status_code
+            assert response.says_close
+            assert response.complete
         client.assert_closed()
     server.wait_for_log("Invalid request from 127.0.0.1: ", since=mark)
     assert_healthy(server)
