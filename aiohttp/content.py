@@ -100,7 +100,9 @@ class StreamReader:
             self._wake()
 
     def feed_eof(self) -> None:
+        """The body is complete; its connection is no longer ours."""
         self._eof = True
+        self._resume()  # the next exchange on it must not find it paused
         self._flow = None
         if self._waiter is not None:
             self._wake()

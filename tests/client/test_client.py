@@ -610,6 +610,19 @@ def test_backpressure(run: Any) -> None:
     run(main)
 
 
+def test_a_connection_is_not_left_paused(run: Any) -> None:
+    """The end of a large body comes while reading is paused; the next response must come all the same."""
+
+    async def main() -> None:
+        async with RawServer(reply(bytes(200_000)), close=False) as server, aiohttp.SocketConnector(limit=1) as connector:
+            for _ in range(20):
+                response = await aiohttp.request("GET", server.url, connector=connector, timeout=5)
+                assert len(await response.read()) == 200_000
+            assert len(server.peers) == 1
+
+    run(main)
+
+
 @pytest.mark.parametrize("how", ["release", "close", "with", "async with", "read", "wait", "force"])
 def test_ways_to_end(run: Any, how: str) -> None:
     async def main() -> None:
