@@ -7,7 +7,7 @@ from typing import Final
 
 __all__ = ["READ_SIZE", "Body", "BytesBody"]
 
-READ_SIZE: Final = 262144
+READ_SIZE: Final = 1 << 18
 """Bytes of a body that are handed on at a time."""
 
 

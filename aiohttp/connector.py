@@ -104,7 +104,7 @@ class SocketConnector:
         self._resolver = Resolver(family, float("inf") if resolve else 10.0)
         self.retry = retry
         self.max_body_size = max_body_size
-        self._limits = ResponseLimits(max_head_size, max_head_size)
+        self._limits = ResponseLimits(max_head_size)
         self.auto_decompress = auto_decompress
         self.proxy = make_proxy(proxy, proxy_auth) if proxy is not None else None
         self.trust_env = trust_env
@@ -198,10 +198,14 @@ class SocketConnector:
         self, origin: Origin, key: Hashable, loop: asyncio.AbstractEventLoop, refusal: type[ConnectionError]
     ) -> Connection:
         """A TCP connection, and TLS on it where the scheme asks for it."""
-        from aiohappyeyeballs import start_connection
-
         try:
-            addresses = await self._resolver.resolve(origin.host, origin.port)
+            addresses = self._resolver.literal(origin.host, origin.port)
+            if addresses is not None and "%" not in origin.host:
+                return await self._adopt(None, origin, key, loop, refusal)
+            if addresses is None:
+                addresses = await self._resolver.resolve(origin.host, origin.port)
+            from aiohappyeyeballs import start_connection
+
             # uvloop has no happy eyeballs of its own, and what we hold are addresses.
             sock = await start_connection(addresses, happy_eyeballs_delay=0.25, interleave=1, loop=loop)  # type: ignore[arg-type]
         except TimeoutError:
@@ -212,25 +216,28 @@ class SocketConnector:
 
     async def _adopt(
         self,
-        sock: socket.socket,
+        sock: socket.socket | None,
         origin: Origin,
         key: Hashable,
         loop: asyncio.AbstractEventLoop,
         refusal: type[ConnectionError],
     ) -> Connection:
-        """Make a connection of a socket that is connected already."""
+        """Make a connection of a socket that is connected already, or to an address."""
         context = self.ssl_context() if origin.scheme == "https" else None
         connection = Connection(self, key, loop, self._limits)
         try:
             await loop.create_connection(
                 lambda: connection,
+                None if sock is not None else origin.host,
+                None if sock is not None else origin.port,
                 sock=sock,
                 ssl=context,
                 server_hostname=origin.host if context is not None else None,
             )
         except BaseException as error:
             connection.close()  # it may have a transport already
-            sock.close()
+            if sock is not None:
+                sock.close()
             if isinstance(error, OSError) and not isinstance(error, TimeoutError):
                 raise _refused(refusal, origin, error) from error
             raise

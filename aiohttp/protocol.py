@@ -133,6 +133,11 @@ class Connection(asyncio.Protocol):
         self._continue = self._loop.create_future()
         return self._continue
 
+    @property
+    def writable(self) -> bool:
+        """Whether the transport takes more without piling it up."""
+        return self._can_write
+
     def attach_writer(self, writer: asyncio.Task[None]) -> None:
         """The task that sends the body; it is cancelled when the exchange ends before it."""
         self._writer = writer

@@ -194,6 +194,8 @@ class Request:
         """The bytes of the head. ``target`` is the request target, ``extra`` field lines that go before the user's."""
         names = self.names
         removed = self.removed
+        if self.body is None and self.fields is None and removed is None and not (cookie or extra or self.upgrade):
+            return _plain_head(self.method, target, self.host_field, self.version, close, self.keep_alive_asked)
         lines = [f"{self.method} {target} HTTP/{'1.1' if self.version == (1, 1) else '1.0'}\r\nHost: {self.host_field}\r\n"]
         if removed is None and not names:
             lines.append(_default_lines())
@@ -247,6 +249,18 @@ def field_value(name: str, value: Any) -> str:
     if not FIELD_VALUE.fullmatch(value):
         raise ValueError(f"not a value of the field {name}: {value!r}")
     return str(value.strip(" \t"))
+
+
+@lru_cache(maxsize=512)
+def _plain_head(
+    method: str, target: str, host: str, version: tuple[int, int], close: bool, keep_alive: bool
+) -> bytes:
+    """The head of a request without anything of its own; programs ask for the same thing again and again."""
+    minor = version[1]
+    kept = "Connection: close\r\n" if close else "Connection: keep-alive\r\n" if minor == 0 and keep_alive else ""
+    length = "Content-Length: 0\r\n" if method in _BODY_EXPECTED else ""
+    head = f"{method} {target} HTTP/1.{minor}\r\nHost: {host}\r\n{_default_lines()}{kept}{length}\r\n"
+    return head.encode("latin-1")
 
 
 @lru_cache(maxsize=1)

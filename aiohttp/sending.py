@@ -16,6 +16,8 @@ __all__ = ["CONTINUE_SECONDS", "buffer_body", "send"]
 CONTINUE_SECONDS: Final = 1.0
 """How long a body waits for 100 (Continue); RFC 9110 section 10.1.1 wants it sent without an answer then."""
 _ONE_WRITE: Final = 65536
+_DIRECT: Final = 1 << 21
+"""Up to this size a body in memory is given to the transport as a whole; larger ones wait for the socket, piece by piece."""
 _SENDFILE: Final = 1 << 22
 
 
@@ -39,6 +41,11 @@ def send(connection: Connection, request: Request, head: bytes, chunk_size: int)
         length = body.length or 0
         if length <= _ONE_WRITE:
             transport.write(head + body.data if length else head)
+            connection.request_written()
+            return
+        if length <= _DIRECT and connection.writable:
+            transport.write(head)
+            transport.write(body.data)
             connection.request_written()
             return
     transport.write(head)

@@ -58,10 +58,9 @@ class ResponseCutError(RemoteProtocolError):
 
 @dataclass(frozen=True, slots=True)
 class ResponseLimits:
-    """Sizes in bytes: of one head (or of all trailers together), and of what may stand between two pieces of data."""
+    """``head_size``: bytes of a head, of all trailers together, and of what may stand between two pieces of data."""
 
     head_size: int = 65536
-    chunk_overhead: int = 65536
 
 
 class ResponseHead:
@@ -119,7 +118,7 @@ class ResponseReader:
         "_body_missing",
         "_complete",
         "_events",
-        "_fields_size",
+        "_fields",
         "_got_data",
         "_head_method",
         "_headers",
@@ -149,11 +148,12 @@ class ResponseReader:
         self._tunnel_method = method == "CONNECT"
         self._events: list[ResponseEvent] = []
         self._headers: list[tuple[bytes, bytes]] = []
+        self._fields = self._headers
         self._reason = b""
         self._started = self._in_body = self._complete = self._raw = self._until_eof = False
         self._got_data = self._keep_alive = False
         self._body_missing: int | None = None
-        self._fields_size = self._overhead = 0
+        self._overhead = 0
         self._refusal: ResponseSyntaxError | None = None
         self.reusable = False
         self.trailers: list[tuple[bytes, bytes]] = []
@@ -190,15 +190,23 @@ class ResponseReader:
                 raise self._refused(ResponseSyntaxError(str(error) or "bad response")) from None
         if self._refusal is not None:
             raise self._refused(self._refusal)
+        if self._overhead + len(data) > self._limits.head_size:
+            self._check_sizes()
         if not self._complete and not self._got_data:
             self._overhead += len(data)
-            limits = self._limits
-            if self._overhead > (limits.chunk_overhead if self._in_body else limits.head_size):
-                where = "the framing of a chunk" if self._in_body else "the head"
-                raise self._refused(ResponseTooLargeError(f"{where} is longer than {limits.head_size} bytes"))
         if events:
             self._events = []
         return events
+
+    def _check_sizes(self) -> None:
+        """Refuse heads, trailers and framing beyond the limits; called only where there are enough bytes for that."""
+        limit = self._limits.head_size
+        for fields in (self._headers, self.trailers):
+            if sum(len(field_name) + len(field_value) + 4 for field_name, field_value in fields) > limit:
+                raise self._refused(ResponseTooLargeError(f"the fields are longer than {limit} bytes"))
+        if not self._got_data and not self._complete:
+            where = "the framing of a chunk" if self._in_body else "the head"
+            raise self._refused(ResponseTooLargeError(f"{where} is longer than {limit} bytes"))
 
     def _refused(self, error: ResponseSyntaxError) -> ResponseSyntaxError:
         self._parser = None
@@ -245,13 +253,7 @@ class ResponseReader:
         self._reason += status
 
     def on_header(self, field_name: bytes, field_value: bytes) -> None:
-        self._fields_size += len(field_name) + len(field_value) + 4
-        if self._in_body:
-            self.trailers.append((field_name, field_value))
-        else:
-            self._headers.append((field_name, field_value))
-        if self._fields_size > self._limits.head_size and self._refusal is None:
-            self._refusal = ResponseTooLargeError(f"the fields are longer than {self._limits.head_size} bytes")
+        self._fields.append((field_name, field_value))
 
     def on_headers_complete(self) -> None:
         if self._complete or self._in_body:
@@ -290,9 +292,9 @@ class ResponseReader:
         self._events.append(head)
         if status_code < 200 and status_code != 101:
             return  # RFC 9110 section 15.2: the final response follows
-        self._in_body = True
-        self._fields_size = self._overhead = 0
-        self._got_data = True
+        self._in_body = self._got_data = True
+        self._fields = self.trailers
+        self._overhead = 0
         if self._head_method or (self._tunnel_method and status_code < 300):
             # RFC 9112 section 6.3: no body, whatever the fields say. The parser would wait for one: it has to go.
             self._events.append(END)
@@ -333,7 +335,7 @@ class ResponseReader:
         if self._complete or not self._in_body:
             # An interim response (RFC 9110 section 15.2) is over, or there is more than was asked for.
             if not self._complete:
-                self._headers = []
+                self._headers = self._fields = []
                 self._reason = b""
             return
         parser = self._parser
