@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # Only an annotation may name the owner above: an exchange is typed with the service that it belongs to, and does not load it.
 LAYERS = [
     {"http1"},
-    {"marks", "body", "forwarding", "options"},
+    {"marks", "errors", "body", "forwarding", "options"},
     {"environ", "response", "access_log"},
     {"input", "flow", "files", "tls"},
     {"pool", "application", "exchange"},
@@ -31,7 +31,7 @@ RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 KNOW_GUNICORN = {"boot", "worker", "ini", "runner"}
 
 # Pure files: bytes and values in, bytes and values out.
-PURE = {"http1", "marks", "forwarding", "environ", "response"}
+PURE = {"http1", "marks", "errors", "forwarding", "environ", "response"}
 IMPURE_MODULES = {"asyncio", "gunicorn", "multiprocessing", "selectors", "signal", "socket", "ssl", "threading", "uvloop"}
 
 
