@@ -74,7 +74,8 @@ def instructions(environment: Environment, form: str, case: str, counter: tuple[
 
 def measure(environment: Environment, counter: tuple[str, ...], pinned: Cores) -> list[Figure]:
     figures = []
-    for form in environment.forms:
+    # From the working tree both forms are the same files: the later name, "plain", stays.
+    for form in {folder: form for form, folder in environment.forms.items()}.values():
         output, _ = run_program(environment, form, ["time"], ("taskset", "-c", pinned.server))
         found: dict[str, float] = json.loads(output)
         calibration = found.pop("calibration")
