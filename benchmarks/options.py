@@ -62,7 +62,7 @@ def parse(arguments: list[str]) -> Options:
     parser.add_argument("--rounds", type=int, default=5, help="speed: how often each server meets each workload")
     parser.add_argument("--seconds", type=float, default=4, help="speed, scale: of load per measurement, whole seconds")
     parser.add_argument("--runs", type=int, default=10, help="robustness: of each stop, reload and max_requests")
-    parser.add_argument("--patience", type=float, default=40, help="robustness: seconds until what makes no progress should end")
+    parser.add_argument("--patience", type=float, default=75, help="robustness: seconds until what makes no progress should end")
     parser.add_argument("--idle", type=int, default=10_000, help="scale: idle connections")
     parser.add_argument("--no-instructions", action="store_true", help="layers: microseconds only; counting takes minutes")
     parser.add_argument("--in-place", action="store_true", help="import our packages from the working tree, not installed")
