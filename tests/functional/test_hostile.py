@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import resource
 import ssl
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.certificates import Authority
+
 from .client import Cut, RawClient
 from .conftest import Serve
-from .server import NO_STREAM, PATIENCE, STREAM, Server
+from .server import NO_STREAM, PATIENCE, STREAM, Gate, Server
 
 CORPUS = Path(__file__).parents[1] / "corpus"
 INVALID = sorted((CORPUS / "invalid").glob("*.http"))
@@ -117,7 +121,7 @@ def test_tls_on_a_port_without_it(shared_server: Serve) -> None:
     """The client is told at once, in the only way it understands: the connection ends."""
     server = shared_server("hostile:application", worker_class=NO_STREAM)
     mark = server.log.length
-    with server.connect() as client, pytest.raises(OSError):
+    with server.connect() as client, pytest.raises((ssl.SSLError, ConnectionError)):
         ssl.create_default_context().wrap_socket(client.socket, server_hostname="localhost")
     server.wait_for_log("Invalid request from 127.0.0.1: this is TLS", since=mark)
 
@@ -191,7 +195,6 @@ def test_a_body_that_comes_in_drops(shared_server: Serve, kind: str) -> None:
         assert client.receive().status_code == 408
 
 
-@pytest.mark.parametrize("kind", ["collected", "inline", "threads"])
 def test_a_response_that_is_not_read(shared_server: Serve, kind: str) -> None:
     """The connection is given up, and the application's iterable closed."""
     server = shared_server(**KINDS[kind], environ=SHORT_TIMES)
@@ -330,7 +333,6 @@ def test_a_thousand_requests_at_once(shared_server: Serve, kind: str) -> None:
             assert response.body == b"%d" % (i % 7)
 
 
-@pytest.mark.parametrize("kind", ["collected", "inline", "threads"])
 def test_memory_while_clients_do_not_read(serve: Serve, kind: str) -> None:
     """Applications that could send without end are paused."""
     server = serve(**KINDS[kind])
@@ -345,6 +347,122 @@ def test_memory_while_clients_do_not_read(serve: Serve, kind: str) -> None:
         clients.append(client)
     assert_healthy(server)
     assert resident(pid) - before < 32 * 1024 * 1024
+
+
+def test_memory_while_the_application_does_not_read(serve: Serve, gate: Gate, kind: str) -> None:
+    """The sender is slowed down (or the body goes to a file); nothing is lost."""
+    server = serve(**KINDS[kind])
+    pid = server.worker_pids()[0]
+    assert_healthy(server)
+    before = resident(pid)
+    size = 64 * 1024 * 1024
+    with server.connect() as client:
+        client.send(f"POST /late?gate={gate.port} HTTP/1.1\r\nHost: a\r\nContent-Length: {size}\r\n\r\n")
+        sender = threading.Thread(target=client.send, args=(bytes(size),))
+        sender.start()
+        gate.arrived()
+        if kind in STREAMED:
+            sender.join(0.3)
+            assert sender.is_alive()
+        assert resident(pid) - before < 16 * 1024 * 1024
+        gate.open()
+        assert client.receive().body == b"%d" % size
+        sender.join()
+    assert resident(pid) - before < 16 * 1024 * 1024
+
+
+def test_memory_while_requests_pile_up(shared_server: Serve, kind: str) -> None:
+    """Somebody asks without end and reads nothing."""
+    server = shared_server(**KINDS[kind], environ=SHORT_TIMES)
+    pid = server.worker_pids()[-1]
+    assert_healthy(server)
+    before = resident(pid)
+    with server.connect(receive_buffer=4096) as client, contextlib.suppress(OSError):
+        client.send_some(b"GET /stream HTTP/1.1\r\nHost: a\r\n\r\n" * 500_000, 0.5)
+        assert_healthy(server)
+        assert resident(pid) - before < 8 * 1024 * 1024
+
+
+def test_a_refused_client_that_goes_on(shared_server: Serve) -> None:
+    """What it sends is thrown away for a while, so that it can read the answer, and not for ever."""
+    server = shared_server("hostile:application", worker_class=NO_STREAM)
+    with server.connect() as client:
+        client.send(b"BAD\r\n\r\n")
+        assert client.receive().status_code == 400
+        with pytest.raises(OSError, match=r"Broken pipe|reset"):
+            client.send(bytes(64 * 1024 * 1024))
+    assert_healthy(server)
+
+
+def test_empty_lines_without_end(shared_server: Serve) -> None:
+    server = shared_server("hostile:application", worker_class=NO_STREAM, environ=SHORT_TIMES)
+    with server.connect() as client:
+        end = time.monotonic() + PATIENCE
+        while client.is_quiet(0.05):
+            client.send("\r\n")
+            assert time.monotonic() < end
+
+
+def test_what_follows_the_last_request(shared_server: Serve, kind: str) -> None:
+    """RFC 9112 section 9.6: after Connection: close nothing is answered."""
+    server = shared_server(**KINDS[kind])
+    mark = server.log.length
+    with server.connect() as client:
+        client.send("GET /one HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\nGET /two HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert client.receive().status_code == 200
+        client.assert_closed()
+    assert_healthy(server)
+    assert "GET /two" not in server.log.text(mark)
+
+
+FEW_FILES = """
+def post_worker_init(worker):
+    import os, resource
+    used = len(os.listdir("/proc/self/fd"))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (used + 20, used + 20))
+"""
+
+
+def test_no_more_descriptors(serve: Serve) -> None:
+    """Accepting pauses, those who are connected are served, and it goes on by itself."""
+    server = serve("hostile:application", worker_class=NO_STREAM, extra=FEW_FILES)
+    first = server.connect()
+    assert first.get("/").status_code == 200
+    others = [server.connect() for _ in range(40)]
+    server.wait_for_log("cannot accept connections for a while: ")
+    assert first.get("/").status_code == 200
+    for other in others:
+        other.close()
+    with server.connect() as client:
+        assert client.get("/").status_code == 200
+    assert "Traceback" not in server.log.text()
+
+
+def test_a_tls_handshake_that_stalls(serve: Serve, tmp_path: Path) -> None:
+    """It delays nobody, and is given up."""
+    authority = Authority(tmp_path)
+    certificate = authority.issue("server", "/O=Tests/CN=localhost")
+    server = serve(
+        "hostile:application",
+        worker_class=NO_STREAM,
+        certfile=str(certificate.certfile),
+        keyfile=str(certificate.keyfile),
+        environ={"AIOHTTP_WORKER_HANDSHAKE_TIMEOUT": "0.5"},
+    )
+    stalled = [server.connect() for _ in range(50)]
+    for client in stalled[:25]:
+        client.send(b"\x16\x03\x01")
+    context = authority.client_context()
+    with server.connect(tls=context, server_hostname="localhost") as client:
+        assert client.get("/").status_code == 200
+    for client in stalled:
+        client.receive_until_close()
+    with server.connect() as client:
+        client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        client.receive_until_close()
+    with server.connect(tls=context, server_hostname="localhost") as client:
+        assert client.get("/").status_code == 200
+    assert "Traceback" not in server.log.text()
 
 
 def resident(pid: int) -> int:

@@ -5,8 +5,10 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, NoReturn
+
+from gate import pass_through, wait
 
 Environ = dict[str, Any]
 Start = Callable[..., Any]
@@ -32,6 +34,8 @@ def application(environ: Environ, start_response: Start) -> Any:
         return stream(environ, start_response)
     if path == "/unread":
         return answer(start_response, b"not read")
+    if path == "/late":
+        wait(environ)
     if path == "/broken-stream":
         return broken_stream(environ, start_response)
     try:
@@ -52,6 +56,11 @@ async def coroutine(environ: Environ, start_response: Start) -> Any:
         FAULTS[path]()
     if path == "/unread":
         return answer(start_response, b"not read")
+    if path == "/stream":
+        start_response("200 OK", [("Content-Type", "application/octet-stream")])
+        return asynchronous_stream(environ)
+    if path == "/late":
+        await pass_through(environ)
     try:
         length = 0
         while data := await environ["wsgi.input"].read(65536):
@@ -65,6 +74,15 @@ async def coroutine(environ: Environ, start_response: Start) -> Any:
 def stream(environ: Environ, start_response: Start) -> Iterator[bytes]:
     """Without end: whoever reads it decides how much there is."""
     start_response("200 OK", [("Content-Type", "application/octet-stream")])
+    piece = bytes(65536)
+    try:
+        while True:
+            yield piece
+    finally:
+        say(environ, "stream closed")
+
+
+async def asynchronous_stream(environ: Environ) -> AsyncIterator[bytes]:
     piece = bytes(65536)
     try:
         while True:
