@@ -49,6 +49,8 @@ class Sites:
             loop=LOOPS[-1],
             threads=threads,
             asgi_disconnect_grace_period=0,
+            # WebOb copies a large body to a temporary file, which nobody closes.
+            forgives="unclosed file <_io.BufferedRandom" if framework in ("pyramid", "webob") else None,
             raw_env=[f"DOWNLOAD={self._download}", f"DATABASE={database}", f"CONN_MAX_AGE={age}"],
         )
 

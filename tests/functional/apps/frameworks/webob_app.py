@@ -12,12 +12,6 @@ from webob.static import FileApp
 from .events import events
 
 
-def size_of(upload: Any) -> int:
-    """The size of a file that was uploaded; the file is closed, which WebOb leaves to the collector."""
-    with upload.file:
-        return len(upload.file.read())
-
-
 @wsgify
 def application(request: Request) -> Any:
     match request.path_info:
@@ -26,7 +20,7 @@ def application(request: Request) -> Any:
         case "/form":
             return Response(json_body=dict(request.POST.items()))
         case "/multipart":
-            fields = {name: size_of(value) if hasattr(value, "file") else value for name, value in request.POST.items()}
+            fields = {name: len(value.file.read()) if hasattr(value, "file") else value for name, value in request.POST.items()}
             return Response(json_body=fields)
         case "/json":
             return Response(body=json.dumps(request.json_body).encode())
