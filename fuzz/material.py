@@ -64,9 +64,64 @@ def built() -> st.SearchStrategy[bytes]:
     return st.lists(st.one_of(st.sampled_from(WORDS), st.binary(max_size=3)), max_size=25).map(b"".join)
 
 
+LINES: Final = [
+    *(b"A: b", b"A:b", b"A:\t b \t", b"A: \x80", b"A:", b"a-b: c", b"A_B: c", b"Cookie: a=b", b"Accept: */*, a/b"),
+    *(b"Connection: close", b"Connection: keep-alive", b"Connection: upgrade", b"connection: te, close", b"Upgrade: h2c"),
+    *(b"Expect: 100-continue", b"TE: trailers", b"Trailer: A", b"Content-Type: text/plain", b"Keep-Alive: timeout=5"),
+    *(
+        b"Content-Length: 0",
+        b"Content-Length: 5",
+        b"Content-Length:\t5 ",
+        b"Transfer-Encoding: chunked",
+        b"Transfer-Encoding: gzip",
+    ),
+    *(b"A: b\r\n c", b"A : b", b" A: b", b"A: b\x00", b"A: b\rc", b"A: b\nc", b"A", b": b", b"Host: other.example"),
+]
+TARGETS: Final = [
+    b"/",
+    b"/a?b=c",
+    b"*",
+    b"http://example.com/a",
+    b"http://other.example/",
+    b"/%zz",
+    b"//a",
+    b"/a#b",
+    b"a",
+    b"/\xe9",
+]
+
+
+@st.composite
+def composed(draw: st.DrawFn) -> bytes:
+    """One to three requests, most of them well-formed, with a body that fits or nearly does."""
+    data = b""
+    for _ in range(draw(st.integers(1, 3))):
+        method = draw(st.sampled_from([b"GET", b"GET", b"POST", b"POST", b"HEAD", b"OPTIONS", b"FROB", b"CONNECT", b"get"]))
+        target = draw(st.sampled_from([b"/", b"/a?b", *TARGETS]))
+        version = draw(st.sampled_from([b"HTTP/1.1"] * 6 + [b"HTTP/1.0", b"HTTP/1.2", b"HTTP/2.0"]))
+        lines = [
+            method + b" " + target + b" " + version,
+            b"Host: example.com",
+            *draw(st.lists(st.sampled_from(LINES[:18]), max_size=4)),
+        ]
+        lines += draw(st.lists(st.sampled_from(LINES), max_size=1))
+        framing = draw(st.sampled_from(["none", "none", "length", "chunked"]))
+        body = draw(st.binary(max_size=12)) if framing != "none" else b""
+        if framing == "length":
+            lines.append(b"Content-Length: %d" % max(0, len(body) + draw(st.sampled_from([0, 0, 0, 0, 1, -1]))))
+        elif framing == "chunked":
+            lines.append(b"Transfer-Encoding: chunked")
+            extension = draw(st.sampled_from([b"", b"", b";a", b";a=b", b' ; a = "b;c"', b";", b"\t"]))
+            end = draw(st.sampled_from([b"\r\n"] * 6 + [b"\n", b"\r", b""]))
+            chunk = b"%x" % len(body) + extension + b"\r\n" + body + end if body else b""
+            body = chunk + b"0\r\n" + draw(st.sampled_from([b"", b"", b"A: b\r\n", b"Host: a\r\n", b"A\r\n"])) + b"\r\n"
+        data += b"\r\n".join(lines) + b"\r\n\r\n" + body
+    return data
+
+
 def requests() -> st.SearchStrategy[bytes]:
     """What a client might send."""
-    return st.one_of(mutated(REQUESTS), built(), st.binary(max_size=60))
+    return st.one_of(mutated(REQUESTS), composed(), composed(), built(), st.binary(max_size=60))
 
 
 def responses() -> st.SearchStrategy[bytes]:
