@@ -39,15 +39,23 @@ BUSY = {
 
 
 @pytest.fixture(params=BUSY)
-def busy(request: pytest.FixtureRequest, serve: Serve, loop: str, gate: Gate) -> tuple[Server, RawClient]:
-    """A server in the middle of an answer, and the client who waits for it."""
+def busy(request: pytest.FixtureRequest, tmp_path: Path, loop: str, gate: Gate) -> Iterator[tuple[Server, RawClient]]:
+    """A server in the middle of an answer, and the client who waits for it.
+
+    An application that is ended in the middle leaves open what it had opened, so this is not asked in the end.
+    """
     application, path, settings = BUSY[request.param]
-    server = serve(application, worker_class=STREAM, loop=loop, extra=MARKS, graceful_timeout=5, **settings)
-    server.wait_for_log("hook post_worker_init")
-    client = server.connect()
-    client.request("GET", f"{path}?gate={gate.port}")
-    gate.arrived()
-    return server, client
+    server = Server(application, worker_class=STREAM, directory=tmp_path, loop=loop, extra=MARKS, graceful_timeout=5, **settings)
+    server.start()
+    try:
+        server.wait_for_log("hook post_worker_init")
+        client = server.connect()
+        client.request("GET", f"{path}?gate={gate.port}")
+        gate.arrived()
+        yield server, client
+    finally:
+        server.stop(check=False)
+    assert server.exit_code == 0
 
 
 @pytest.fixture
@@ -93,6 +101,7 @@ def test_term_lets_answers_be_finished(busy: tuple[Server, RawClient], gate: Gat
     assert client.receive().status_code == 200
     client.assert_closed()
     assert server.wait() == 0
+    server.stop()
 
 
 @pytest.mark.parametrize("number", [INT, QUIT])
@@ -280,6 +289,7 @@ def test_term_to_a_worker_lets_it_finish(busy: tuple[Server, RawClient], gate: G
     gate.open()
     assert client.receive().status_code == 200
     next_worker(server, since)
+    server.stop()
 
 
 @pytest.mark.parametrize(("number", "hook"), [(INT, "worker_int"), (QUIT, "worker_int"), (ABRT, "worker_abort")])
@@ -311,7 +321,7 @@ def test_signals_survive_the_application(idle: Server) -> None:
         idle.signal(TERM)
         began = time.monotonic()
         assert idle.wait() == 0
-        assert time.monotonic() - began < 4
+        assert time.monotonic() - began < 6  # a tick later than otherwise
 
 
 # A master that is gone
@@ -336,12 +346,11 @@ def orphaned(server: Server) -> Iterator[list[int]]:
 
 def test_a_lost_master_is_noticed(tmp_path: Path, loop: str) -> None:
     server = Server("facts:application", worker_class=STREAM, directory=tmp_path, loop=loop)
-    with orphaned(server) as pids, server.connect() as client:
-        client.get("/hello")
+    with orphaned(server) as pids:
         began = time.monotonic()
         server.process.kill()
         wait_until(lambda: not any(map(is_alive, pids)), 5)
-        assert time.monotonic() - began < 2.5  # one tick and the way out
+        assert time.monotonic() - began < 2  # one tick and the way out
 
 
 @pytest.mark.parametrize("how", ["coroutine", "thread"])
@@ -376,20 +385,27 @@ def test_reload_shows_a_syntax_error_and_recovers(serve: Serve, tmp_path: Path) 
     )
 
     def answer() -> tuple[int, str]:
+        """The application's answer; none while the worker is being replaced. Makes the file newer now and then.
+
+        The reloader takes the first time that it sees for the old one, and may not have looked before the file was changed.
+        """
+        nonlocal age
+        if time.monotonic() > last + 2 * (age + 1):
+            age += 1
+            os.utime(module, (time.time() + 10 * age, time.time() + 10 * age))
         try:
             response = server.get("/")
         except (Cut, OSError):
             return 0, ""
         return response.status_code, response.text
 
+    age, last = 0, time.monotonic()
     wait_until(lambda: answer() == (200, "one"))
     module.write_text("def application(environ, start_response)\n    broken\n")
-    os.utime(module, (time.time() + 5, time.time() + 5))
     _, page = wait_until(lambda: (told := answer())[0] == 500 and told)
     assert "SyntaxError" in page
     assert "changing.py" in page
     module.write_text(good.format("two"))
-    os.utime(module, (time.time() + 10, time.time() + 10))
     wait_until(lambda: answer() == (200, "two"))
 
 
