@@ -219,6 +219,50 @@ def test_stalled_clients_delay_nobody(shared_server: Serve, kind: str) -> None:
         client.close()
 
 
+def test_who_waits_for_us_is_not_late(serve: Serve, gate: Gate) -> None:
+    """The body's time does not run while the only thread is busy and 100 Continue has not been sent."""
+    server = serve(**{**KINDS["threads"], "threads": 2}, environ=SHORT_TIMES)
+    busy = [server.connect() for _ in range(2)]
+    for client in busy:
+        client.request("GET", f"/late?gate={gate.port}")
+        gate.arrived()
+    with server.connect() as client:
+        client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n")
+        assert client.is_quiet(2.5)
+        gate.open()
+        assert client.receive_continue().status_code == 100
+        client.send("hello")
+        assert client.receive().body == b"5"
+    gate.open()
+
+
+def test_who_waits_for_us_and_is_refused(serve: Serve, gate: Gate) -> None:
+    """A thread that asks for the body of a connection that is over asks in vain, and nobody hears of it."""
+    server = serve(**{**KINDS["threads"], "threads": 2}, environ=SHORT_TIMES)
+    busy = [server.connect() for _ in range(2)]
+    for client in busy:
+        client.request("GET", f"/late?gate={gate.port}")
+        gate.arrived()
+    with server.connect() as client:
+        client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n")
+        assert client.is_quiet(0.3)
+        client.end_of_sending()
+        client.is_quiet(0.3)
+    gate.open()
+    gate.open()
+    server.wait_for_log("application: read raised IncompleteBodyError")
+    assert_healthy(server)
+    assert "Exception in callback" not in server.log.text()
+
+
+@pytest.mark.parametrize("body", ["", "hel"])
+def test_who_does_not_send_after_100_continue(shared_server: Serve, kind: str, body: str) -> None:
+    server = shared_server(**KINDS[kind], environ=SHORT_TIMES)
+    with server.connect() as client:
+        client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n" + body)
+        assert client.receive().status_code == 408
+
+
 # Cut uploads
 
 
