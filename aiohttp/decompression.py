@@ -126,7 +126,9 @@ class _Brotli:
             out: bytes = self._stream.process(data, output_buffer_limit=STEP)
         except self._error as error:
             raise ContentEncodingError(f"not br: {error}") from None
-        self._more = not self._stream.is_finished() and not self._stream.can_accept_more_data()
+        # What it holds back when all input is taken in, it does not tell; a full step is the sign.
+        full = len(out) >= STEP or not self._stream.can_accept_more_data()
+        self._more = full and not self._stream.is_finished()
         return out
 
     def finish(self) -> bytes:
