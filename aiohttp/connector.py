@@ -14,7 +14,7 @@ from aiohttp_worker.http1.response_reader import ResponseHead, ResponseLimits
 from .content import StreamReader
 from .errors import ClientConnectionError, ConnectionError, OsConnectionError, ProxyConnectionError, TimeoutError
 from .pool import Pool
-from .protocol import Connection
+from .protocol import Connection, State
 from .proxies import ProxyServer, environment_proxy, make_proxy, open_socks
 from .resolver import Resolver
 from .url import Origin, split
@@ -263,6 +263,8 @@ class SocketConnector:
         if not 200 <= head.status_code < 300:
             reason = head.reason.decode("latin-1")
             raise ProxyConnectionError(f"{label}: {head.status_code} {reason}".rstrip(), head.status_code)
+        if connection.state is not State.IDLE:
+            raise ProxyConnectionError(f"{label}: the proxy closed the connection or sent more than its answer", head.status_code)
         try:
             transport = await loop.start_tls(
                 connection.transport, connection, self.ssl_context(), server_hostname=origin.host
