@@ -85,6 +85,8 @@ class RawClient:
         except BaseException:
             self.socket.close()
             raise
+        #: whether the other end broke the connection off (RST) instead of ending it
+        self.was_reset = False
         self._buffer = b""
         self._methods: list[str] = []
 
@@ -285,6 +287,7 @@ class RawClient:
         try:
             data = self.socket.recv(65536)
         except ConnectionResetError:
+            self.was_reset = True
             data = b""
         if not data:
             raise Cut(self._buffer)

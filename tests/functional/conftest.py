@@ -34,6 +34,8 @@ def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
     yield serve
     errors = []
     for server in servers.values():
+        server.begin_to_stop()  # all at once
+    for server in servers.values():
         try:
             server.stop()
         except AssertionError as error:

@@ -154,6 +154,7 @@ class Server:
         }
         self._clients: list[RawClient] = []
         self.exit_code: int | None = None
+        self._stopping = False
 
     def start(self) -> Server:
         """Start the master and wait until it listens."""
@@ -219,13 +220,19 @@ class Server:
         self.access.join()
         return self.exit_code
 
-    def stop(self, *, check: bool = True) -> None:
-        """End the server with TERM; what then still runs of its session is killed."""
+    def begin_to_stop(self) -> None:
+        """Send TERM, and leave the waiting to `stop`."""
+        self._stopping = True
         for client in self._clients:
             client.close()
+        if self.exit_code is None and self.process.poll() is None:
+            self.signal(signal.SIGTERM)
+
+    def stop(self, *, check: bool = True) -> None:
+        """End the server with TERM; what then still runs of its session is killed."""
+        if not self._stopping:
+            self.begin_to_stop()
         if self.exit_code is None:
-            if self.process.poll() is None:
-                self.signal(signal.SIGTERM)
             try:
                 self.wait()
             except subprocess.TimeoutExpired:

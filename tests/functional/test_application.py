@@ -6,6 +6,7 @@ import ast
 import itertools
 import re
 import signal
+from urllib.parse import quote
 
 import pytest
 
@@ -367,6 +368,30 @@ def test_asynchronous_body_fails(servers: Servers, key: str) -> None:
         response = client.get(f"/async-iterable?fail=0&key={key}")
         assert (response.status_code, response.complete) == (500, True)
     server.wait_for_log(f"RuntimeError: planned failure {key}", since=mark, count=2)
+
+
+@pytest.mark.parametrize("application", ["coroutine", "generator"])
+def test_a_request_of_its_own(servers: Servers, application: str) -> None:
+    """Through the client of this distribution, to the very same worker."""
+    server = servers(application)
+    url = quote(f"{server.url}/hello", safe="")
+    body = "got hellohello" if application == "coroutine" else "got hello generator"
+    for _ in range(2):
+        assert server.get(f"/outgoing?url={url}").text == body
+
+
+def test_an_async_body_waits_for_a_slow_reader(servers: Servers, key: str) -> None:
+    server = servers("coroutine")
+    mark = server.log.length
+    client = server.connect(receive_buffer=16384)
+    client.request("GET", f"/spin?key={key}")
+    assert client.receive_head().status_code == 200
+    assert client.receive_chunk() == b"x" * 65536
+    assert server.get("/hello").status_code == 200
+    assert server.log.text(mark).count(f"produced {key}") < 200
+    client.close()
+    server.wait_for_log(f"spin ended {key}", since=mark)
+    assert "Traceback" not in server.log.text(mark)
 
 
 # A client that leaves

@@ -208,18 +208,6 @@ def test_term_lets_the_threads_finish(serve: Serve, gate: Gate, case: tuple[str,
 
 
 @pytest.mark.parametrize("how", ["close", "reset"])
-def test_write_raises_when_the_client_has_left(server: Server, how: str) -> None:
-    mark = server.log.length
-    client = server.connect(receive_buffer=16384)
-    client.request("GET", f"/endless-write?key={how}.")
-    assert client.receive_head().status_code == 200
-    getattr(client, how)()
-    server.wait_for_log(f"write raised {how}. True", since=mark)
-    assert server.get("/hello").status_code == 200
-    assert "Traceback" not in server.log.text(mark)
-
-
-@pytest.mark.parametrize("how", ["close", "reset"])
 def test_the_application_can_ask_whether_the_client_is_there(server: Server, gate: Gate, how: str) -> None:
     mark = server.log.length
     client = server.connect()

@@ -10,6 +10,7 @@ from gate import query
 from pieces import later, later_bytes, loops, place, start, variable, waiters
 from probe import PLAIN, Environ, Recorder, StartResponse, say, view_named
 
+import aiohttp
 from aiohttp_worker import stream_input
 
 
@@ -184,13 +185,24 @@ async def nested(environ: Environ, start_response: StartResponse) -> Any:
     return hello(environ, start_response)
 
 
+async def outgoing(environ: Environ, start_response: StartResponse) -> Any:
+    """Two requests of its own at once, on the same loop."""
+    responses = await asyncio.gather(*(aiohttp.request("GET", query(environ, "url")) for _ in range(2)))
+    bodies = [await response.read_and_close() for response in responses]
+    start(start_response)
+    return [b"got ", *bodies]
+
+
 async def spin(environ: Environ, start_response: StartResponse) -> Any:
     start(start_response)
 
     async def body() -> AsyncIterator[bytes]:
-        while True:
-            yield b"x" * 65536
-            say(f"produced {query(environ, 'key')}")
+        try:
+            while True:
+                yield b"x" * 65536
+                say(f"produced {query(environ, 'key')}")
+        finally:
+            say(f"spin ended {query(environ, 'key')}")
 
     return body()
 

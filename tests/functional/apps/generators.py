@@ -10,6 +10,8 @@ from gate import query
 from pieces import AsyncPieces, later, later_bytes, place, start, variable
 from probe import Environ, Recorder, StartResponse, say, view_named
 
+import aiohttp
+
 
 def hello(environ: Environ, start_response: StartResponse) -> Generator[Any, Any, Any]:
     start(start_response)
@@ -176,6 +178,14 @@ def wrong_item(environ: Environ, start_response: StartResponse) -> Generator[Any
         yield {"text": "text", "number": 7, "list": [b"x"]}[query(environ, "case")]
     finally:
         say(f"finally {query(environ, 'key')}")
+
+
+def outgoing(environ: Environ, start_response: StartResponse) -> Generator[Any, Any, Any]:
+    """A request of its own, on the same loop."""
+    response = yield from aiohttp.request("GET", query(environ, "url"))
+    body = yield from response.read_and_close()
+    start(start_response)
+    return [b"got ", body]
 
 
 def echo(environ: Environ, start_response: StartResponse) -> Generator[Any, Any, Any]:

@@ -244,15 +244,16 @@ def write_big(environ: Environ, start_response: StartResponse) -> Iterable[bytes
 
 
 def endless_write(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    """Writes until it is told that nobody reads."""
+    """Writes until it is told that nobody reads, but not for ever."""
     write = start_response("200 OK", PLAIN)
     try:
-        while True:
+        for _ in range(int(query(environ, "pieces"))):
             write(b"x" * 16384)
     except Exception as error:
         kinds = [kind.__name__ for kind in type(error).__mro__]
         say(f"write raised {query(environ, 'key')} {'ConnectionError' in kinds}")
         raise
+    return []
 
 
 # start_response
