@@ -93,18 +93,18 @@ class Datagrams:
         self.socket.bind(("127.0.0.1", 0))
         self.socket.settimeout(PATIENCE)
         self.address = "{}:{}".format(*self.socket.getsockname())
-        self._seen: list[str] = []
+        self.seen: list[str] = []
 
     def wait_for(self, pattern: str) -> str:
-        for text in self._seen:
+        for text in self.seen:
             if re.search(pattern, text):
                 return text
         while True:
             try:
                 text = self.socket.recv(65536).decode()
             except TimeoutError:
-                raise AssertionError(f"{pattern!r} not among {self._seen}") from None
-            self._seen.append(text)
+                raise AssertionError(f"{pattern!r} not among {self.seen}") from None
+            self.seen.append(text)
             if re.search(pattern, text):
                 return text
 

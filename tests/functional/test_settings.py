@@ -854,7 +854,7 @@ def test_disable_redirect_access_to_syslog(serve: Serve, datagrams: Datagrams) -
     server.get("/hello")
     server.get("/logged?key=after")
     datagrams.wait_for("error of after")
-    assert not [text for text in datagrams._seen if "GET /hello" in text]
+    assert not [text for text in datagrams.seen if "GET /hello" in text]
 
 
 @setting(AW, "statsd_host", "enable_backlog_metric")
