@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Iterator
 
 
@@ -66,6 +65,8 @@ def _served_by_us() -> bool:
 
 def _iterate(iterable: AsyncIterable[bytes]) -> Iterator[bytes]:
     """Iterate without a running loop, one step of a loop of our own at a time."""
+    import asyncio  # here, because the protocol's part of the package must not need it
+
     loop = asyncio.new_event_loop()
     iterator = iterable.__aiter__()
 

@@ -14,7 +14,25 @@ from .http1.head import FieldSection, RequestHead, RequestLine
 
 Environ = dict[str, object]
 
-_MOST_KEYS: Final = 512
+# What the request line, the connection and the body fill in for every request.
+_PLACES: Final = (
+    "REQUEST_METHOD",
+    "SCRIPT_NAME",
+    "PATH_INFO",
+    "QUERY_STRING",
+    "SERVER_PROTOCOL",
+    "RAW_URI",
+    "REQUEST_URI",
+    "SERVER_NAME",
+    "SERVER_PORT",
+    "REMOTE_ADDR",
+    "REMOTE_PORT",
+    "wsgi.url_scheme",
+    "wsgi.input",
+    "wsgi.early_hints",
+    "gunicorn.socket",
+    "aiohttp_worker.client_disconnected",
+)
 
 
 class EnvironBuilder:
@@ -22,24 +40,26 @@ class EnvironBuilder:
 
     :param policy: what fields of a front end count.
     :param trusted: whether the peers are front ends that may speak for others.
+    :param base: what is the same in every environ of the worker.
     """
 
-    __slots__ = ("_keys", "_mounted", "_policy", "_scheme_names", "_trusted")
+    __slots__ = ("_base", "_mounted", "_policy", "_scheme_keys", "_trusted")
 
-    def __init__(self, policy: ForwardingPolicy, trusted: bool) -> None:
+    def __init__(self, policy: ForwardingPolicy, trusted: bool, base: Environ) -> None:
         self._policy = policy
         self._trusted = trusted
         self._mounted = bool(policy.script_name)
-        # Names as they are received → their keys, "" for what is dropped.
-        self._keys: dict[str, str] = {}
-        self._scheme_names: set[str] = set()
+        # With a place for every key: a dictionary that is copied and whose values
+        # are replaced does not have to grow.
+        self._base = dict.fromkeys(_PLACES) | base
+        self._scheme_keys = {"HTTP_" + name.replace("-", "_") for name in policy.secure_scheme_headers}
 
-    def build(self, head: RequestHead, base: Environ, names_from_host: bool) -> Environ:
+    def build(self, head: RequestHead, of_connection: Environ) -> Environ:
         """Return a new environ for one request.
 
-        :param base: what is the same for all requests of the connection.
-        :param names_from_host: whether ``SERVER_NAME`` and ``SERVER_PORT``
-            follow from the Host field, as on unix sockets.
+        :param of_connection: the keys that are the same for all requests of
+            the connection; without ``SERVER_NAME``, as on a unix socket, it
+            follows from the Host field.
         :raises RemoteProtocolError: 400 or 500, as the forwarding policy says.
         """
         line = head.line
@@ -48,11 +68,17 @@ class EnvironBuilder:
         if of_line is None:
             of_line = line.environ = self._of_line(line)
         of_fields = fields.environ
-        if of_fields is None:
-            of_fields = fields.environ = self._of_fields(fields)
-        environ = base.copy()
+        if of_fields is not None:
+            environ = of_fields.copy()
+        else:
+            environ = self._of_fields(fields)
+            if fields.seen:
+                fields.environ = environ.copy()
+            fields.seen = True
+        environ.update(of_connection)
         environ.update(of_line)
-        environ.update(of_fields)
+        if fields.scheme:
+            environ["wsgi.url_scheme"] = fields.scheme
         mount_point = fields.script_name
         if mount_point is not None:
             environ["SCRIPT_NAME"] = mount_point
@@ -60,7 +86,7 @@ class EnvironBuilder:
         elif self._mounted:
             # Not remembered with the line: an error is not to be raised once only.
             path_below(line.path, self._policy.script_name)
-        if names_from_host:
+        if environ["SERVER_NAME"] is None:
             _take_names_from_host(environ, fields.host)
         return environ
 
@@ -81,51 +107,39 @@ class EnvironBuilder:
 
     def _of_fields(self, fields: FieldSection) -> Environ:
         policy = self._policy
-        keys = self._keys
-        environ: dict[str, object] = {}
-        tells_scheme = False
-        for name, value in fields.headers:
-            key = keys.get(name)
+        environ = self._base.copy()
+        for line in fields.lines:
+            key = line.key
             if key is None:
-                key = self._learn_key(name)
-            if name in self._scheme_names:
-                tells_scheme = True
+                key = line.key = self._key(line.name)
             if not key:
                 continue
             if key in environ:
                 # RFC 9110 section 5.3; cookies alone are not joined by commas
                 # (RFC 6265 section 5.4).
                 separator = "; " if key == "HTTP_COOKIE" else ","
-                environ[key] = f"{environ[key]}{separator}{value}"
+                environ[key] = f"{environ[key]}{separator}{line.value}"
             else:
-                environ[key] = value
-        if tells_scheme:
-            received = [(name.upper(), value) for name, value in fields.headers]
-            environ["wsgi.url_scheme"] = url_scheme(policy, received, True, "http")
+                environ[key] = line.value
+        if self._trusted and not self._scheme_keys.isdisjoint(environ):
+            received = [(line.name.upper(), line.value) for line in fields.lines]
+            fields.scheme = url_scheme(policy, received, True, "")
         mount_point = environ.get("HTTP_SCRIPT_NAME")
         if isinstance(mount_point, str):
             fields.script_name = mount_point
         return environ
 
-    def _learn_key(self, name: str) -> str:
-        """Decide, once for each spelling of a name, where its values go."""
+    def _key(self, name: str) -> str:
+        """Decide where the values of a field go, "" for nowhere."""
         upper = name.upper()
         policy = self._policy
-        if self._trusted and upper in policy.secure_scheme_headers:
-            self._scheme_names.add(name)
         rule = field_rule(policy, upper, self._trusted)
         if rule is FieldRule.REFUSE:
             raise refuse_field(upper)
-        key = upper.replace("-", "_")
         if rule is FieldRule.DROP:
-            key = ""
-        elif upper not in ("CONTENT-TYPE", "CONTENT-LENGTH"):
-            key = "HTTP_" + key
-        if len(self._keys) >= _MOST_KEYS:
-            self._keys.clear()
-            self._scheme_names.clear()
-        self._keys[name] = key
-        return key
+            return ""
+        key = upper.replace("-", "_")
+        return key if upper in ("CONTENT-TYPE", "CONTENT-LENGTH") else "HTTP_" + key
 
 
 def _decoded(path: str) -> str:
@@ -134,6 +148,8 @@ def _decoded(path: str) -> str:
 
 def _take_names_from_host(environ: Environ, host: str | None) -> None:
     """Fill ``SERVER_NAME`` and ``SERVER_PORT``, which a unix socket has not."""
+    if environ["REMOTE_PORT"] is None:
+        del environ["REMOTE_PORT"]
     name, port = host or "", ""
     if not name.endswith("]"):
         before, colon, after = name.rpartition(":")

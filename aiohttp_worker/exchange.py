@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import abc
 import asyncio
 import enum
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import Any, Final
 
 from .application import (
     ResultKind,
@@ -18,25 +19,21 @@ from .application import (
 )
 from .body import Marker
 from .environ import Environ
+from .errors import ClientDisconnectedError, IncompleteBodyError
 from .files import FilePart, FileSending, FileWrapper, file_part
 from .flow import WRITE_HIGH_MARK, Sender
 from .http1.head import RequestHead
-from .input import IncompleteBodyError
 from .pool import PoolThread
 from .response import ExcInfo, Headers, Response, error_response
-
-if TYPE_CHECKING:
-    from .service import Service
+from .service import Service
 
 # What an inline iterable may do before others get their turn.
 _TURN_SECONDS: Final = 0.005
 _TURN_BYTES: Final = 1024 * 1024
+_MOST_WRITTEN: Final = 1024 * 1024
 
-_set_running_loop = asyncio._set_running_loop
-
-
-class ClientDisconnectedError(ConnectionError):
-    """The client went away before its response was complete."""
+_set_running_loop: Final[Callable[[asyncio.AbstractEventLoop | None], None]] = asyncio._set_running_loop
+_monotonic: Final = time.monotonic
 
 
 class _Next(enum.Enum):
@@ -50,24 +47,43 @@ class _Next(enum.Enum):
     FILE = "send a file, then close it"
 
 
-class Client(Protocol):
+# Bound here once: looked up in a class, a member costs more than the rest of a line.
+_END: Final = _Next.END
+_TURN: Final = _Next.TURN
+_DRAIN: Final = _Next.DRAIN
+_ASYNC: Final = _Next.ASYNC
+_ITEM: Final = _Next.ITEM
+_FILE: Final = _Next.FILE
+_WHOLE: Final = ResultKind.WHOLE
+_ITERABLE: Final = ResultKind.ITERABLE
+
+
+class Client(abc.ABC):
     """What an exchange asks of the connection it belongs to."""
 
     sender: Sender
     disconnected: bool
 
-    def exchange_ended(self, exchange: Exchange) -> None:
-        """Take up that the exchange is over."""
+    @abc.abstractmethod
+    def exchange_ended(self, exchange: Exchange, now: float) -> None:
+        """Take up that the exchange is over.
 
+        :param now: the time of the monotonic clock, in seconds.
+        """
+
+    @abc.abstractmethod
     def awaitable_input(self, environ: Environ) -> None:
         """Make ``wsgi.input`` one that can be awaited."""
 
+    @abc.abstractmethod
     def wait_writable(self) -> None:
         """Block the calling thread until something was sent, or a while."""
 
+    @abc.abstractmethod
     def wake_thread(self) -> None:
         """Wake the thread that waits so."""
 
+    @abc.abstractmethod
     def leaves_body(self, exchange: Exchange) -> bool:
         """Say whether there is a body that nobody asked for, too much to skip."""
 
@@ -94,6 +110,7 @@ class Exchange:
         "_result",
         "_service",
         "_task",
+        "_turned",
         "client",
         "ended",
         "environ",
@@ -120,9 +137,10 @@ class Exchange:
         self.iterable: Any = None
         self.started = 0.0
         self.ended = False
+        self._turned = False
         self._context = service.context.copy()
         self._iterator: Iterator[Any] | None = None
-        self._next = _Next.END
+        self._next = _END
         self._result: Any = None
         self._awaited: Any = None
         self._error: BaseException | None = None
@@ -147,8 +165,8 @@ class Exchange:
     def write(self, data: bytes) -> None:
         """PEP 3333's ``write``; deprecated there, and here for what it blocks.
 
-        In a thread it waits for a client that reads slowly. Inline it cannot
-        wait, and what the client has not read stays in memory.
+        What a slow client has not read stays in memory, up to a limit. Then the
+        thread waits; inline, that is the thread that serves all others.
 
         :raises ClientDisconnectedError: nobody is there to read it.
         :raises TypeError: *data* is no ``bytes``.
@@ -156,7 +174,13 @@ class Exchange:
         if not isinstance(data, bytes):
             raise TypeError(f"write() takes bytes, not {type(data).__name__}")
         self._check_client()
-        self._send(self.response.piece(data))
+        pieces = self.response.piece(data)
+        if self._member is None and self._task is None:
+            service = self._service
+            self.client.sender.send_waiting(pieces, _MOST_WRITTEN, service.times.write)
+            self._check_client()
+            return
+        self._send(pieces)
         if self._member is not None:
             sender = self.client.sender
             while (sender.paused or self._outbox_size > WRITE_HIGH_MARK) and not sender.closed:
@@ -180,19 +204,14 @@ class Exchange:
 
     def run_inline(self) -> None:
         """Call the application now; call this from a plain callback only."""
-        service = self._service
-        self.started = time.monotonic()
+        self.started = _monotonic()
         self._run_hidden(self._call)
-        if service.slow_call is not None:
-            elapsed = time.monotonic() - self.started
-            if elapsed > service.slow_call:
-                service.slow_call_seen(self, elapsed)
 
     def run_in_thread(self) -> None:
         """Have the application called by a thread of the pool."""
         pool = self._service.pool
         assert pool is not None
-        self.started = time.monotonic()
+        self.started = _monotonic()
         pool.submit(self._first_in_thread)
 
     def _first_in_thread(self) -> None:
@@ -212,12 +231,23 @@ class Exchange:
         Otherwise Django's ORM, ``asyncio.run`` and ``async_to_sync`` refuse to
         work in it.
         """
+        service = self._service
         _set_running_loop(None)
         try:
             self._context.run(piece)
         finally:
-            _set_running_loop(self._service.loop)
-        self._go_on()
+            _set_running_loop(service.loop)
+        following = self._next
+        if following is _END:
+            now = _monotonic()
+            # Of an iterable in several turns this is the whole time, which says
+            # nothing about the loop.
+            if not self._turned and now - self.started > service.slow_call:
+                service.slow_call_seen(self, now - self.started)
+            self._end(now)
+        else:
+            self._turned = True
+            self._go_on(following)
 
     def _step_on(self, piece: Callable[[], None]) -> None:
         """Run a piece of the application's code where the others ran."""
@@ -236,15 +266,15 @@ class Exchange:
             result = service.application(self.environ, self.start_response)
             kind = type(result)
             if (kind is list or kind is tuple) and self._send_whole(result):
-                self._next = _Next.END
+                self._next = _END
                 return
             result_kind = classify_result(result, service.drive_generators)
-            if result_kind is ResultKind.ITERABLE or result_kind is ResultKind.WHOLE:
+            if result_kind is _ITERABLE or result_kind is _WHOLE:
                 self.iterable = result
                 if service.settings.sendfile and isinstance(result, FileWrapper):
                     self._part = file_part(result)
                     if self._part is not None:
-                        self._next = _Next.FILE
+                        self._next = _FILE
                         return
                 self._iterator = iter(result)
                 self._step()
@@ -252,7 +282,7 @@ class Exchange:
                 if result_kind is ResultKind.ASYNC_ITERABLE:
                     self.iterable = result
                 self._result = result
-                self._next = _Next.ASYNC
+                self._next = _ASYNC
         except BaseException as error:
             self._fail(error)
 
@@ -296,31 +326,31 @@ class Exchange:
                 if isinstance(item, bytes):
                     if isinstance(item, Marker):
                         self._awaited = item.body
-                        self._next = _Next.ITEM
+                        self._next = _ITEM
                         return
                     self._send(response.piece(item))
                 elif is_awaitable(item):
                     self._awaited = item
-                    self._next = _Next.ITEM
+                    self._next = _ITEM
                     return
                 else:
                     raise wrong_item(item)
                 if self.client.disconnected:
                     self._check_client()
                 if sender.paused:
-                    self._next = _Next.DRAIN
+                    self._next = _DRAIN
                     return
                 if self._member is not None:
                     if self._outbox_size > WRITE_HIGH_MARK:
-                        self._next = _Next.DRAIN
+                        self._next = _DRAIN
                         return
                     continue
                 sent += len(item)
-                now = time.monotonic()
+                now = _monotonic()
                 if not deadline:
                     deadline = now + _TURN_SECONDS
                 elif now > deadline or sent > _TURN_BYTES:
-                    self._next = _Next.TURN
+                    self._next = _TURN
                     return
         except BaseException as error:
             self._fail(error)
@@ -339,26 +369,25 @@ class Exchange:
         """End a response whose iterable is exhausted."""
         self._send(self.response.end())
         self._check_complete()
-        self._next = _Next.END
+        self._next = _END
         self._close_iterable()
 
-    def _go_on(self) -> None:
+    def _go_on(self, following: _Next) -> None:
         """Do, on the loop, what the last piece of the application's code left to do."""
-        following = self._next
-        if following is _Next.END:
-            self._end()
-        elif following is _Next.TURN:
+        if following is _END:
+            self._end(_monotonic())
+        elif following is _TURN:
             self._service.loop.call_soon(self._step_on, self._resume)
-        elif following is _Next.DRAIN:
+        elif following is _DRAIN:
             sender = self.client.sender
             if sender.paused:
                 sender.on_resume(lambda: self._step_on(self._resume))
             else:
                 self._service.loop.call_soon(self._step_on, self._resume)
-        elif following is _Next.ASYNC:
+        elif following is _ASYNC:
             self.client.awaitable_input(self.environ)
             self._start_task(self._respond(self._result))
-        elif following is _Next.FILE:
+        elif following is _FILE:
             self._send_file()
         else:
             self._start_task(self._send_awaited(self._awaited))
@@ -369,7 +398,7 @@ class Exchange:
         """Send a file on the loop, whoever gave it."""
         part = self._part
         assert part is not None
-        self._next = _Next.END
+        self._next = _END
         try:
             head, size = self.response.start_file(part.size)
         except BaseException as error:
@@ -407,7 +436,8 @@ class Exchange:
 
     def run_as_task(self) -> None:
         """Run a coroutine or generator application in a task of its own."""
-        self.started = time.monotonic()
+        self._turned = True
+        self.started = _monotonic()
         self._start_task(self._call_asynchronous())
 
     def _start_task(self, coroutine: Any) -> None:
@@ -500,7 +530,7 @@ class Exchange:
             error = asyncio.CancelledError()
         elif error is None:
             error = task.exception()
-        if self._next is _Next.ITEM or error is not None:
+        if self._next is _ITEM or error is not None:
             self._error = error
             self._step_on(self._resume)
         elif (result := task.result()) is not None:
@@ -508,7 +538,7 @@ class Exchange:
             self._result = result
             self._step_on(self._continue)
         else:
-            self._next = _Next.END
+            self._next = _END
             self._step_on(self._close_iterable)
 
     def _continue(self) -> None:
@@ -547,7 +577,7 @@ class Exchange:
         """Take up, on the loop, that a thread has run its piece."""
         if self._outbox:
             self.flush()
-        self._go_on()
+        self._go_on(self._next)
 
     def _check_client(self) -> None:
         if self.client.sender.closed:
@@ -567,7 +597,7 @@ class Exchange:
 
     def _fail(self, error: BaseException) -> None:
         """End the response after an error: with 500, or visibly cut."""
-        self._next = _Next.END
+        self._next = _END
         service = self._service
         service.check_exit(error)
         response = self.response
@@ -609,7 +639,7 @@ class Exchange:
             if self.response.head_sent:
                 self.response.keep_alive = False
 
-    def _end(self) -> None:
+    def _end(self, now: float) -> None:
         if self.ended:
             return
         self.ended = True
@@ -618,7 +648,7 @@ class Exchange:
             self._run_post_request()
         if service.on_end is not None:
             service.on_end(self)
-        self.client.exchange_ended(self)
+        self.client.exchange_ended(self, now)
 
     def _run_post_request(self) -> None:
         """Run Gunicorn's hook as a piece of the application's code."""

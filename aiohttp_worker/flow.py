@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import socket
 import struct
 from collections.abc import Callable
@@ -28,7 +29,7 @@ class Sender:
         not with TLS.
     """
 
-    __slots__ = ("_fd", "_on_resume", "_queued", "_transport", "_waiters", "closed", "paused")
+    __slots__ = ("_fd", "_kept", "_on_resume", "_queued", "_transport", "_waiters", "closed", "paused")
 
     def __init__(self, transport: asyncio.WriteTransport, direct: bool) -> None:
         self._transport = transport
@@ -38,6 +39,7 @@ class Sender:
             if sock is not None:
                 self._fd = sock.fileno()
         self._queued = False
+        self._kept: list[bytes] = []  # written while the loop could not run
         self._waiters: list[asyncio.Future[None]] = []
         self._on_resume: Callable[[], None] | None = None
         self.paused = False
@@ -61,36 +63,70 @@ class Sender:
 
     def send(self, pieces: list[bytes]) -> None:
         """Send *pieces* in order; nothing happens on a closed connection."""
-        if self.closed or not pieces:
+        if self.closed:
+            return
+        if self._kept:
+            pieces = self._kept + pieces
+            self._kept = []
+        if not pieces:
             return
         if self._fd >= 0 and (not self._queued or self.unsent == 0):
-            if len(pieces) > _MOST_BUFFERS:
-                pieces = [b"".join(pieces)]
-            try:
-                if len(pieces) == 1:
-                    sent = os.write(self._fd, pieces[0])
-                else:
-                    sent = os.writev(self._fd, pieces)
-            except BlockingIOError:
-                sent = 0
-            except OSError:
-                sent = 0  # the transport meets the error too, and reports it
-            rest: list[bytes] = []
-            for piece in pieces:
-                size = len(piece)
-                if sent >= size:
-                    sent -= size
-                else:
-                    rest.append(piece[sent:] if sent else piece)
-                    sent = 0
-            if not rest:
+            pieces = self._write(pieces)
+            if not pieces or self.closed:
                 return
-            pieces = rest
         self._queued = True
         if len(pieces) == 1:
             self._transport.write(pieces[0])
         else:
             self._transport.writelines(pieces)
+
+    def send_waiting(self, pieces: list[bytes], most: int, seconds: float) -> None:
+        """Send *pieces* while the loop cannot run, and so no transport sends.
+
+        :param most: bytes that may be left to be sent later; for more the
+            thread waits until the client reads.
+        :param seconds: to wait for the client to read anything.
+        """
+        if self._fd < 0 or self.closed or self.unsent:
+            self.send(pieces)
+            return
+        rest = self._write(self._kept + pieces)
+        while not self.closed and sum(map(len, rest)) > most:
+            poll = select.poll()
+            poll.register(self._fd, select.POLLOUT)
+            if not poll.poll(seconds * 1000 if seconds else None):
+                self._break()
+                return
+            rest = self._write(rest)
+        self._kept = rest
+
+    def _write(self, pieces: list[bytes]) -> list[bytes]:
+        """Write to the socket what it takes, and return the rest."""
+        if len(pieces) > _MOST_BUFFERS:
+            pieces = [b"".join(pieces)]
+        try:
+            sent = os.write(self._fd, pieces[0]) if len(pieces) == 1 else os.writev(self._fd, pieces)
+        except BlockingIOError:
+            return pieces
+        except OSError:
+            self._break()
+            return []
+        rest: list[bytes] = []
+        for piece in pieces:
+            size = len(piece)
+            if sent >= size:
+                sent -= size
+            else:
+                rest.append(piece[sent:] if sent else piece)
+                sent = 0
+        return rest
+
+    def _break(self) -> None:
+        """Give the connection up; the loop will tell the protocol."""
+        self.closed = True
+        self._fd = -1
+        self._kept = []
+        self._transport.abort()
 
     def send_file(self, fd: int, offset: int, size: int) -> int:
         """Send from a file with ``sendfile`` as much as the socket takes.
@@ -103,6 +139,14 @@ class Sender:
             return os.sendfile(self._fd, fd, offset, size)
         except BlockingIOError:
             return -1
+
+    def peer_left(self) -> bool:
+        """Say whether the client has gone, of a socket that is not read from now."""
+        if self._fd < 0:
+            return False
+        poll = select.poll()
+        poll.register(self._fd, select.POLLRDHUP)
+        return bool(poll.poll(0))
 
     def pause(self) -> None:
         """Take up the transport's word that too much waits."""

@@ -14,22 +14,12 @@ import threading
 from collections.abc import Callable
 from typing import BinaryIO, cast
 
+from .errors import IncompleteBodyError
 from .http1.buffer import Buffer
 
 # While nobody reads, so many bytes are kept before the socket is paused.
 HIGH_MARK = 256 * 1024
 LOW_MARK = 64 * 1024
-
-
-class IncompleteBodyError(ConnectionError):
-    """The client went away, or was too slow, before its body was complete.
-
-    :param status_code: what a client that still reads is answered.
-    """
-
-    def __init__(self, message: str, status_code: int = 400) -> None:
-        super().__init__(message)
-        self.status_code = status_code
 
 
 class BodyCollector:

@@ -7,7 +7,7 @@ import errno
 import socket
 import ssl
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from .protocol import Connection
 from .service import Service
@@ -124,7 +124,8 @@ class Listeners:
         return True
 
     async def _connect(self, accepted: socket.socket) -> None:
-        make: Callable[[], Connection] = lambda: Connection(self._service)  # noqa: E731
+        # It has a protocol's methods without being one of asyncio's classes.
+        make: Callable[[], Any] = lambda: Connection(self._service)  # noqa: E731
         try:
             if self._context is None:
                 await self._loop.connect_accepted_socket(make, accepted)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import enum
 import io
 import math
 import threading
 import time
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 from .application import ApplicationKind
 from .environ import Environ
-from .exchange import Exchange
+from .errors import IncompleteBodyError
+from .exchange import Client, Exchange
 from .flow import ReadGate, Sender
 from .forwarding import peer_is_trusted
 from .http1.errors import RemoteProtocolError
@@ -25,16 +25,15 @@ from .input import (
     BlockingReader,
     BodyCollector,
     FileReader,
-    IncompleteBodyError,
     StreamReader,
 )
 from .response import Headers, Response, error_response
+from .service import Service
 from .tls import connection_socket, tls_environ
 
-if TYPE_CHECKING:
-    from .service import Service
-
 _NEVER: Final = math.inf
+_monotonic: Final = time.monotonic
+_BytesIO: Final = io.BytesIO
 _CONTINUE: Final = [b"HTTP/1.1 100 Continue\r\n\r\n"]
 # Of a body that the application did not read: more is not waited for.
 _MOST_UNREAD: Final = 256 * 1024
@@ -56,10 +55,18 @@ class Phase(enum.Enum):
     CLOSED = "over"
 
 
-_ENDED: Final = frozenset((Phase.CLOSING, Phase.LINGER, Phase.CLOSED))
+_IDLE: Final = Phase.IDLE
+_HEAD: Final = Phase.HEAD
+_COLLECT: Final = Phase.COLLECT
+_RUN: Final = Phase.RUN
+_SKIP: Final = Phase.SKIP
+_CLOSING: Final = Phase.CLOSING
+_LINGER: Final = Phase.LINGER
+_CLOSED: Final = Phase.CLOSED
+_ENDED: Final = frozenset((_CLOSING, _LINGER, _CLOSED))
 
 
-class Connection(asyncio.Protocol):
+class Connection(Client):
     """The requests of one connection, one after the other.
 
     :param service: what all connections share.
@@ -80,7 +87,6 @@ class Connection(asyncio.Protocol):
         "_file",
         "_gate",
         "_input",
-        "_names_from_host",
         "_proxy",
         "_reader",
         "_resumed",
@@ -96,7 +102,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self.phase = Phase.IDLE
+        self.phase = _IDLE
         self.deadline = _NEVER
         self.disconnected = False
         self.peername: Any = None
@@ -129,29 +135,29 @@ class Connection(asyncio.Protocol):
         self._reader = RequestReader(service.parsers[trusted])
         self._builder = service.builders[trusted]
         self._can_half_close = ssl_object is None
-        self._base = base = service.base_environ.copy()
+        self._base: Environ = {}
+        base = self._base
         base["gunicorn.socket"] = connection_socket(transport)
         base["wsgi.url_scheme"] = "http" if ssl_object is None else "https"
         base["wsgi.early_hints"] = self.early_hints
         base["aiohttp_worker.client_disconnected"] = self.client_disconnected
         _take_addresses(base, self.peername, transport.get_extra_info("sockname"))
-        self._names_from_host = "SERVER_NAME" not in base
         if ssl_object is not None:
             base.update(tls_environ(ssl_object))
         if settings.proxy_protocol is not None:
             self._proxy = ProxyHeaderReader(settings.proxy_protocol, allowed=settings.proxy_allowed.allows(self.peername))
-        self.deadline = time.monotonic() + (service.times.head or _NEVER)
+        self.deadline = _monotonic() + (service.times.head or _NEVER)
         service.connections.add(self)
 
     def data_received(self, data: bytes) -> None:
         """Take up received bytes."""
         phase = self.phase
-        if phase is Phase.LINGER:
+        if phase is _LINGER:
             self._body_received += len(data)
             if self._body_received > _MOST_LINGERING:
                 self.transport.abort()
             return
-        if phase is Phase.CLOSED or phase is Phase.CLOSING:
+        if phase is _CLOSED or phase is _CLOSING:
             return
         if self._proxy is not None:
             rest = self._read_proxy_header(data)
@@ -159,7 +165,7 @@ class Connection(asyncio.Protocol):
                 return
             data = rest
         self._reader.feed(data)
-        if phase is Phase.RUN:
+        if phase is _RUN:
             self._receive_beside()
         else:
             self._advance()
@@ -167,24 +173,28 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """Take up that the client sends no more; it may still read."""
         self._eof = True
-        if self.phase is Phase.RUN:
-            self.disconnected = True
+        if self.phase is _RUN:
             if not self._body_ended:
                 self._fail_input(IncompleteBodyError("the client ended the connection"))
-            if self._exchange is not None:
-                self._exchange.client_left()
+            self._note_peer_left()
             return self._can_half_close
-        if self.phase is Phase.COLLECT or not self._reader.between_requests:
+        if self.phase is _COLLECT or not self._reader.between_requests:
             try:
                 self._reader.feed_eof()
             except RemoteProtocolError as error:
                 self._service.observers.log_debug("%s: %s", self.peer, error)
         return False
 
+    def _note_peer_left(self) -> None:
+        if not self.disconnected:
+            self.disconnected = True
+            if self._exchange is not None:
+                self._exchange.client_left()
+
     def connection_lost(self, error: Exception | None) -> None:
         """Take up the end of the connection."""
-        running = self.phase is Phase.RUN
-        self.phase = Phase.CLOSED
+        running = self.phase is _RUN
+        self.phase = _CLOSED
         self.disconnected = True
         self.deadline = _NEVER
         self._base = {}  # it leads back to here
@@ -206,12 +216,12 @@ class Connection(asyncio.Protocol):
         """Take up that the client reads more slowly than is sent."""
         self.sender.pause()
         self._unsent = self.sender.unsent
-        self.deadline = time.monotonic() + (self._service.times.write or _NEVER)
+        self.deadline = _monotonic() + (self._service.times.write or _NEVER)
 
     def resume_writing(self) -> None:
         """Take up that everything is sent."""
         self.sender.resume()
-        if self.phase is Phase.RUN:
+        if self.phase is _RUN:
             self.deadline = self._body_deadline()
         self.wake_thread()
 
@@ -222,7 +232,7 @@ class Connection(asyncio.Protocol):
         reader = self._reader
         self._advancing = True
         try:
-            while self.phase not in _ENDED:
+            while True:
                 event = reader.next_event()
                 if event is NEED_DATA:
                     self._wait()
@@ -233,7 +243,10 @@ class Connection(asyncio.Protocol):
                     self._end_body()
                 elif isinstance(event, bytes):
                     self._take_body(event)
-                if self._exchange is not None and self.phase is Phase.RUN:
+                phase = self.phase
+                if phase in _ENDED:
+                    return
+                if self._exchange is not None and phase is _RUN:
                     if not self._body_ended or reader.buffered:
                         self._receive_beside()
                     if self._exchange is not None:
@@ -246,22 +259,22 @@ class Connection(asyncio.Protocol):
     def _wait(self) -> None:
         """Set the time limit for what is missing."""
         times = self._service.times
-        if self.phase is Phase.COLLECT or self.phase is Phase.SKIP:
+        if self.phase is _COLLECT or self.phase is _SKIP:
             self.deadline = self._body_deadline()
         elif self._reader.between_requests:
             if self._eof:
                 self._close()
-            elif self.phase is not Phase.IDLE:
-                self.phase = Phase.IDLE
-                self.deadline = time.monotonic() + times.keep_alive
-        elif self.phase is not Phase.HEAD:
-            self.phase = Phase.HEAD
-            self.deadline = time.monotonic() + (times.head or _NEVER)
+            elif self.phase is not _IDLE:
+                self.phase = _IDLE
+                self.deadline = _monotonic() + times.keep_alive
+        elif self.phase is not _HEAD:
+            self.phase = _HEAD
+            self.deadline = _monotonic() + (times.head or _NEVER)
 
     def _begin(self, head: RequestHead) -> None:
         """Begin to answer a request, or to collect its body."""
         service = self._service
-        environ = self._builder.build(head, self._base, self._names_from_host)
+        environ = self._builder.build(head, self._base)
         exchange = Exchange(
             service,
             self,
@@ -270,7 +283,7 @@ class Connection(asyncio.Protocol):
             head.keep_alive and not service.draining and not self._eof and service.times.keep_alive > 0,
         )
         if not head.has_body:
-            environ["wsgi.input"] = service.empty_stream if service.awaits_input else io.BytesIO()
+            environ["wsgi.input"] = service.empty_stream if service.awaits_input else _BytesIO()
             self._run(exchange)
             return
         limit = service.settings.max_body_size
@@ -278,14 +291,14 @@ class Connection(asyncio.Protocol):
             raise RemoteProtocolError(f"the body is longer than {limit} bytes", 413)
         self._body_ended = False
         self._body_received = 0
-        self._body_started = time.monotonic()
+        self._body_started = _monotonic()
         self._continue_due = head.expect_continue
         if service.early:
             self._input = stream = self._new_input()
             environ["wsgi.input"] = stream
             self._run(exchange)
             return
-        self.phase = Phase.COLLECT
+        self.phase = _COLLECT
         self._exchange = exchange
         settings = service.settings
         self._collector = BodyCollector(settings.body_memory_size, settings.body_directory)
@@ -294,7 +307,7 @@ class Connection(asyncio.Protocol):
 
     def _run(self, exchange: Exchange) -> None:
         """Have the application called."""
-        self.phase = Phase.RUN
+        self.phase = _RUN
         self.deadline = _NEVER
         self._exchange = exchange
         service = self._service
@@ -330,8 +343,8 @@ class Connection(asyncio.Protocol):
         collector, self._collector = self._collector, None
         exchange = self._exchange
         if collector is None or exchange is None:
-            self.phase = Phase.IDLE
-            self.deadline = time.monotonic() + self._service.times.keep_alive
+            self.phase = _IDLE
+            self.deadline = _monotonic() + self._service.times.keep_alive
             return
         environ = exchange.environ
         if exchange.head.chunked:
@@ -384,14 +397,14 @@ class Connection(asyncio.Protocol):
             if not self.sender.paused:
                 self.deadline = _NEVER
 
-    def exchange_ended(self, exchange: Exchange) -> None:
+    def exchange_ended(self, exchange: Exchange, now: float) -> None:
         """Go on with the next request, or end the connection."""
         self._exchange = None
         self._input = None
         if self._file is not None:
             self._file.close()
             self._file = None
-        if self.phase is Phase.CLOSED:
+        if self.phase is _CLOSED:
             return
         if not exchange.response.keep_alive:
             self._close()
@@ -401,23 +414,21 @@ class Connection(asyncio.Protocol):
             if self._continue_due or rest > _MOST_UNREAD:
                 self._close()  # it may never come (RFC 9110 section 10.1.1), or is too much
                 return
-            self.phase = Phase.SKIP
+            self.phase = _SKIP
         elif self._reader.between_requests:
-            self.phase = Phase.IDLE
+            self.phase = _IDLE
             times = self._service.times
-            self.deadline = time.monotonic() + (
-                min(times.linger, times.keep_alive) if self._service.draining else times.keep_alive
-            )
+            self.deadline = now + (min(times.linger, times.keep_alive) if self._service.draining else times.keep_alive)
         else:
-            self.phase = Phase.HEAD
-            self.deadline = time.monotonic() + (self._service.times.head or _NEVER)
+            self.phase = _HEAD
+            self.deadline = now + (self._service.times.head or _NEVER)
         self._gate.reopen()
         if not self._advancing:
             if self._eof and self._reader.between_requests:
                 self._close()
             elif self._reader.buffered:
                 self._advance()
-            elif self.phase is Phase.SKIP:
+            elif self.phase is _SKIP:
                 self.deadline = self._body_deadline()
 
     def leaves_body(self, exchange: Exchange) -> bool:
@@ -481,7 +492,7 @@ class Connection(asyncio.Protocol):
         stream = self._input
         if stream is not None and (stream.wanted or stream.buffered <= LOW_MARK):
             if not self._gate.open:
-                self._body_started = time.monotonic()
+                self._body_started = _monotonic()
                 self._body_received = 0
                 self._gate.reopen()
                 if not self._body_ended and not self.sender.paused:
@@ -496,7 +507,7 @@ class Connection(asyncio.Protocol):
         times = self._service.times
         if not times.body or self._body_ended or not self._gate.open:
             return _NEVER
-        now = time.monotonic()
+        now = _monotonic()
         if not times.body_rate:
             return now + times.body
         slowest = self._body_started + times.body + self._body_received / times.body_rate
@@ -521,8 +532,8 @@ class Connection(asyncio.Protocol):
 
     @property
     def watched(self) -> bool:
-        """Whether the client has something to read that it has not read yet."""
-        return self.sender.unsent > 0
+        """Whether to look at it each second: the client is to read, or is not read from."""
+        return not self._gate.open or self.sender.unsent > 0
 
     @property
     def peer(self) -> str:
@@ -536,6 +547,8 @@ class Connection(asyncio.Protocol):
             self._unsent = unsent
             self.deadline = now + (self._service.times.write or _NEVER)
             return
+        if not self._gate.open and self.phase is _RUN and self.sender.peer_left():
+            self._note_peer_left()
         if now < self.deadline:
             return
         self.deadline = _NEVER
@@ -544,23 +557,23 @@ class Connection(asyncio.Protocol):
         if unsent:
             log("%s: the client does not read, the connection is ended", self.peer)
             self.transport.abort()
-        elif phase is Phase.IDLE:
+        elif phase is _IDLE:
             self._close()
-        elif phase is Phase.HEAD or phase is Phase.COLLECT:
-            part = "head" if phase is Phase.HEAD else "body"
+        elif phase is _HEAD or phase is _COLLECT:
+            part = "head" if phase is _HEAD else "body"
             self._refuse(RemoteProtocolError(f"the {part} of the request did not come in time", 408))
-        elif phase is Phase.RUN:
+        elif phase is _RUN:
             self._fail_input(IncompleteBodyError("the body did not come in time", 408))
             if self._exchange is not None:
                 self._exchange.response.keep_alive = False
-        elif phase is Phase.SKIP:
+        elif phase is _SKIP:
             self._close()
         else:
             self.transport.abort()
 
     def drain(self, now: float) -> None:
         """Let the connection end soon, without losing a request that is on its way."""
-        if self.phase is Phase.IDLE:
+        if self.phase is _IDLE:
             self.deadline = min(self.deadline, now + self._service.times.linger)
         elif self._exchange is not None and not self._exchange.response.head_sent:
             self._exchange.response.keep_alive = False
@@ -602,13 +615,13 @@ class Connection(asyncio.Protocol):
         if transport.is_closing():
             return
         if (self._body_ended and not self._reader.buffered) or self._eof:
-            self.phase = Phase.CLOSING
-            self.deadline = time.monotonic() + (self._service.times.write or _NEVER)
+            self.phase = _CLOSING
+            self.deadline = _monotonic() + (self._service.times.write or _NEVER)
             transport.close()
             return
-        self.phase = Phase.LINGER
+        self.phase = _LINGER
         self._body_received = 0
-        self.deadline = time.monotonic() + self._service.times.linger
+        self.deadline = _monotonic() + self._service.times.linger
         if self._can_half_close:
             self._gate.reopen()
             transport.write_eof()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import math
 import sys
 import time
 from collections import deque
@@ -13,18 +14,18 @@ from typing import TYPE_CHECKING, Any
 
 from .application import ApplicationKind, classify_application
 from .environ import Environ, EnvironBuilder
-from .exchange import Exchange
 from .forwarding import AddressList, ForwardingPolicy
 from .http1.errors import RemoteProtocolError
 from .http1.head import Limits
+from .http1.head_parser import HeadParser
 from .http1.proxy_protocol import ProxyProtocol
-from .http1.reader import HeadParser
 from .input import StreamReader
 from .marks import wants_stream
 from .pool import ThreadPool
 from .response import HeadEncoder
 
 if TYPE_CHECKING:
+    from .exchange import Exchange
     from .protocol import Connection
 
 
@@ -97,7 +98,6 @@ class Service:
         self.application = application
         self.settings = settings
         self.times = settings.times
-        self.base_environ = base_environ
         self.observers = observers
         self.kind = classify_application(application)
         self.context = contextvars.copy_context()
@@ -108,7 +108,7 @@ class Service:
         # Of trusted peers' requests and of others': what a field section means
         # for environ is remembered with it.
         self.parsers = {trusted: HeadParser(settings.limits) for trusted in (False, True)}
-        self.builders = {trusted: EnvironBuilder(settings.forwarding, trusted) for trusted in (False, True)}
+        self.builders = {trusted: EnvironBuilder(settings.forwarding, trusted, base_environ) for trusted in (False, True)}
         ordinary = self.kind is ApplicationKind.ORDINARY
         self.pool = ThreadPool(settings.threads) if settings.threads > 1 and ordinary else None
         self.drive_generators = settings.stream and settings.threads == 1
@@ -117,7 +117,7 @@ class Service:
         self.awaits_input = settings.stream and (not ordinary or wants_stream(application))
         self.empty_stream = StreamReader(loop, _nothing, _nothing)
         self.empty_stream.feed_end()
-        self.slow_call = settings.slow_call if settings.slow_call > 0 else None
+        self.slow_call = settings.slow_call or math.inf
         self.pre_request = observers.pre_request
         self.post_request = observers.post_request
         self.on_end = observers.on_end

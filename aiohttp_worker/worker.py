@@ -32,6 +32,7 @@ from .tls import offer_http1_only
 
 _TICK_SECONDS: Final = 1.0
 _STOP_CHECK_SECONDS: Final = 0.02
+_STOP_MARGIN_SECONDS: Final = 0.5
 _MOST_FIELDS: Final = 32768
 _DEFAULT_FIELD_SIZE: Final = 8190
 _MOST_REQUEST_LINE: Final = 8190
@@ -195,7 +196,8 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
         self._stopping = True
         # A worker that is replaced leaves the backlog to its siblings.
         self._listeners.stop(take_rest=not self._recycling)
-        self._deadline = time.monotonic() + self.cfg.graceful_timeout
+        # A little less than the master allows before it kills.
+        self._deadline = time.monotonic() + max(0.0, self.cfg.graceful_timeout - _STOP_MARGIN_SECONDS)
         self._service.drain()
         self._check_stopped()
 

@@ -75,9 +75,9 @@ def keeps_alive(line: RequestLine, fields: FieldSection) -> bool:
     if fields.chunked:
         if fields.content_length is not None:
             raise RemoteProtocolError("Content-Length beside Transfer-Encoding")
-        if line.version < (1, 1):
+        if not line.minor:
             raise RemoteProtocolError("Transfer-Encoding in a request of HTTP/1.0")
-    if line.version >= (1, 1):
+    if line.minor:
         return not fields.close
     return fields.keep_alive and not fields.close
 

@@ -33,7 +33,7 @@ class RequestLine:
     makes of it.
     """
 
-    __slots__ = ("authority", "environ", "method", "path", "query", "target", "version")
+    __slots__ = ("authority", "environ", "method", "minor", "path", "query", "target", "version")
 
     def __init__(
         self,
@@ -50,7 +50,26 @@ class RequestLine:
         self.path = path
         self.query = query
         self.version = version
+        # What a version is asked for most: whether it is later than 1.0.
+        self.minor = version > (1, 0)
         self.environ: dict[str, object] | None = None
+
+
+class FieldLine:
+    """One field (RFC 9112 section 5): shared like :class:`RequestLine`.
+
+    :param meaning: its name in lower case, if it says something to the server
+        itself, otherwise empty.
+    """
+
+    __slots__ = ("key", "meaning", "name", "value")
+
+    def __init__(self, name: str, value: str, meaning: str) -> None:
+        self.name = name
+        self.value = value
+        self.meaning = meaning
+        # Of the WSGI side: the key in environ, "" for none.
+        self.key: str | None = None
 
 
 class FieldSection:
@@ -66,15 +85,17 @@ class FieldSection:
         "environ",
         "expect_continue",
         "has_type",
-        "headers",
         "host",
         "keep_alive",
+        "lines",
+        "scheme",
         "script_name",
+        "seen",
         "unknown_coding",
     )
 
-    def __init__(self, headers: list[tuple[str, str]]) -> None:
-        self.headers = headers
+    def __init__(self, lines: list[FieldLine]) -> None:
+        self.lines = lines
         self.host: str | None = None
         self.content_length: int | None = None
         self.has_type = False
@@ -84,6 +105,9 @@ class FieldSection:
         self.close = False
         self.keep_alive = False
         self.environ: dict[str, object] | None = None
+        # Of the WSGI side, like environ.
+        self.seen = False
+        self.scheme = ""
         self.script_name: str | None = None
 
 
@@ -98,7 +122,7 @@ class RequestHead:
         self.keep_alive = keep_alive
         self.has_body = fields.chunked or bool(fields.content_length)
         # RFC 9110 section 10.1.1: to be ignored in a request of HTTP/1.0.
-        self.expect_continue = fields.expect_continue and self.has_body and line.version >= (1, 1)
+        self.expect_continue = fields.expect_continue and self.has_body and line.minor
 
     @property
     def method(self) -> str:
@@ -128,7 +152,7 @@ class RequestHead:
     @property
     def headers(self) -> list[tuple[str, str]]:
         """Names and values, latin-1, in the order and case received."""
-        return self.fields.headers
+        return [(line.name, line.value) for line in self.fields.lines]
 
     @property
     def content_length(self) -> int | None:

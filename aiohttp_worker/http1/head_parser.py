@@ -1,0 +1,305 @@
+"""The bytes of a whole head → its request line and fields (RFC 9112 sections 3 and 5).
+
+llhttp (httptools) parses; the limits, and all that llhttp lets through and the
+RFCs do not, are refused here.
+
+Clients repeat themselves, so what was parsed is remembered: request lines,
+field lines, and whole field sections. llhttp sees every line once, and the same
+line after that is looked up. What is remembered is a function of the bytes
+alone, and the tables are bounded.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, Generic, TypeVar
+
+import httptools
+
+from .errors import RemoteProtocolError
+from .framing import check_codings, keeps_alive, read_framing
+from .grammar import ABSOLUTE_TARGET, HOST, REQUEST_LINE, TARGET
+from .head import FieldLine, FieldSection, Limits, RequestHead, RequestLine
+
+_FOLD: Final = re.compile(rb"\r\n[ \t]+")
+_SPACE_BEFORE_COLON: Final = re.compile(rb"(?:^|(?<=\r\n))([^\s:]+)[ \t]+:")
+_SPACE_LAST: Final = re.compile(rb"(?<=[^\s])[ \t]+(?=\r\n)")
+
+# Fields that say something to the server itself.
+_MEANINGFUL: Final = frozenset(("connection", "content-length", "content-type", "expect", "host", "transfer-encoding"))
+# After these llhttp waits for a body, which it is not going to get.
+_ANNOUNCES_BODY: Final = frozenset(("content-length", "transfer-encoding"))
+
+_MOST_LINES: Final = 512  # request lines, and as many field sections
+_MOST_FIELD_LINES: Final = 2048
+_LONGEST_LINE: Final = 512  # bytes; what is longer is parsed each time
+_LONGEST_SECTION: Final = 2048
+
+_Value = TypeVar("_Value")
+
+
+class Memory(Generic[_Value]):
+    """A bounded table from bytes to what was made of them.
+
+    In two generations: when the young one is full it becomes the old one, and
+    what is asked for again moves back. Nothing is ever searched for the oldest.
+    """
+
+    __slots__ = ("_longest", "_most", "_old", "young")
+
+    def __init__(self, most: int, longest: int) -> None:
+        self._most = most
+        self._longest = longest
+        self._old: dict[bytes, _Value] = {}
+        self.young: dict[bytes, _Value] = {}
+
+    def __len__(self) -> int:
+        return len(self.young) + len(self._old)
+
+    def recall(self, raw: bytes) -> _Value | None:
+        """Return what :attr:`young` does not have, if it is still known."""
+        value = self._old.get(raw)
+        if value is not None:
+            self.keep(raw, value)
+        return value
+
+    def keep(self, raw: bytes, value: _Value) -> None:
+        """Remember *value*, for a while."""
+        if len(raw) <= self._longest:
+            if len(self.young) >= self._most:
+                self._old = self.young
+                self.young = {}
+            self.young[raw] = value
+
+
+class HeadParser:
+    """Parses whole heads; one serves all connections of a worker."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self._lines: Memory[RequestLine] = Memory(_MOST_LINES, _LONGEST_LINE)
+        self._sections: Memory[FieldSection] = Memory(_MOST_LINES, _LONGEST_SECTION)
+        self._field_lines: Memory[FieldLine] = Memory(_MOST_FIELD_LINES, _LONGEST_LINE)
+        self._received: list[tuple[bytes, bytes]] = []
+        self._complete = False
+        self._llhttp = self._new_llhttp()
+
+    def parse(self, data: bytes, start: int, end: int) -> RequestHead:
+        """Parse the head in ``data[start:end]``, without its empty line.
+
+        :raises RemoteProtocolError: with the status that RFC 9110 or RFC 9112
+            names for the fault.
+        """
+        line_end = data.find(b"\r\n", start, end)
+        if line_end < 0:
+            line_end = end
+        raw_line = data[start:line_end]
+        raw_fields = data[line_end + 2 : end + 2]
+        line = self._lines.young.get(raw_line)
+        fields = self._sections.young.get(raw_fields)
+        if line is None or fields is None:
+            head = self._parse_unknown(raw_line, raw_fields)
+            line, fields = head.line, head.fields
+        else:
+            head = RequestHead(line, fields, keeps_alive(line, fields))
+        host = fields.host
+        if host is None:
+            if line.minor:
+                raise RemoteProtocolError("no Host field (RFC 9112 section 3.2)")
+        elif line.authority is not None and not _same_host(line.authority, host):
+            raise RemoteProtocolError(f"Host is {host!r} but the target says {line.authority!r}")
+        return head
+
+    def _parse_unknown(self, raw_line: bytes, raw_fields: bytes) -> RequestHead:
+        """Parse what of a head is not known yet."""
+        line = self._lines.young.get(raw_line) or self._lines.recall(raw_line)
+        new_line = line is None
+        if line is None:
+            line = _read_request_line(raw_line, self.limits)
+        fields = self._sections.young.get(raw_fields) or self._sections.recall(raw_fields)
+        if fields is not None:
+            if new_line:
+                self._feed(line, [])
+        else:
+            raw_lines = self._split(raw_fields)
+            known = self._field_lines
+            found: list[FieldLine | None] = []
+            unknown: list[bytes] = []
+            for raw in raw_lines:
+                field = known.young.get(raw)
+                if field is None:
+                    field = known.recall(raw)
+                    if field is None:
+                        unknown.append(raw)
+                found.append(field)
+            if unknown or new_line:
+                new_fields = self._feed(line, unknown)
+                index = 0
+                for position, field in enumerate(found):
+                    if field is None:
+                        found[position] = new_fields[index]
+                        index += 1
+            fields = FieldSection([field for field in found if field is not None])
+            for field in fields.lines:
+                if field.meaning:
+                    _take_meaning(fields, field.meaning, field.value)
+            check_codings(fields)
+            self._sections.keep(raw_fields, fields)
+        if new_line:
+            self._lines.keep(raw_line, line)
+        return RequestHead(line, fields, keeps_alive(line, fields))
+
+    # llhttp calls these while it is fed.
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a field line as it came."""
+        self._received.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        """Note that llhttp saw the empty line too."""
+        self._complete = True
+
+    def _new_llhttp(self) -> httptools.HttpRequestParser:
+        parser = httptools.HttpRequestParser(self)
+        # One parser reads head after head; "Connection: close" in one of them
+        # says nothing about the next, which belongs to another connection.
+        # It does not see all lines of a head either, if the others are known, so
+        # what they say together is judged here (see check_codings).
+        parser.set_dangerous_leniencies(lenient_keep_alive=True, lenient_transfer_encoding=True)
+        return parser
+
+    def _feed(self, line: RequestLine, raw_fields: list[bytes]) -> list[FieldLine]:
+        """Run the lines that are new through llhttp, and return the fields."""
+        self._received = []
+        self._complete = False
+        target = line.target.encode("ascii")
+        try:
+            self._llhttp.feed_data(b"GET %b HTTP/1.1\r\n%b\r\n" % (target, b"".join(raw_fields)))
+        except httptools.HttpParserUpgrade:
+            pass  # RFC 9110 section 7.8: a server may ignore Upgrade, and we do
+        except httptools.HttpParserError as error:
+            self._llhttp = self._new_llhttp()
+            raise RemoteProtocolError(str(error) or type(error).__name__) from None
+        received = self._received
+        if not self._complete or len(received) != len(raw_fields):
+            self._llhttp = self._new_llhttp()
+            raise RemoteProtocolError("the head of the request is malformed")
+        fields: list[FieldLine] = []
+        announces_body = False
+        for position, (raw_name, raw_value) in enumerate(received):
+            name = raw_name.decode("latin-1")
+            lower = name.lower()
+            field = FieldLine(name, raw_value.decode("latin-1").strip(" \t"), lower if lower in _MEANINGFUL else "")
+            fields.append(field)
+            if lower in _ANNOUNCES_BODY:
+                announces_body = True
+            self._field_lines.keep(raw_fields[position], field)
+        if announces_body:
+            self._llhttp = self._new_llhttp()
+        return fields
+
+    def _split(self, raw: bytes) -> list[bytes]:
+        """Split a field section into its lines, each with its CR LF.
+
+        :raises RemoteProtocolError: 431, one of the limits is exceeded.
+        """
+        limits = self.limits
+        count = raw.count(b"\r\n")
+        if count > limits.fields:
+            raise RemoteProtocolError(f"more fields than limit_request_fields ({limits.fields})", 431)
+        if len(raw) > limits.field_size and max(map(len, raw.split(b"\r\n"))) + 2 > limits.field_size:
+            raise RemoteProtocolError(f"a field is longer than limit_request_field_size ({limits.field_size})", 431)
+        if limits.permit_obsolete_folding:
+            raw = _FOLD.sub(b" ", raw)
+        if limits.strip_header_spaces:
+            raw = _SPACE_BEFORE_COLON.sub(rb"\1:", raw)
+        if b"\t\r\n" in raw:
+            raw = _SPACE_LAST.sub(b"", raw)  # llhttp takes spaces off a coding, not tabs
+        lines = raw.split(b"\r\n")
+        lines.pop()
+        return [line + b"\r\n" for line in lines]
+
+
+def _read_request_line(raw: bytes, limits: Limits) -> RequestLine:
+    """Take a request line apart (RFC 9112 section 3).
+
+    :raises RemoteProtocolError: 414, 501, 505, or 400.
+    """
+    if 0 < limits.request_line < len(raw):
+        raise RemoteProtocolError(f"the request line is longer than limit_request_line ({limits.request_line})", 414)
+    match = REQUEST_LINE.fullmatch(raw)
+    if match is None:
+        raise RemoteProtocolError(f"malformed request line: {_shown(raw)}")
+    method = match[1].decode("ascii")
+    if limits.casefold_http_method:
+        method = method.upper()
+    if not limits.permit_unconventional_http_method and (not 3 <= len(method) <= 20 or method != method.upper() or "#" in method):
+        raise RemoteProtocolError(f"unconventional method: {method!r}")
+    if method == "CONNECT":
+        raise RemoteProtocolError("CONNECT asks for a tunnel, and this is no proxy", 501)
+    version = (int(match[3]), int(match[4]))
+    if version[0] != 1 and not limits.permit_unconventional_http_version:
+        raise RemoteProtocolError(f"HTTP/{version[0]}.{version[1]} is not spoken here", 505)
+    target = match[2].decode("latin-1")
+    if TARGET.fullmatch(target) is None:
+        raise RemoteProtocolError(f"malformed target: {_shown(match[2])}")
+    authority: str | None = None
+    path = target
+    if not target.startswith("/"):
+        if target == "*":
+            if method != "OPTIONS":
+                raise RemoteProtocolError(f"the target * goes with OPTIONS, not {method}")
+        else:
+            authority, path = _split_absolute(target, method)
+    path, _, query = path.partition("?")
+    return RequestLine(method, target, authority, path, query, version)
+
+
+def _take_meaning(fields: FieldSection, name: str, value: str) -> None:
+    """Take up a field that means something to the server itself.
+
+    :raises RemoteProtocolError: it is there twice, or malformed.
+    """
+    if name == "host":
+        if fields.host is not None:
+            raise RemoteProtocolError("Host is there more than once")
+        if HOST.fullmatch(value) is None:
+            raise RemoteProtocolError(f"Host is no host: {value!r}")
+        fields.host = value
+    elif name == "content-type":
+        if fields.has_type:
+            raise RemoteProtocolError("Content-Type is there more than once")
+        fields.has_type = True
+    elif name == "expect":
+        if value.lower() != "100-continue":
+            raise RemoteProtocolError(f"unknown expectation: {value!r}", 417)
+        fields.expect_continue = True
+    else:
+        read_framing(fields, name, value)
+
+
+def _split_absolute(target: str, method: str) -> tuple[str, str]:
+    """Split an absolute-form target (RFC 9112 section 3.2.2)."""
+    match = ABSOLUTE_TARGET.fullmatch(target)
+    if match is None:
+        raise RemoteProtocolError(f"malformed target: {target!r}")
+    scheme, authority, path = match[1], match[2], match[3]
+    if scheme.lower() not in ("http", "https"):
+        raise RemoteProtocolError(f"the target has an unknown scheme: {target!r}")
+    if not authority or HOST.fullmatch(authority) is None:
+        raise RemoteProtocolError(f"the target has no valid authority: {target!r}")
+    if not path and method == "OPTIONS":
+        return authority, "*"  # RFC 9112 section 3.2.4
+    return authority, path if path.startswith("/") else "/" + path
+
+
+def _same_host(authority: str, host: str) -> bool:
+    """Compare as RFC 9110 section 4.2.3 does: case and default ports aside."""
+    first, second = authority.lower(), host.lower()
+    for port in (":80", ":443", ":"):
+        first, second = first.removesuffix(port), second.removesuffix(port)
+    return first == second
+
+
+def _shown(raw: bytes) -> str:
+    return repr(raw if len(raw) <= 100 else raw[:100] + b"...")[1:]
