@@ -37,7 +37,7 @@ PATIENCE = 10.0
 _LISTENING = re.compile(r"Listening at: (\S+?),? ")
 #: What an event loop or the garbage collector says when somebody forgot something.
 _NEGLIGENCE = re.compile(
-    r"never awaited|never retrieved|was destroyed but|ResourceWarning|unclosed"
+    r"never awaited|never retrieved|was destroyed but|unclosed"
     r"|Exception ignored in|Exception in callback|Unhandled error in"
 )
 
