@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import ssl
 from collections.abc import Hashable
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Self
 
 from aiohttp_worker.http1.response_reader import ResponseHead, ResponseLimits
 
 from .content import StreamReader
-from .errors import ClientConnectionError, ConnectionError, OsConnectionError, ProxyConnectionError, TimeoutError
+from .dialling import Dialler
+from .errors import TimeoutError
 from .pool import Pool
-from .protocol import Connection, State
-from .proxies import ProxyServer, environment_proxy, make_proxy, open_socks
+from .protocol import Connection
+from .proxies import ProxyServer, environment_proxy, make_proxy
 from .resolver import Resolver
 from .url import Origin, split
 
@@ -25,23 +24,6 @@ if TYPE_CHECKING:
     from .cookies import CookieJar
 
 __all__ = ["ProxyConnector", "SocketConnector", "UnixSocketConnector"]
-
-
-@lru_cache(maxsize=1)
-def _verifying_context() -> ssl.SSLContext:
-    # Reading the system's certificates takes longer than a hundred requests: once per process.
-    context = ssl.create_default_context()
-    context.set_alpn_protocols(["http/1.1"])
-    return context
-
-
-@lru_cache(maxsize=1)
-def _trusting_context() -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    context.set_alpn_protocols(["http/1.1"])
-    return context
 
 
 class SocketConnector:
@@ -99,9 +81,8 @@ class SocketConnector:
         self._connections: set[Connection] = set()
         self._reuse_timeout = reuse_timeout
         self.conn_timeout = conn_timeout
-        self._verify_ssl = verify_ssl
-        self._ssl_context = ssl_context
         self._resolver = Resolver(family, float("inf") if resolve else 10.0)
+        self._dialler = Dialler(self._resolver, verify_ssl, ssl_context)
         self.retry = retry
         self.max_body_size = max_body_size
         self._limits = ResponseLimits(max_head_size)
@@ -163,9 +144,7 @@ class SocketConnector:
             pool.release_slot(key)
             raise
 
-    async def _open_in_time(
-        self, origin: Origin, proxy: ProxyServer | None, key: Hashable, seconds: float | None
-    ) -> Connection:
+    async def _open_in_time(self, origin: Origin, proxy: ProxyServer | None, key: Hashable, seconds: float | None) -> Connection:
         limits = [limit for limit in (self.conn_timeout, seconds) if limit is not None]
         if not limits:
             return await self._open(origin, proxy, key)
@@ -179,110 +158,14 @@ class SocketConnector:
             raise
 
     async def _open(self, origin: Origin, proxy: ProxyServer | None, key: Hashable) -> Connection:
-        loop = asyncio.get_running_loop()
-        if proxy is None:
-            return await self._connect(origin, key, loop, OsConnectionError)
-        if proxy.socks:
-            sock = await open_socks(proxy, origin, loop)
-            return await self._adopt(sock, origin, key, loop, OsConnectionError)
-        connection = await self._connect(proxy.origin, key, loop, ProxyConnectionError)
-        if origin.scheme == "https":
-            try:
-                await self._tunnel(connection, origin, proxy, loop)
-            except BaseException:
-                connection.close()
-                raise
-        return connection
-
-    async def _connect(
-        self, origin: Origin, key: Hashable, loop: asyncio.AbstractEventLoop, refusal: type[ConnectionError]
-    ) -> Connection:
-        """A TCP connection, and TLS on it where the scheme asks for it."""
-        try:
-            addresses = self._resolver.literal(origin.host, origin.port)
-            if addresses is not None and "%" not in origin.host:
-                return await self._adopt(None, origin, key, loop, refusal)
-            if addresses is None:
-                addresses = await self._resolver.resolve(origin.host, origin.port)
-            from aiohappyeyeballs import start_connection
-
-            # uvloop has no happy eyeballs of its own, and what we hold are addresses.
-            sock = await start_connection(addresses, happy_eyeballs_delay=0.25, interleave=1, loop=loop)  # type: ignore[arg-type]
-        except TimeoutError:
-            raise
-        except OSError as error:
-            raise _refused(refusal, origin, error) from error
-        return await self._adopt(sock, origin, key, loop, refusal)
-
-    async def _adopt(
-        self,
-        sock: socket.socket | None,
-        origin: Origin,
-        key: Hashable,
-        loop: asyncio.AbstractEventLoop,
-        refusal: type[ConnectionError],
-    ) -> Connection:
-        """Make a connection of a socket that is connected already, or to an address."""
-        context = self.ssl_context() if origin.scheme == "https" else None
-        connection = Connection(self, key, loop, self._limits)
-        try:
-            await loop.create_connection(
-                lambda: connection,
-                None if sock is not None else origin.host,
-                None if sock is not None else origin.port,
-                sock=sock,
-                ssl=context,
-                server_hostname=origin.host if context is not None else None,
-            )
-        except BaseException as error:
-            connection.close()  # it may have a transport already
-            if sock is not None:
-                sock.close()
-            if isinstance(error, OSError) and not isinstance(error, TimeoutError):
-                raise _refused(refusal, origin, error) from error
-            raise
+        connection = Connection(self, key, asyncio.get_running_loop(), self._limits)
+        await self._dialler.dial(connection, origin, proxy)
         self._connections.add(connection)
         return connection
 
-    async def _tunnel(
-        self, connection: Connection, origin: Origin, proxy: ProxyServer, loop: asyncio.AbstractEventLoop
-    ) -> None:
-        """CONNECT, and TLS with the server behind the proxy (RFC 9110 section 9.3.6)."""
-        host = f"[{origin.host}]" if ":" in origin.host else origin.host
-        authority = f"{host}:{origin.port}"
-        content = StreamReader(loop, None, None, None)
-        label = f"CONNECT {authority} through the proxy {proxy}"
-        waiter = connection.begin("CONNECT", label, content)
-        extra = f"Proxy-Authorization: {proxy.authorization}\r\n" if proxy.authorization else ""
-        connection.transport.write(f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n{extra}\r\n".encode("latin-1"))
-        connection.request_written()
-        try:
-            head = await waiter
-        except ClientConnectionError as error:
-            raise ProxyConnectionError(str(error)) from error
-        if not 200 <= head.status_code < 300:
-            reason = head.reason.decode("latin-1")
-            raise ProxyConnectionError(f"{label}: {head.status_code} {reason}".rstrip(), head.status_code)
-        if connection.state is not State.IDLE:
-            raise ProxyConnectionError(f"{label}: the proxy closed the connection or sent more than its answer", head.status_code)
-        try:
-            transport = await loop.start_tls(
-                connection.transport, connection, self.ssl_context(), server_hostname=origin.host
-            )
-        except TimeoutError:
-            raise
-        except OSError as error:
-            raise _refused(OsConnectionError, origin, error) from error
-        if transport is None:
-            raise ClientConnectionError(f"{label}: the connection was closed")
-        connection.transport = transport
-        connection.used = 0
-
     def ssl_context(self) -> ssl.SSLContext:
         """The settings for TLS; the default ones are made once per process."""
-        if self._ssl_context is not None:
-            return self._ssl_context
-        return _verifying_context() if self._verify_ssl else _trusting_context()
+        return self._dialler.ssl_context()
 
     # -- the connection's side ----------------------------------------------------------------------------------------
 
@@ -404,29 +287,7 @@ class UnixSocketConnector(SocketConnector):
     def __init__(self, path: str, **options: Any) -> None:
         super().__init__(**options)
         self.path = path
-
-    async def _open(self, origin: Origin, proxy: ProxyServer | None, key: Hashable) -> Connection:
-        if proxy is not None:
-            raise ValueError(f"a Unix socket cannot be reached through the proxy {proxy}")
-        loop = asyncio.get_running_loop()
-        context = self.ssl_context() if origin.scheme == "https" else None
-        connection = Connection(self, key, loop, self._limits)
-        try:
-            await loop.create_unix_connection(
-                lambda: connection,
-                self.path,
-                ssl=context,
-                server_hostname=origin.host if context is not None else None,
-            )
-        except TimeoutError:
-            raise
-        except OSError as error:
-            raise _refused(OsConnectionError, self.path, error) from error
-        except BaseException:
-            connection.close()
-            raise
-        self._connections.add(connection)
-        return connection
+        self._dialler.unix_path = path
 
 
 class ProxyConnector(SocketConnector):
@@ -434,14 +295,3 @@ class ProxyConnector(SocketConnector):
 
     def __init__(self, proxy: Any, **options: Any) -> None:
         super().__init__(proxy=proxy, **options)
-
-
-def _refused(kind: type[ConnectionError], what: Any, error: OSError) -> ConnectionError:
-    """An error of the system's as one of ours, which says who could not be reached."""
-    text = f"{what}: cannot connect: {error.strerror or error}"
-    if kind is ProxyConnectionError:
-        refusal: ConnectionError = ProxyConnectionError(text)
-    else:
-        refusal = kind(text)
-    refusal.errno = error.errno
-    return refusal

@@ -265,7 +265,7 @@ class StreamReader:
         return Call(self._read_exactly(n))
 
     def readline(self) -> Call[bytes]:
-        """One line with its ``\\n``, or what is left at the end."""
+        """One line with its line feed, or what is left at the end."""
         return Call(self._read_line())
 
     def readuntil(self, separator: bytes = b"\n") -> Call[bytes]:

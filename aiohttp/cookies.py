@@ -5,7 +5,7 @@ from __future__ import annotations
 import calendar
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from http.cookies import Morsel, SimpleCookie
 from typing import Any, Final
 
@@ -42,9 +42,10 @@ def _morsel(name: str, coded: str, attributes: Mapping[str, str]) -> Morsel[str]
     morsel: Morsel[str] = Morsel()
     value = coded[1:-1] if len(coded) > 1 and coded[0] == coded[-1] == '"' else coded
     # ``set`` refuses names that servers do use.
-    morsel.__setstate__({"key": name, "value": value, "coded_value": coded})  # type: ignore[attr-defined]
+    restore: Callable[[dict[str, str]], None] = getattr(morsel, "__setstate__")  # noqa: B009 (typeshed does not know it)
+    restore({"key": name, "value": value, "coded_value": coded})
     for key, text in attributes.items():
-        morsel[key] = True if key in ("secure", "httponly") else text  # type: ignore[assignment]
+        morsel[key] = True if key in ("secure", "httponly") else text
     return morsel
 
 
@@ -215,9 +216,7 @@ class CookieJar:
                 for key, cookie in list(cookies.items()):
                     if cookie.expires is not None and cookie.expires <= now:
                         del cookies[key]
-                    elif (
-                        (domain == host or not cookie.host_only) and (trusted or not cookie.secure) and cookie.fits_path(path)
-                    ):
+                    elif (domain == host or not cookie.host_only) and (trusted or not cookie.secure) and cookie.fits_path(path):
                         found.append(cookie)
             domain = domain.partition(".")[2]
         found.sort(key=lambda cookie: (-len(cookie.path), cookie.made))

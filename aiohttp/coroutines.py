@@ -64,7 +64,8 @@ def run(main: Generator[Any, Any, T] | Awaitable[T], *, debug: bool | None = Non
     Returns its result. Raises RuntimeError where a loop runs already, TypeError for anything else than these two.
     """
     if isinstance(main, types.GeneratorType):
-        return asyncio.run(_wait_for(_delegate(main)), debug=debug)
+        delegate: Awaitable[T] = _delegate(main)
+        return asyncio.run(_wait_for(delegate), debug=debug)
     if isinstance(main, Awaitable):
         return asyncio.run(_wait_for(main), debug=debug)
     raise TypeError(f"a generator or an awaitable is needed, not {main!r}")

@@ -31,7 +31,7 @@ class MultipartBody(Body):
     async def _pieces(self) -> AsyncIterator[bytes]:
         for head, body in self._parts:
             if isinstance(body, BytesBody) and (body.length or 0) <= 65536:
-                yield b"%b%b\r\n" % (head, body.data)
+                yield b"".join((head, body.data, b"\r\n"))
                 continue
             yield head
             async for piece in body.pieces():
@@ -55,7 +55,7 @@ def _part_head(name: str, filename: str | None, content_type: str | None, header
     head += b"\r\n"
     if content_type is not None:
         head += f"Content-Type: {field_value('Content-Type', content_type)}\r\n".encode("latin-1")
-    for field_name, value in (headers.items() if headers else ()):
+    for field_name, value in headers.items() if headers else ():
         field_value("name", field_name)
         head += f"{field_name}: {field_value(field_name, value)}\r\n".encode("latin-1")
     return head + b"\r\n"

@@ -70,15 +70,34 @@ class Connection(asyncio.Protocol):
     """A connection and the exchange on it. One of these serves many exchanges, one after the other."""
 
     __slots__ = (
-        "_allowance", "_can_write", "_connector", "_content", "_continue", "_drain", "_head", "_loop", "_patience", "_reader", "_tunnel",
+        "__weakref__",
+        "_allowance",
+        "_can_write",
+        "_closed_waiter",
+        "_connector",
+        "_content",
+        "_continue",
+        "_drain",
+        "_head",
+        "_loop",
+        "_patience",
+        "_reader",
         "_request_done",
-        "_closed_waiter", "error", "gone", "idle_since", "key", "label", "slot_held", "state", "transport", "used",
-        "received", "_writer", "__weakref__",
-    )  # fmt: skip
+        "_tunnel",
+        "_writer",
+        "error",
+        "gone",
+        "idle_since",
+        "key",
+        "label",
+        "received",
+        "slot_held",
+        "state",
+        "transport",
+        "used",
+    )
 
-    def __init__(
-        self, connector: Keeper, key: Hashable, loop: asyncio.AbstractEventLoop, limits: ResponseLimits
-    ) -> None:
+    def __init__(self, connector: Keeper, key: Hashable, loop: asyncio.AbstractEventLoop, limits: ResponseLimits) -> None:
         self._connector = connector
         self._loop = loop
         self._reader = ResponseReader(limits)

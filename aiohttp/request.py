@@ -8,7 +8,6 @@ from functools import lru_cache
 from importlib.util import find_spec
 from typing import Any, Final
 
-
 from aiohttp_worker.http1.grammar import CONTENT_LENGTH, FIELD_VALUE, TOKEN
 
 from .body import Body, BytesBody
@@ -252,9 +251,7 @@ def field_value(name: str, value: Any) -> str:
 
 
 @lru_cache(maxsize=512)
-def _plain_head(
-    method: str, target: str, host: str, version: tuple[int, int], close: bool, keep_alive: bool
-) -> bytes:
+def _plain_head(method: str, target: str, host: str, version: tuple[int, int], close: bool, keep_alive: bool) -> bytes:
     """The head of a request without anything of its own; programs ask for the same thing again and again."""
     minor = version[1]
     kept = "Connection: close\r\n" if close else "Connection: keep-alive\r\n" if minor == 0 and keep_alive else ""

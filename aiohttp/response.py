@@ -174,9 +174,7 @@ class ClientResponse:
         """Raise HttpErrorException if the status code is 400 or more; the connection is given back then."""
         if not self.ok:
             self.release()
-            raise HttpErrorException(
-                self.status, f"{self.method} {self.url}: {self.status} {self.reason}".rstrip(), self.headers
-            )
+            raise HttpErrorException(self.status, f"{self.method} {self.url}: {self.status} {self.reason}".rstrip(), self.headers)
 
     @property
     def cookies(self) -> SimpleCookie:

@@ -88,9 +88,7 @@ def split(url: str) -> URL:
     return URL(origin, quote_illegal((path or "/") + query), auth, fragment[1:])
 
 
-def split_authority(
-    scheme: str, authority: str, url: str, default_port: int
-) -> tuple[Origin, tuple[str, str] | None]:
+def split_authority(scheme: str, authority: str, url: str, default_port: int) -> tuple[Origin, tuple[str, str] | None]:
     """Split ``user:password@host:port`` (RFC 3986 section 3.2). Raises ValueError that names the URL."""
     match = _AUTHORITY.fullmatch(authority)
     if match is None:

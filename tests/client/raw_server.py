@@ -57,7 +57,13 @@ class RawServer:
     """Answers each request with the next of ``replies`` (the last one again and again), or runs a script per connection."""
 
     def __init__(
-        self, replies: bytes | list[bytes] | Script, *, close: bool = True, path: str | None = None, tls: Any = None, host: str = "127.0.0.1"
+        self,
+        replies: bytes | list[bytes] | Script,
+        *,
+        close: bool = True,
+        path: str | None = None,
+        tls: Any = None,
+        host: str = "127.0.0.1",
     ) -> None:
         self._script: Script = replies if callable(replies) else self._reply
         self._replies = [replies] if isinstance(replies, bytes) else replies

@@ -123,7 +123,11 @@ def test_cancelled_in_the_tunnel(run: Any) -> None:
     run(main)
 
 
-ENVIRONMENT = {"http_proxy": "http://p:1", "HTTPS_PROXY": "p:2", "no_proxy": "direct.example, .inner.example,10.0.0.0/8 [::1],port.example:81"}
+ENVIRONMENT = {
+    "http_proxy": "http://p:1",
+    "HTTPS_PROXY": "p:2",
+    "no_proxy": "direct.example, .inner.example,10.0.0.0/8 [::1],port.example:81",
+}
 
 
 @pytest.mark.parametrize(
@@ -206,7 +210,12 @@ def test_netrc(run: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     ("url", "shown"),
-    [("host:3128", "http://host:3128"), ("https://host", "https://host:443"), ("socks5://u:p@host", "socks5://host:1080"), ("http://[::1]:8/", "http://::1:8")],
+    [
+        ("host:3128", "http://host:3128"),
+        ("https://host", "https://host:443"),
+        ("socks5://u:p@host", "socks5://host:1080"),
+        ("http://[::1]:8/", "http://::1:8"),
+    ],
 )
 def test_kinds(url: str, shown: str) -> None:
     assert str(make_proxy(url)) == shown

@@ -30,7 +30,9 @@ def sent(run: Any) -> Any:
     def send(method: str = "GET", path: str = "/", **options: Any) -> tuple[str, dict[str, str], bytes, RawServer]:
         async def main() -> RawServer:
             async with RawServer(OK) as server:
-                made = {name: value() if callable(value) and name in ("data", "files") else value for name, value in options.items()}
+                made = {
+                    name: value() if callable(value) and name in ("data", "files") else value for name, value in options.items()
+                }
                 response = await aiohttp.request(method, server.url + path, **made)
                 assert await response.read_and_close() == b"ok"
                 return server
@@ -301,7 +303,7 @@ def test_content_encoding_means_already_encoded(sent: Any) -> None:
 
 
 def part_names(body: bytes) -> list[str]:
-    return re.findall(r'Content-Disposition: form-data; (.*)\r\n', body.decode("latin-1"))
+    return re.findall(r"Content-Disposition: form-data; (.*)\r\n", body.decode("latin-1"))
 
 
 def test_files(sent: Any, tmp_path: Path) -> None:

@@ -27,7 +27,16 @@ def httpbin(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         "ours": "aiohttp.worker.AsyncGunicornWorker",
         "ours, no stream": "aiohttp.worker.AsyncNoStreamGunicornWorker",
     }[request.param]
-    with gunicorn("tests.client.functional.httpbin_app:application", tmp_path_factory.mktemp("httpbin"), "-k", worker, "--threads", "4", "--keep-alive", "5") as url:
+    with gunicorn(
+        "tests.client.functional.httpbin_app:application",
+        tmp_path_factory.mktemp("httpbin"),
+        "-k",
+        worker,
+        "--threads",
+        "4",
+        "--keep-alive",
+        "5",
+    ) as url:
         yield url
 
 

@@ -88,7 +88,13 @@ def test_redirects(run: Any, httpbin: str) -> None:
             other = httpbin.replace("127.0.0.1", "localhost")
             target = {"url": f"{other}/anything", "status_code": "307"}
             async with aiohttp.request(
-                "POST", f"{httpbin}/redirect-to", params=target, data={"a": "b"}, auth=("u", "p"), cookies={"c": "d"}, connector=connector
+                "POST",
+                f"{httpbin}/redirect-to",
+                params=target,
+                data={"a": "b"},
+                auth=("u", "p"),
+                cookies={"c": "d"},
+                connector=connector,
             ) as response:
                 seen = await response.json()
             assert seen["form"] == {"a": "b"}
@@ -166,5 +172,7 @@ def test_unix_socket(run: Any, tmp_path: Path) -> None:
                 async with aiohttp.request("POST", f"{url}/post", data={"n": number}, connector=connector) as response:
                     assert (await response.json())["form"] == {"n": str(number)}
 
-    with gunicorn("tests.client.functional.httpbin_app:application", tmp_path, "-k", "gthread", "--threads", "2", bind=path) as url:
+    with gunicorn(
+        "tests.client.functional.httpbin_app:application", tmp_path, "-k", "gthread", "--threads", "2", bind=path
+    ) as url:
         run(lambda: main(url))
