@@ -1098,6 +1098,7 @@ def test_clients_that_do_not_read(server: Server, mark: int, key: str) -> None:
         client.request("GET", f"/big?size={200 << 20}&key={key}")
         client.receive_head()
     assert server.get("/hello").status_code == 200
+    server.wait_for_log(f"produced {key}", since=mark, count=number)
     produced = max(int(line.rsplit(" ", 1)[1]) for line in server.log.lines(mark) if line.startswith(f"produced {key}"))
     assert produced < 16 << 20
     for client in slow:
