@@ -5,7 +5,8 @@ from typing import Any
 
 from aiohttp_worker.http1.errors import RemoteProtocolError
 from aiohttp_worker.http1.head import Limits, RequestHead
-from aiohttp_worker.http1.reader import END, NEED_DATA, HeadParser, RequestReader
+from aiohttp_worker.http1.head_parser import HeadParser
+from aiohttp_worker.http1.reader import END, NEED_DATA, RequestReader
 
 # One for all, as in a worker: what it remembers of one request must not colour another.
 HEAD_PARSER = HeadParser(Limits())
@@ -55,6 +56,12 @@ def head_facts(head: RequestHead) -> dict[str, Any]:
         "expect_continue": head.expect_continue,
         "complete": not head.has_body,
     }
+
+
+def status_of(*pieces: bytes, limits: Limits | None = None) -> int | None:
+    """The status of the fault in *pieces*, for a worker of its own."""
+    result = read_requests(pieces, head_parser=HeadParser(limits or Limits()))
+    return result[-1] if result and isinstance(result[-1], int) else None
 
 
 def without_cut_data(requests: list[Any]) -> tuple[list[Any], str]:

@@ -16,7 +16,7 @@ from aiohttp_worker.http1.head import FieldSection, RequestLine
 
 
 def fields_of(*lines: tuple[str, str]) -> FieldSection:
-    fields = FieldSection(list(lines))
+    fields = FieldSection([])
     for name, value in lines:
         read_framing(fields, name, value)
     check_codings(fields)

@@ -4,11 +4,11 @@ import dataclasses
 
 import pytest
 
-from aiohttp_worker.http1.head import FieldSection, Limits, RequestHead, RequestLine
+from aiohttp_worker.http1.head import FieldLine, FieldSection, Limits, RequestHead, RequestLine
 
 
 def head(version: tuple[int, int] = (1, 1), keep_alive: bool = True, **facts: object) -> RequestHead:
-    fields = FieldSection([("Host", "a"), ("A", "b")])
+    fields = FieldSection([FieldLine("Host", "a", "host"), FieldLine("A", "b", "")])
     for name, value in facts.items():
         setattr(fields, name, value)
     return RequestHead(RequestLine("POST", "/a?b", None, "/a", "b", version), fields, keep_alive)
