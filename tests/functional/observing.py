@@ -50,6 +50,14 @@ def wait_until(condition: Callable[[], Any], timeout: float = PATIENCE) -> Any:
     return answer
 
 
+def is_alive(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
 def command(*arguments: str, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     """Gunicorn, for what it does without serving."""
     environ = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(APPS)]), **variables}

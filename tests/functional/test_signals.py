@@ -16,7 +16,7 @@ import pytest
 
 from .client import Cut, RawClient
 from .conftest import Serve
-from .observing import facts, refuses_connections, wait_until
+from .observing import facts, is_alive, refuses_connections, wait_until
 from .server import STREAM, Gate, Server
 
 TERM, INT, QUIT, HUP, ABRT = signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGABRT
@@ -63,14 +63,6 @@ def idle(serve: Serve, loop: str) -> Server:
     server = serve("facts:application", worker_class=STREAM, loop=loop, extra=MARKS)
     server.wait_for_log("hook post_worker_init")
     return server
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 def next_worker(server: Server, since: int) -> None:
