@@ -75,10 +75,9 @@ class Sender:
             if not pieces or self.closed:
                 return
         self._queued = True
-        if len(pieces) == 1:
-            self._transport.write(pieces[0])
-        else:
-            self._transport.writelines(pieces)
+        # Not writelines(): asyncio's, up to Python 3.13, never pauses the protocol.
+        for piece in pieces:
+            self._transport.write(piece)
 
     def send_waiting(self, pieces: list[bytes], most: int, seconds: float) -> None:
         """Send *pieces* while the loop cannot run, and so no transport sends.

@@ -302,8 +302,9 @@ class Connection(Client):
         self._exchange = exchange
         settings = service.settings
         self._collector = BodyCollector(settings.body_memory_size, settings.body_directory)
-        if self._continue_due and not self._reader.buffered:
-            self._send_continue()
+        if self._reader.buffered:
+            self._continue_due = False  # it did not wait
+        self._send_continue()
 
     def _run(self, exchange: Exchange) -> None:
         """Have the application called."""
@@ -482,11 +483,17 @@ class Connection(Client):
 
     def _send_continue(self) -> None:
         """Ask for the body, if the client waits for that (RFC 9110 section 10.1.1)."""
-        if self._continue_due:
-            self._continue_due = False
-            exchange = self._exchange
-            if exchange is None or not exchange.response.head_sent:
-                self.sender.send(_CONTINUE)
+        if not self._continue_due:
+            return
+        self._continue_due = False
+        exchange = self._exchange
+        if self.phase is not _RUN and self.phase is not _COLLECT:
+            return
+        if exchange is None or not exchange.response.head_sent:
+            self.sender.send(_CONTINUE)
+            self._body_started = _monotonic()
+            if not self.sender.paused:
+                self.deadline = self._body_deadline()
 
     def _input_taken(self) -> None:
         stream = self._input
@@ -505,7 +512,7 @@ class Connection(Client):
     def _body_deadline(self) -> float:
         """When a body has to have gone on, and to have come with a least rate."""
         times = self._service.times
-        if not times.body or self._body_ended or not self._gate.open:
+        if not times.body or self._body_ended or self._continue_due or not self._gate.open:
             return _NEVER
         now = _monotonic()
         if not times.body_rate:

@@ -203,9 +203,8 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
 
     def _check_stopped(self) -> None:
         if self._listeners.open and time.monotonic() < self._deadline:
-            if not self._service.draining_done:
-                self.loop.call_later(_STOP_CHECK_SECONDS, self._check_stopped)
-                return
+            self.loop.call_later(_STOP_CHECK_SECONDS, self._check_stopped)
+            return
         left = len(self._service.connections)
         if left:
             self.log.warning("graceful_timeout is over: %d connections are cut", left)
@@ -217,16 +216,18 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
         loop = self.loop
         if self._service.pool is not None:
             self._service.pool.stop()
+        self._listeners.stop(take_rest=False)
+        for connection in list(self._service.connections):
+            connection.transport.abort()
         tasks = asyncio.all_tasks(loop)
         for task in tasks:
             task.cancel()
         try:
-            if tasks:
-                loop.run_until_complete(asyncio.wait(tasks, timeout=1.0))
-            loop.run_until_complete(loop.shutdown_asyncgens())
-        except RuntimeError:
+            loop.run_until_complete(_last_turns(loop, tasks))
+        except (RuntimeError, SystemExit):
             pass  # it was stopped once more meanwhile
-        loop.close()
+        finally:
+            loop.close()
 
     def _loop_failed(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")
@@ -387,6 +388,15 @@ class AsyncNoStreamGunicornWorker(AsyncGunicornWorker):
     """
 
     _stream = False
+
+
+async def _last_turns(loop: asyncio.AbstractEventLoop, tasks: set[asyncio.Task[Any]]) -> None:
+    """Let transports close and cancelled tasks end."""
+    if tasks:
+        await asyncio.wait(tasks, timeout=1.0)
+    await loop.shutdown_asyncgens()
+    for _ in range(3):
+        await asyncio.sleep(0)
 
 
 def _has_uvloop() -> bool:
