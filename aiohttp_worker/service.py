@@ -140,11 +140,6 @@ class Service:
         for connection in [c for c in self.connections if c.deadline <= now or c.watched]:
             connection.check_time(now)
 
-    @property
-    def draining_done(self) -> bool:
-        """Whether nothing is left to be answered."""
-        return not self.connections
-
     def drain(self) -> None:
         """Let every connection end with the answer it gives now, or next."""
         self.draining = True

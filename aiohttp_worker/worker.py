@@ -83,11 +83,8 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
             raise RuntimeError(str(error)) from None
         if cfg.protocol != "http":
             raise RuntimeError(f"protocol = {cfg.protocol!r}: {cls.__name__} speaks HTTP only")
-        if cfg.http_parser == "fast":
-            log.warning(
-                "http_parser = 'fast' asks for Gunicorn's own C parser; %s always parses with llhttp (httptools)",
-                cls.__name__,
-            )
+        if cfg.http_parser != "auto":
+            log.warning("http_parser = %r: %s always parses with llhttp (httptools)", cfg.http_parser, cls.__name__)
         if "h2" in (cfg.http_protocols or ()):
             log.warning("http_protocols: %s does not speak h2, only HTTP/1.1", cls.__name__)
         if getattr(cfg, "http2_cleartext", "off") != "off":
@@ -197,7 +194,7 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
         # A worker that is replaced leaves the backlog to its siblings.
         self._listeners.stop(take_rest=not self._recycling)
         # A little less than the master allows before it kills.
-        self._deadline = time.monotonic() + max(0.0, self.cfg.graceful_timeout - _STOP_MARGIN_SECONDS)
+        self._deadline = time.monotonic() + self.cfg.graceful_timeout - min(_STOP_MARGIN_SECONDS, self.cfg.graceful_timeout / 4)
         self._service.drain()
         self._check_stopped()
 
@@ -343,7 +340,7 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
         return value is setting.default or getattr(value, "__func__", None) is setting.default
 
     def _log_exception(self, error: BaseException, message: str) -> None:
-        self.log.error(message.replace("%", "%%"), exc_info=error)
+        self.log.error("%s", message, exc_info=error)
 
     def _pre_request(self, exchange: Exchange) -> None:
         self.cfg.pre_request(self, HookRequest(exchange))
