@@ -9,10 +9,10 @@ from typing import Any, Final
 from .body import Body, BytesBody
 from .charset import check_charset
 from .connector import SocketConnector
-from .content import StreamReader
 from .coroutines import Call
 from .credentials import authorization, basic, netrc_auth
 from .errors import ClientConnectionError, IncompleteRead, TimeoutError
+from .incoming import Incoming
 from .protocol import Connection
 from .proxies import ProxyServer, make_proxy
 from .redirect import REDIRECTS, follow
@@ -255,7 +255,7 @@ class _Exchanges:
         fresh = False
         while True:
             connection = await connector.acquire(url.origin, proxy, fresh, self._limits.connect)
-            content = StreamReader(self._loop, connection, self._limits.read, self._max_body_size)
+            content = Incoming(self._loop, connection, self._limits.read, self._max_body_size)
             waiter = connection.begin(request.method, label, content)
             reused = connection.used > 1
             try:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from aiohttp_worker.http1.response_reader import ResponseHead, ResponseLimits
 
-from .content import StreamReader
 from .dialling import Dialler
 from .errors import TimeoutError
+from .incoming import Incoming
 from .pool import Pool
 from .protocol import Connection
 from .proxies import ProxyServer, environment_proxy, make_proxy
@@ -169,7 +169,7 @@ class SocketConnector:
 
     # -- the connection's side ----------------------------------------------------------------------------------------
 
-    def prepare_content(self, head: ResponseHead, content: StreamReader) -> None:
+    def prepare_content(self, head: ResponseHead, content: Incoming) -> None:
         """Undo the content codings that we know (RFC 9110 section 8.4)."""
         if self.auto_decompress:
             from .decompression import make_decoder

@@ -1,361 +1,77 @@
-"""The body of a response as a stream, after asyncio's StreamReader.
-
-Received pieces are kept as they came. A content coding is undone when somebody reads, in steps of bounded size, so a small
-body that unpacks into a huge one costs no more memory than any other.
-"""
+"""The body of a response as a stream, after asyncio's StreamReader."""
 
 from __future__ import annotations
 
-import asyncio
-from collections import deque
 from collections.abc import AsyncIterator
-from typing import Protocol
-
-from aiohttp_worker.http1.buffer import Buffer
 
 from .coroutines import Call
-from .errors import BodyTooLargeError, ContentEncodingError, IncompleteRead
+from .incoming import Incoming
 
-__all__ = ["Decoder", "EofStream", "StreamReader"]
-
-HIGH_MARK = 131072
-"""Bytes that may wait unread before the socket is not read any further; half of it resumes."""
+__all__ = ["EofStream", "StreamReader"]
 
 
 class EofStream(Exception):
     """Kept for programs that still name it: the end of a stream is ``b''`` and nothing raises this."""
 
 
-class Decoder(Protocol):
-    """Undoes a content coding in bounded steps."""
-
-    def decode(self, data: bytes) -> bytes:
-        """Up to one step's worth of output for more input; the rest comes with ``decode(b"")``."""
-
-    @property
-    def needs_input(self) -> bool:
-        """False while more output can be had without more input."""
-
-    def finish(self) -> bytes:
-        """Output that was still held back. Raises EOFError if the coded data is not complete."""
-
-
-class Flow(Protocol):
-    """The side that can be asked to read less."""
-
-    def pause_reading(self) -> None: ...
-
-    def resume_reading(self) -> None: ...
-
-
 class StreamReader:
-    """What arrives of one body. Every method works with ``await`` and with ``yield from``.
+    """The body, to be read as it arrives. Every method works with ``await`` and with ``yield from``.
 
-    One reader at a time: a second one that waits at the same time gets RuntimeError.
+    One reader at a time: a second one that waits at the same time gets RuntimeError. The response is not forgotten as long as
+    somebody has its stream or reads from it.
     """
 
-    __slots__ = (
-        "_buffer", "_decoder", "_eof", "_error", "_flow", "_loop", "_max_size", "_paused", "_raw", "_raw_size",
-        "_read_timeout", "_total", "_waiter", "label",
-    )  # fmt: skip
+    __slots__ = ("_incoming", "_response")
 
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, flow: Flow | None, read_timeout: float | None, max_size: int | None
-    ) -> None:
-        self.label = ""  # what was asked of whom, for errors
-        self._loop = loop
-        self._flow = flow
-        self._read_timeout = read_timeout
-        self._max_size = max_size
-        self._buffer = Buffer()
-        self._decoder: Decoder | None = None
-        self._raw: deque[bytes] | None = None
-        self._raw_size = 0
-        self._total = 0
-        self._eof = False
-        self._paused = False
-        self._error: BaseException | None = None
-        self._waiter: asyncio.Future[None] | None = None
-
-    # -- the connection's side --------------------------------------------------------------------------------------
-
-    def set_decoder(self, decoder: Decoder) -> None:
-        """Undo a content coding; to be called before the first data."""
-        self._decoder = decoder
-        self._raw = deque()
-
-    def feed_data(self, data: bytes) -> None:
-        """Take a piece that arrived. Raises BodyTooLargeError when that is more than is wanted."""
-        if self._raw is None:
-            if self._max_size is not None:
-                self._count(data)
-            self._buffer.feed(data)
-        else:
-            self._raw.append(data)
-            self._raw_size += len(data)
-        if not self._paused and self._flow is not None and len(self._buffer) + self._raw_size > HIGH_MARK:
-            self._paused = True
-            self._flow.pause_reading()
-        if self._waiter is not None:
-            self._wake()
-
-    def feed_eof(self) -> None:
-        """The body is complete; its connection is no longer ours."""
-        self._eof = True
-        self._resume()  # the next exchange on it must not find it paused
-        self._flow = None
-        if self._waiter is not None:
-            self._wake()
-
-    def set_error(self, error: BaseException) -> None:
-        """The body is not complete: ``error`` is raised when what did arrive has been read."""
-        self._error = error
-        self.feed_eof()
-
-    @property
-    def paused(self) -> bool:
-        """Whether the connection was asked to stop reading."""
-        return self._paused
-
-    def complete(self) -> bool:
-        """Whether the last byte has arrived, read or not."""
-        return self._eof
-
-    def discard(self) -> None:
-        """Nobody will read: drop what is there, and what comes."""
-        self._buffer.clear()
-        if self._raw is not None:
-            self._raw.clear()
-            self._raw_size = 0
-            self._decoder = None
-        self._resume()
-
-    def buffered(self) -> int:
-        """Bytes that arrived and are not read."""
-        return len(self._buffer) + self._raw_size
-
-    def _wake(self) -> None:
-        waiter, self._waiter = self._waiter, None
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
-
-    def _resume(self) -> None:
-        if self._paused:
-            self._paused = False
-            if self._flow is not None:
-                self._flow.resume_reading()
-
-    # -- filling the buffer -----------------------------------------------------------------------------------------
-
-    def _fill(self) -> bool:
-        """Move something into the buffer without waiting; False when that needs more data from the connection."""
-        decoder = self._decoder
-        if decoder is None:
-            return False
-        try:
-            return self._decode(decoder)
-        except ContentEncodingError as error:
-            self._decoder = None
-            self._error = ContentEncodingError(f"{self.label}: {error}")
-            raise self._error from None
-
-    def _decode(self, decoder: Decoder) -> bool:
-        before = len(self._buffer)
-        while len(self._buffer) == before:
-            if not decoder.needs_input:
-                data = decoder.decode(b"")
-            elif self._raw:  # it is there since the decoder is
-                piece = self._raw.popleft()
-                self._raw_size -= len(piece)
-                data = decoder.decode(piece)
-            elif self._eof:
-                self._decoder = None
-                self._finish(decoder)
-                return len(self._buffer) > before
-            else:
-                return False
-            self._count(data)
-            self._buffer.feed(data)
-        return True
-
-    def _finish(self, decoder: Decoder) -> None:
-        if self._error is not None:
-            return
-        try:
-            data = decoder.finish()
-        except EOFError:
-            self._error = IncompleteRead(b"", None, f"{self.label}: the coded body ended too early")
-        else:
-            self._count(data)
-            self._buffer.feed(data)
-
-    def _count(self, data: bytes) -> None:
-        self._total += len(data)
-        if self._max_size is not None and self._total > self._max_size:
-            self._decoder = None
-            self._error = BodyTooLargeError(f"{self.label}: the body is longer than {self._max_size} bytes")
-            raise self._error
-
-    async def _wait(self) -> bool:
-        """Wait for more in the buffer; False at the end. Raises the error that ended the body."""
-        if self._fill():
-            return True
-        while not self._eof:
-            if self._waiter is not None:
-                raise RuntimeError("somebody else is waiting for this body already")
-            self._resume()
-            before = len(self._buffer)
-            waiter = self._waiter = self._loop.create_future()
-            try:
-                if self._read_timeout is None:
-                    await waiter
-                else:
-                    await self._wait_in_time(waiter, self._read_timeout)
-            finally:
-                self._waiter = None
-            if self._fill() or len(self._buffer) > before:
-                return True
-        if self._fill():
-            return True
-        if self._error is not None:
-            error = self._error
-            if isinstance(error, IncompleteRead):
-                raise IncompleteRead(b"", error.expected, error.message)
-            raise error
-        return False
-
-    async def _wait_in_time(self, waiter: asyncio.Future[None], seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds) as deadline:
-                await waiter
-        except TimeoutError:
-            if deadline.expired():
-                raise TimeoutError(f"{self.label}: nothing more of the body within {seconds} s") from None
-            raise
-
-    def _taken(self, data: bytes) -> bytes:
-        if self._paused and len(self._buffer) + self._raw_size <= HIGH_MARK // 2:
-            self._resume()
-        return data
-
-    # -- the user's side --------------------------------------------------------------------------------------------
+    def __init__(self, incoming: Incoming, response: object) -> None:
+        self._incoming = incoming
+        self._response = response
 
     def at_eof(self) -> bool:
         """Whether everything has been read."""
-        if self._eof and not self._buffer and self._decoder is not None:
-            try:
-                self._fill()  # only the decoder knows whether anything is left
-            except (ContentEncodingError, BodyTooLargeError):
-                return False
-        return self._eof and not self._buffer and self._error is None and self._decoder is None
+        return self._incoming.at_eof()
+
+    def buffered(self) -> int:
+        """How many bytes have arrived and are not read, before decompression."""
+        return self._incoming.buffered()
 
     def read(self, n: int = -1) -> Call[bytes]:
         """Everything up to the end, or up to ``n`` bytes as soon as there are any; ``b""`` at the end.
 
         Raises IncompleteRead, with what arrived as ``partial``, if the body is cut short.
         """
-        return Call(self._read(n))
+        return Call(self._incoming.read(n, self))
 
     def readany(self) -> Call[bytes]:
         """What is there, or the next piece that comes; ``b""`` at the end."""
-        return Call(self._read_any())
+        return Call(self._incoming.read_any(self))
 
     def readexactly(self, n: int) -> Call[bytes]:
         """Exactly ``n`` bytes. Raises IncompleteRead with what there was if the body ends before."""
-        return Call(self._read_exactly(n))
+        return Call(self._incoming.read_exactly(n, self))
 
     def readline(self) -> Call[bytes]:
         """One line with its line feed, or what is left at the end."""
-        return Call(self._read_line())
+        return Call(self._incoming.read_line(self))
 
     def readuntil(self, separator: bytes = b"\n") -> Call[bytes]:
         """Up to and with ``separator``. Raises IncompleteRead with what there was if the body ends before."""
-        return Call(self._read_until(separator))
-
-    async def _read(self, n: int) -> bytes:
-        if n == 0:
-            return b""
-        if n < 0:
-            return await self._read_all()
-        if not self._buffer and not await self._wait():
-            return b""
-        return self._taken(self._buffer.take(n))
-
-    async def _read_all(self) -> bytes:
-        parts = []
-        try:
-            while True:
-                if self._buffer:
-                    parts.append(self._taken(self._buffer.take_all()))
-                if self._eof and not self._raw and self._decoder is None and self._error is None:
-                    break
-                if not await self._wait():
-                    break
-        except (IncompleteRead, BodyTooLargeError) as error:
-            error.partial = b"".join(parts) + error.partial
-            raise
-        return parts[0] if len(parts) == 1 else b"".join(parts)
-
-    async def _read_any(self) -> bytes:
-        if not self._buffer and not await self._wait():
-            return b""
-        return self._taken(self._buffer.take_any())
-
-    async def _read_exactly(self, n: int) -> bytes:
-        if n < 0:
-            raise ValueError(f"cannot read {n} bytes")
-        buffer = self._buffer
-        while len(buffer) < n:
-            try:
-                more = await self._wait()
-            except IncompleteRead as error:
-                error.partial = buffer.take_all()
-                raise
-            if not more:
-                partial = buffer.take_all()
-                raise IncompleteRead(partial, n - len(partial))
-        return self._taken(buffer.take(n))
-
-    async def _read_line(self) -> bytes:
-        try:
-            return await self._read_until(b"\n")
-        except IncompleteRead as error:
-            if self._error is None:
-                return error.partial
-            raise
-
-    async def _read_until(self, separator: bytes) -> bytes:
-        if not separator:
-            raise ValueError("the separator is empty")
-        buffer = self._buffer
-        searched = 0
-        while True:
-            found = buffer.take_until(separator, -1, searched)
-            if found is not None:
-                return self._taken(found)
-            searched = len(buffer)
-            try:
-                more = await self._wait()
-            except IncompleteRead as error:
-                error.partial = buffer.take_all()
-                raise
-            if not more:
-                raise IncompleteRead(buffer.take_all(), None)
+        return Call(self._incoming.read_until(separator, self))
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         """The lines of the body."""
         return self._lines()
 
     async def _lines(self) -> AsyncIterator[bytes]:
-        while line := await self._read_line():
+        while line := await self._incoming.read_line():
             yield line
 
     async def iter_chunked(self, n: int) -> AsyncIterator[bytes]:
         """Pieces of at most ``n`` bytes, as they come."""
-        while piece := await self._read(n):
+        while piece := await self._incoming.read(n):
             yield piece
 
     async def iter_any(self) -> AsyncIterator[bytes]:
         """Pieces as they come."""
-        while piece := await self._read_any():
+        while piece := await self._incoming.read_any():
             yield piece

@@ -6,8 +6,8 @@ import sys
 import zlib
 from typing import Any, Final
 
-from .content import Decoder
 from .errors import ContentEncodingError
+from .incoming import Decoder
 
 __all__ = ["make_decoder"]
 

@@ -9,8 +9,8 @@ import ssl
 from collections.abc import Iterator
 from functools import lru_cache
 
-from .content import StreamReader
 from .errors import ClientConnectionError, ConnectionError, OsConnectionError, ProxyConnectionError
+from .incoming import Incoming
 from .protocol import Connection, State
 from .proxies import ProxyServer, open_socks
 from .resolver import Resolver
@@ -137,7 +137,7 @@ class Dialler:
         host = f"[{origin.host}]" if ":" in origin.host else origin.host
         authority = f"{host}:{origin.port}"
         label = f"CONNECT {authority} through the proxy {proxy}"
-        waiter = connection.begin("CONNECT", label, StreamReader(loop, None, None, None))
+        waiter = connection.begin("CONNECT", label, Incoming(loop, None, None, None))
         extra = f"Proxy-Authorization: {proxy.authorization}\r\n" if proxy.authorization else ""
         connection.transport.write(f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n{extra}\r\n".encode("latin-1"))
         connection.request_written()

@@ -18,7 +18,6 @@ from aiohttp_worker.http1.response_reader import (
     ResponseTooLargeError,
 )
 
-from .content import StreamReader
 from .errors import (
     BadStatusLine,
     BodyTooLargeError,
@@ -28,6 +27,7 @@ from .errors import (
     InvalidHeader,
     LineTooLong,
 )
+from .incoming import Incoming
 
 __all__ = ["Connection", "State"]
 
@@ -40,7 +40,7 @@ REST_SECONDS: Final = 2.0
 class Keeper(Protocol):
     """Where a connection goes when it has no exchange."""
 
-    def prepare_content(self, head: ResponseHead, content: StreamReader) -> None:
+    def prepare_content(self, head: ResponseHead, content: Incoming) -> None:
         """The head of a response with a content coding has arrived; its body comes next."""
 
     def give_back(self, connection: Connection) -> None:
@@ -113,7 +113,7 @@ class Connection(asyncio.Protocol):
         self._can_write = True
         self._request_done = True
         self._head: asyncio.Future[ResponseHead] | None = None
-        self._content: StreamReader | None = None
+        self._content: Incoming | None = None
         self._continue: asyncio.Future[bool] | None = None
         self._drain: asyncio.Future[None] | None = None
         self._closed_waiter: asyncio.Future[None] | None = None
@@ -125,7 +125,7 @@ class Connection(asyncio.Protocol):
 
     # -- an exchange ------------------------------------------------------------------------------------------------
 
-    def begin(self, method: str, label: str, content: StreamReader) -> asyncio.Future[ResponseHead]:
+    def begin(self, method: str, label: str, content: Incoming) -> asyncio.Future[ResponseHead]:
         """Start an exchange; returns the future that gets the head of the final response."""
         self._reader.start(method)
         self.label = label
@@ -179,7 +179,7 @@ class Connection(asyncio.Protocol):
         if self.state in (State.SENT, State.BODY, State.DONE):
             self._finish(False)
 
-    def abort_exchange(self, content: StreamReader) -> None:
+    def abort_exchange(self, content: Incoming) -> None:
         """End the exchange that this body belongs to, if it has not ended already."""
         if self._content is content:
             self.release()

@@ -15,6 +15,7 @@ from aiohttp_worker.http1.response_reader import ResponseHead
 from .content import StreamReader
 from .coroutines import Call
 from .errors import HttpErrorException
+from .incoming import Incoming
 
 if TYPE_CHECKING:
     from http.cookies import SimpleCookie
@@ -45,7 +46,7 @@ class ClientResponse:
     """
 
     __slots__ = (
-        "_body", "_connection", "_content", "_cookies", "_head", "_headers", "_loop", "_trace", "_url", "history", "method",
+        "_body", "_connection", "_incoming", "_cookies", "_head", "_headers", "_loop", "_trace", "_url", "history", "method",
         "__weakref__",
     )  # fmt: skip
 
@@ -54,7 +55,7 @@ class ClientResponse:
         method: str,
         url: URL,
         head: ResponseHead,
-        content: StreamReader,
+        incoming: Incoming,
         connection: Connection,
         loop: asyncio.AbstractEventLoop,
         history: tuple[ClientResponse, ...],
@@ -63,7 +64,7 @@ class ClientResponse:
         self.method = method
         self._url = url
         self._head = head
-        self._content = content
+        self._incoming = incoming
         self._connection = connection
         self._loop = loop
         self.history = history
@@ -197,7 +198,7 @@ class ClientResponse:
     @property
     def content(self) -> StreamReader:
         """The body as a stream."""
-        return self._content
+        return StreamReader(self._incoming, self)
 
     def read(self, decode: bool = False) -> Call[Any]:
         """The whole body as bytes; asked again, the same bytes. With ``decode``, JSON is parsed.
@@ -224,7 +225,7 @@ class ClientResponse:
     async def _read(self, decode: bool = False) -> Any:
         body = self._body
         if body is None:
-            body = self._body = await self._content._read_all()
+            body = self._body = await self._incoming.read_all()
         if decode and (self.content_type == "application/json" or self.content_type.endswith("+json")):
             return await self._json(None, json.loads)
         return body
@@ -252,18 +253,18 @@ class ClientResponse:
     @property
     def closed(self) -> bool:
         """Whether the connection has been given back."""
-        return self._content.complete()
+        return self._incoming.complete()
 
     def close(self, force: bool = False) -> None:
         """Give the connection back. If part of the body is missing, or with ``force``, it is closed."""
-        if not self._content.complete():
+        if not self._incoming.complete():
             self._connection.release()
         elif force:
             self._connection.close_if_idle()
 
     def release(self) -> _Released:
         """Give the connection back; a small rest of the body is read and dropped, a large one closes the connection."""
-        if not self._content.complete():
+        if not self._incoming.complete():
             self._connection.abandon()
         return _Released()
 
@@ -273,7 +274,7 @@ class ClientResponse:
 
     async def _wait_for_close(self) -> None:
         try:
-            while await self._content._read_any():
+            while await self._incoming.read_any():
                 pass
         finally:
             self.close()
@@ -294,7 +295,7 @@ class ClientResponse:
         return f"<ClientResponse {self.status} {self.method} {self.url}>"
 
     def __del__(self, warn: Any = warnings.warn) -> None:
-        content = getattr(self, "_content", None)
+        content = getattr(self, "_incoming", None)
         if content is None or content.complete():
             return
         where = f"; it was made here:\n{''.join(self._trace)}" if self._trace is not None else ""

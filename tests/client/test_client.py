@@ -702,6 +702,27 @@ def test_forgotten_response(run: Any) -> None:
     run(main)
 
 
+def test_a_stream_keeps_its_response(run: Any) -> None:
+    async def main() -> None:
+        go = asyncio.Event()
+
+        async def script(peer: Peer) -> None:
+            await peer.request()
+            await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello")
+            await go.wait()
+            await peer.send(b"1234")
+
+        async with RawServer(script) as server:
+            asyncio.get_running_loop().call_later(0.01, go.set)
+            assert await (await aiohttp.request("GET", server.url)).content.read() == b"hello1234"
+            go.clear()
+            asyncio.get_running_loop().call_later(0.01, go.set)
+            pieces = (await aiohttp.request("GET", server.url)).content.iter_any()
+            assert b"".join([piece async for piece in pieces]) == b"hello1234"
+
+    run(main)
+
+
 def test_read_until_eof(ask: Any) -> None:
     async def use(response: aiohttp.ClientResponse) -> bytes:
         return await response.read()

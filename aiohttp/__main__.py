@@ -1,0 +1,197 @@
+"""``python -m aiohttp URL``: one request from the command line. ``--help`` lists what it can do."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import IO, Any
+
+from . import (
+    ClientResponse,
+    ConnectionError,
+    HttpException,
+    SocketConnector,
+    TimeoutError,
+    UnixSocketConnector,
+    __version__,
+    request,
+)
+
+PIECE = 65536
+
+Advance = Callable[[int], object]
+
+
+@contextlib.contextmanager
+def progress(wanted: bool, what: str, total: int | None) -> Iterator[Advance]:
+    """A bar on standard error, if that is a terminal and tqdm is installed; gives what to call with bytes done."""
+    bar: Any = None
+    if wanted and sys.stderr.isatty():
+        with contextlib.suppress(ImportError):
+            bar = import_module("tqdm").tqdm(total=total, desc=what, unit="B", unit_scale=True, unit_divisor=1024)
+    if bar is None:
+        yield lambda _: None
+        return
+    with bar:
+        yield bar.update
+
+
+async def watched(file: IO[bytes], advance: Advance) -> AsyncIterator[bytes]:
+    """A file in pieces, as the connection takes them."""
+    loop = asyncio.get_running_loop()
+    while piece := await loop.run_in_executor(None, file.read, PIECE):
+        yield piece
+        advance(len(piece))
+
+
+def pair(text: str, separator: str, what: str) -> tuple[str, str]:
+    """Two parts of an argument. Raises ValueError if the separator is missing."""
+    name, found, value = text.partition(separator)
+    if not found:
+        raise ValueError(f"{what} is written NAME{separator}VALUE, not {text!r}")
+    return name.strip(), value.strip()
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m aiohttp", description="Send one request and write the body of the response to standard output."
+    )
+    add = parser.add_argument
+    add("url", help="http://… or https://…")
+    add("-X", "--method", help="GET, or POST where there is something to send")
+    add("-H", "--header", action="append", default=[], metavar="NAME:VALUE", help="a header field; without value: none of it")
+    add("-p", "--param", action="append", default=[], metavar="NAME=VALUE", help="append to the query")
+    add("-b", "--cookie", action="append", default=[], metavar="NAME=VALUE")
+    add("-d", "--data", metavar="TEXT", help="send this text; @FILE for what is in a file, @- for standard input")
+    add("-f", "--field", action="append", default=[], metavar="NAME=VALUE", help="send a form; NAME=@FILE uploads a file in it")
+    add("-j", "--json", metavar="JSON", help="send this JSON")
+    add("-T", "--upload", type=Path, metavar="FILE", help="send a file, with PUT unless -X says otherwise")
+    add("-o", "--output", type=Path, metavar="FILE", help="write the body to a file")
+    add("-i", "--include", action="store_true", help="write status and header fields before the body")
+    add("-u", "--user", metavar="USER:PASSWORD")
+    add("-x", "--proxy", metavar="URL", help="http, https, socks4 or socks5; otherwise the environment's")
+    add("-m", "--timeout", type=float, metavar="SECONDS", help="until the head of the response is there")
+    add("-k", "--insecure", action="store_true", help="accept any certificate")
+    add("-z", "--compress", choices=("deflate", "gzip", "br", "zstd"), help="send the body in this coding")
+    add("-q", "--quiet", action="store_true", help="no progress bar")
+    add("--no-redirects", action="store_true", help="do not follow redirects")
+    add("--fail", action="store_true", help="end with status 22 where the response's is 400 or more")
+    add("--unix-socket", metavar="PATH", help="connect to this socket")
+    add("--version", action="version", version=f"aiohttp-worker {__version__}")
+    return parser
+
+
+def body_options(chosen: argparse.Namespace, files: contextlib.ExitStack) -> dict[str, Any]:
+    """What is to be sent, as arguments of request()."""
+    options: dict[str, Any] = {}
+    if chosen.json is not None:
+        options |= {"data": chosen.json.encode(), "headers": {"Content-Type": "application/json"}}
+    if chosen.data is not None:
+        if chosen.data == "@-":
+            options["data"] = sys.stdin.buffer
+        elif chosen.data.startswith("@"):
+            options["data"] = files.enter_context(Path(chosen.data[1:]).open("rb"))
+        else:
+            options["data"] = chosen.data
+    fields = [pair(one, "=", "a field") for one in chosen.field]
+    if fields:
+        options["data"] = [(name, value) for name, value in fields if not value.startswith("@")]
+        uploads = [(name, files.enter_context(Path(value[1:]).open("rb"))) for name, value in fields if value.startswith("@")]
+        if uploads:
+            options["files"] = uploads
+    if chosen.upload is not None:
+        size = chosen.upload.stat().st_size
+        file = files.enter_context(chosen.upload.open("rb"))
+        advance = files.enter_context(progress(not chosen.quiet, "sent", size))
+        options["data"] = watched(file, advance)
+        options["headers"] = {"Content-Type": "application/octet-stream"}
+        if chosen.compress is None:
+            options["headers"]["Content-Length"] = size
+    return options
+
+
+def make_connector(chosen: argparse.Namespace) -> SocketConnector:
+    """The connector that the command line asks for."""
+    if chosen.unix_socket is not None:
+        return UnixSocketConnector(chosen.unix_socket, verify_ssl=not chosen.insecure)
+    return SocketConnector(verify_ssl=not chosen.insecure, trust_env=True, netrc=True, proxy=chosen.proxy)
+
+
+async def save(response: ClientResponse, chosen: argparse.Namespace) -> None:
+    """Write the response where it belongs."""
+    loop = asyncio.get_running_loop()
+    with contextlib.ExitStack() as files:
+        output: IO[bytes] = sys.stdout.buffer
+        if chosen.output is not None:
+            output = files.enter_context(chosen.output.open("wb"))
+        if chosen.include:
+            version = ".".join(map(str, response.version))
+            sys.stdout.buffer.write(f"HTTP/{version} {response.status} {response.reason}\r\n".encode("latin-1"))
+            for name, value in response.raw_headers:
+                sys.stdout.buffer.write(name + b": " + value + b"\r\n")
+            sys.stdout.buffer.write(b"\r\n")
+        length = response.get("content-length", "")
+        total = int(length) if length.isdigit() and "content-encoding" not in response else None
+        wanted = chosen.output is not None and not chosen.quiet
+        advance = files.enter_context(progress(wanted, "received", total))
+        async for piece in response.content.iter_any():
+            await loop.run_in_executor(None, output.write, piece)
+            advance(len(piece))
+        output.flush()
+
+
+async def run(chosen: argparse.Namespace) -> int:
+    """Make the request; the exit status."""
+    with contextlib.ExitStack() as files:
+        options = body_options(chosen, files)
+        headers: dict[str, Any] = options.pop("headers", {})
+        for field in chosen.header:
+            name, value = pair(field, ":", "a header field")
+            headers[name] = value or None
+        sends = "data" in options or "files" in options
+        method = chosen.method or ("PUT" if chosen.upload is not None else "POST" if sends else "GET")
+        async with (
+            make_connector(chosen) as connector,
+            request(
+                method,
+                chosen.url,
+                params=[pair(one, "=", "a parameter") for one in chosen.param],
+                headers=headers,
+                cookies=[pair(one, "=", "a cookie") for one in chosen.cookie],
+                auth=pair(chosen.user, ":", "a user") if chosen.user else None,
+                allow_redirects=not chosen.no_redirects,
+                timeout=chosen.timeout,
+                compress=chosen.compress if sends else None,
+                connector=connector,
+                **options,
+            ) as response,
+        ):
+            await save(response, chosen)
+            return 22 if chosen.fail and not response.ok else 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; errors are one line on standard error and status 1, or 2 for bad arguments."""
+    chosen = make_parser().parse_args(arguments)
+    try:
+        return asyncio.run(run(chosen))
+    except BrokenPipeError:
+        return 1
+    except ValueError as error:
+        print(f"aiohttp: {error}", file=sys.stderr)  # noqa: T201
+        return 2
+    except (HttpException, ConnectionError, TimeoutError, OSError, RuntimeError) as error:
+        print(f"aiohttp: {error}", file=sys.stderr)  # noqa: T201
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,320 @@
+"""The body of a response while it arrives, between the connection and whoever reads.
+
+Received pieces are kept as they came. A content coding is undone when somebody reads, in steps of bounded size, so a small
+body that unpacks into a huge one costs no more memory than any other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Protocol
+
+from aiohttp_worker.http1.buffer import Buffer
+
+from .errors import BodyTooLargeError, ContentEncodingError, IncompleteRead
+
+__all__ = ["Decoder", "Flow", "Incoming"]
+
+HIGH_MARK = 131072
+"""Bytes that may wait unread before the socket is not read any further; half of it resumes."""
+
+
+class Decoder(Protocol):
+    """Undoes a content coding in bounded steps."""
+
+    def decode(self, data: bytes) -> bytes:
+        """Up to one step's worth of output for more input; the rest comes with ``decode(b"")``."""
+
+    @property
+    def needs_input(self) -> bool:
+        """False while more output can be had without more input."""
+
+    def finish(self) -> bytes:
+        """Output that was still held back. Raises EOFError if the coded data is not complete."""
+
+
+class Flow(Protocol):
+    """The side that can be asked to read less."""
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+
+class Incoming:
+    """What arrives of one body.
+
+    One reader at a time: a second one that waits at the same time gets RuntimeError.
+    """
+
+    __slots__ = (
+        "_buffer", "_decoder", "_eof", "_error", "_flow", "_loop", "_max_size", "_paused", "_raw", "_raw_size",
+        "_read_timeout", "_total", "_waiter", "label",
+    )  # fmt: skip
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, flow: Flow | None, read_timeout: float | None, max_size: int | None
+    ) -> None:
+        self.label = ""  # what was asked of whom, for errors
+        self._loop = loop
+        self._flow = flow
+        self._read_timeout = read_timeout
+        self._max_size = max_size
+        self._buffer = Buffer()
+        self._decoder: Decoder | None = None
+        self._raw: deque[bytes] | None = None
+        self._raw_size = 0
+        self._total = 0
+        self._eof = False
+        self._paused = False
+        self._error: BaseException | None = None
+        self._waiter: asyncio.Future[None] | None = None
+
+    # -- the connection's side --------------------------------------------------------------------------------------
+
+    def set_decoder(self, decoder: Decoder) -> None:
+        """Undo a content coding; to be called before the first data."""
+        self._decoder = decoder
+        self._raw = deque()
+
+    def feed_data(self, data: bytes) -> None:
+        """Take a piece that arrived. Raises BodyTooLargeError when that is more than is wanted."""
+        if self._raw is None:
+            if self._max_size is not None:
+                self._count(data)
+            self._buffer.feed(data)
+        else:
+            self._raw.append(data)
+            self._raw_size += len(data)
+        if not self._paused and self._flow is not None and len(self._buffer) + self._raw_size > HIGH_MARK:
+            self._paused = True
+            self._flow.pause_reading()
+        if self._waiter is not None:
+            self._wake()
+
+    def feed_eof(self) -> None:
+        """The body is complete; its connection is no longer ours."""
+        self._eof = True
+        self._resume()  # the next exchange on it must not find it paused
+        self._flow = None
+        if self._waiter is not None:
+            self._wake()
+
+    def set_error(self, error: BaseException) -> None:
+        """The body is not complete: ``error`` is raised when what did arrive has been read."""
+        self._error = error
+        self.feed_eof()
+
+    @property
+    def paused(self) -> bool:
+        """Whether the connection was asked to stop reading."""
+        return self._paused
+
+    def complete(self) -> bool:
+        """Whether the last byte has arrived, read or not."""
+        return self._eof
+
+    def discard(self) -> None:
+        """Nobody will read: drop what is there, and what comes."""
+        self._buffer.clear()
+        if self._raw is not None:
+            self._raw.clear()
+            self._raw_size = 0
+            self._decoder = None
+        self._resume()
+
+    def buffered(self) -> int:
+        """Bytes that arrived and are not read."""
+        return len(self._buffer) + self._raw_size
+
+    def _wake(self) -> None:
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    def _resume(self) -> None:
+        if self._paused:
+            self._paused = False
+            if self._flow is not None:
+                self._flow.resume_reading()
+
+    # -- filling the buffer -----------------------------------------------------------------------------------------
+
+    def _fill(self) -> bool:
+        """Move something into the buffer without waiting; False when that needs more data from the connection."""
+        decoder = self._decoder
+        if decoder is None:
+            return False
+        try:
+            return self._decode(decoder)
+        except ContentEncodingError as error:
+            self._decoder = None
+            self._error = ContentEncodingError(f"{self.label}: {error}")
+            raise self._error from None
+
+    def _decode(self, decoder: Decoder) -> bool:
+        before = len(self._buffer)
+        while len(self._buffer) == before:
+            if not decoder.needs_input:
+                data = decoder.decode(b"")
+            elif self._raw:  # it is there since the decoder is
+                piece = self._raw.popleft()
+                self._raw_size -= len(piece)
+                data = decoder.decode(piece)
+            elif self._eof:
+                self._decoder = None
+                self._finish(decoder)
+                return len(self._buffer) > before
+            else:
+                return False
+            self._count(data)
+            self._buffer.feed(data)
+        return True
+
+    def _finish(self, decoder: Decoder) -> None:
+        if self._error is not None:
+            return
+        try:
+            data = decoder.finish()
+        except EOFError:
+            self._error = IncompleteRead(b"", None, f"{self.label}: the coded body ended too early")
+        else:
+            self._count(data)
+            self._buffer.feed(data)
+
+    def _count(self, data: bytes) -> None:
+        self._total += len(data)
+        if self._max_size is not None and self._total > self._max_size:
+            self._decoder = None
+            self._error = BodyTooLargeError(f"{self.label}: the body is longer than {self._max_size} bytes")
+            raise self._error
+
+    async def _wait(self) -> bool:
+        """Wait for more in the buffer; False at the end. Raises the error that ended the body."""
+        if self._fill():
+            return True
+        while not self._eof:
+            if self._waiter is not None:
+                raise RuntimeError("somebody else is waiting for this body already")
+            self._resume()
+            before = len(self._buffer)
+            waiter = self._waiter = self._loop.create_future()
+            try:
+                if self._read_timeout is None:
+                    await waiter
+                else:
+                    await self._wait_in_time(waiter, self._read_timeout)
+            finally:
+                self._waiter = None
+            if self._fill() or len(self._buffer) > before:
+                return True
+        if self._fill():
+            return True
+        if self._error is not None:
+            error = self._error
+            if isinstance(error, IncompleteRead):
+                raise IncompleteRead(b"", error.expected, error.message)
+            raise error
+        return False
+
+    async def _wait_in_time(self, waiter: asyncio.Future[None], seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds) as deadline:
+                await waiter
+        except TimeoutError:
+            if deadline.expired():
+                raise TimeoutError(f"{self.label}: nothing more of the body within {seconds} s") from None
+            raise
+
+    def _taken(self, data: bytes) -> bytes:
+        if self._paused and len(self._buffer) + self._raw_size <= HIGH_MARK // 2:
+            self._resume()
+        return data
+
+    # -- the reader's side -------------------------------------------------------------------------------------------
+
+    def at_eof(self) -> bool:
+        """Whether everything has been read."""
+        if self._eof and not self._buffer and self._decoder is not None:
+            try:
+                self._fill()  # only the decoder knows whether anything is left
+            except (ContentEncodingError, BodyTooLargeError):
+                return False
+        return self._eof and not self._buffer and self._error is None and self._decoder is None
+
+    async def read(self, n: int, _holder: object = None) -> bytes:
+        """Up to ``n`` bytes, everything for -1. ``_holder`` stays alive until the read is over."""
+        if n == 0:
+            return b""
+        if n < 0:
+            return await self.read_all()
+        if not self._buffer and not await self._wait():
+            return b""
+        return self._taken(self._buffer.take(n))
+
+    async def read_all(self, _holder: object = None) -> bytes:
+        """Everything up to the end."""
+        parts = []
+        try:
+            while True:
+                if self._buffer:
+                    parts.append(self._taken(self._buffer.take_all()))
+                if self._eof and not self._raw and self._decoder is None and self._error is None:
+                    break
+                if not await self._wait():
+                    break
+        except (IncompleteRead, BodyTooLargeError) as error:
+            error.partial = b"".join(parts) + error.partial
+            raise
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    async def read_any(self, _holder: object = None) -> bytes:
+        """What is there, or the next piece."""
+        if not self._buffer and not await self._wait():
+            return b""
+        return self._taken(self._buffer.take_any())
+
+    async def read_exactly(self, n: int, _holder: object = None) -> bytes:
+        """Exactly ``n`` bytes."""
+        if n < 0:
+            raise ValueError(f"cannot read {n} bytes")
+        buffer = self._buffer
+        while len(buffer) < n:
+            try:
+                more = await self._wait()
+            except IncompleteRead as error:
+                error.partial = buffer.take_all()
+                raise
+            if not more:
+                partial = buffer.take_all()
+                raise IncompleteRead(partial, n - len(partial))
+        return self._taken(buffer.take(n))
+
+    async def read_line(self, _holder: object = None) -> bytes:
+        """One line."""
+        try:
+            return await self.read_until(b"\n")
+        except IncompleteRead as error:
+            if self._error is None:
+                return error.partial
+            raise
+
+    async def read_until(self, separator: bytes, _holder: object = None) -> bytes:
+        """Up to and with ``separator``."""
+        if not separator:
+            raise ValueError("the separator is empty")
+        buffer = self._buffer
+        searched = 0
+        while True:
+            found = buffer.take_until(separator, -1, searched)
+            if found is not None:
+                return self._taken(found)
+            searched = len(buffer)
+            try:
+                more = await self._wait()
+            except IncompleteRead as error:
+                error.partial = buffer.take_all()
+                raise
+            if not more:
+                raise IncompleteRead(buffer.take_all(), None)
