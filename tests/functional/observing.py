@@ -9,12 +9,13 @@ import re
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from .client import RawClient, Response
+from .client import Address, Cut, RawClient, Response
 from .server import APPS, PATIENCE, ROOT, Server
 
 
@@ -91,6 +92,72 @@ def lenient_about_gunicorn(server: Server) -> Iterator[Server]:
     finally:
         server.stop(check=False)
     assert server.exit_code == 0
+
+
+class Load:
+    """Clients that never stop asking, one request per connection or many.
+
+    A connection that was open already may end at any time, if nothing of an answer came (RFC 9112 section 9.3.1); with
+    `strict` this is a failure too. With a body every other request is a POST.
+    """
+
+    def __init__(
+        self, address: Address, *, count: int = 4, path: str = "/hello", body: bytes | None = None, strict: bool = False
+    ) -> None:
+        self._address = address
+        self._path = path
+        self._body = body
+        self._strict = strict
+        self._stopping = threading.Event()
+        self.answers = 0
+        self.failures: list[str] = []
+        self._threads = [threading.Thread(target=self._ask, args=(number % 2 == 0,)) for number in range(count)]
+
+    def __enter__(self) -> Load:
+        for thread in self._threads:
+            thread.start()
+        wait_until(lambda: self.answers >= 10)
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join()
+
+    def more(self, count: int = 50) -> None:
+        """Wait for so many more answers."""
+        aim = self.answers + count
+        wait_until(lambda: self.answers >= aim or self.failures, 30)
+
+    def _ask(self, keep: bool) -> None:
+        client: RawClient | None = None
+        number = 0
+        while not self._stopping.is_set():
+            fresh = client is None
+            try:
+                client = client or RawClient(self._address)
+                number += 1
+                if self._body is not None and number % 2:
+                    answer = client.post(self._path, self._body)
+                else:
+                    answer = client.get(self._path)
+            except (OSError, Cut) as error:
+                if client is not None:
+                    client.close()
+                client = None
+                if self._strict or fresh or (isinstance(error, Cut) and error.data):
+                    self.failures.append(repr(error))
+                    return
+                continue
+            if answer.status_code != 200 or not answer.complete:
+                self.failures.append(repr(answer))
+                return
+            self.answers += 1
+            if not keep or answer.says_close:
+                client.close()
+                client = None
+        if client is not None:
+            client.close()
 
 
 class Datagrams:

@@ -31,7 +31,7 @@ import pytest
 from gunicorn.config import KNOWN_SETTINGS
 
 from aiohttp.worker import AsyncGunicornWorker
-from aiohttp_worker.options import OPTIONS
+from aiohttp_worker.options import OPTIONS, Option, read_options
 from tests.certificates import Authority
 
 from .client import RawClient
@@ -1096,6 +1096,46 @@ def test_control_socket(serve: Serve, tmp_path: Path) -> None:
     server = serve("facts:application", worker_class=STREAM, control_socket=str(other), control_socket_disable=True)
     assert server.get("/hello").status_code == 200
     assert not other.exists()
+
+
+# What Gunicorn has no setting for
+
+
+@pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.name)
+@pytest.mark.parametrize("value", ["soon", "-1", "nan", "inf", ""])
+def test_an_option_with_a_bad_value_is_named(option: Option, value: str) -> None:
+    with pytest.raises(ValueError, match=option.variable):
+        read_options(AsyncGunicornWorker, {option.variable: value})
+
+
+def test_a_bad_option_stops_the_start(tmp_path: Path) -> None:
+    arguments = ("-k", STREAM, "-b", "127.0.0.1:0", "--no-control-socket", "facts:application")
+    done = command(*arguments, cwd=tmp_path, AIOHTTP_WORKER_HEAD_TIMEOUT="soon")
+    assert done.returncode != 0
+    assert re.search(r"AIOHTTP_WORKER_HEAD_TIMEOUT.*seconds.*'soon'", done.stderr)
+    assert "Booting worker" not in done.stderr
+
+
+def test_options_of_a_subclass(serve: Serve, tmp_path: Path) -> None:
+    """The environment goes before it."""
+    (tmp_path / "ours.py").write_text(
+        "from aiohttp.worker import AsyncGunicornWorker\n"
+        "class Worker(AsyncGunicornWorker):\n    max_body_size = 1000\n    head_timeout = 1\n"
+    )
+    path = os.pathsep.join([str(ROOT), str(APPS), str(tmp_path)])
+    server = serve("facts:application", worker_class="ours.Worker", environ={"PYTHONPATH": path})
+    with server.connect() as client, server.connect() as slow:
+        slow.send("GET / HT")
+        assert client.post("/echo", b"x" * 1000).status_code == 200
+        assert client.post("/echo", b"x" * 1001).status_code == 413
+        began = time.monotonic()
+        assert slow.receive().status_code == 408
+        assert time.monotonic() - began < 4
+    variables = {"PYTHONPATH": path, "AIOHTTP_WORKER_MAX_BODY_SIZE": "2000"}
+    server = serve("facts:application", worker_class="ours.Worker", environ=variables)
+    with server.connect() as client:
+        assert client.post("/echo", b"x" * 2000).status_code == 200
+        assert client.post("/echo", b"x" * 2001).status_code == 413
 
 
 # The tables

@@ -6,17 +6,15 @@ import contextlib
 import os
 import re
 import signal
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from .client import Cut, RawClient
 from .conftest import Serve
-from .observing import facts, is_alive, refuses_connections, wait_until
+from .observing import Load, facts, is_alive, refuses_connections, wait_until
 from .server import STREAM, Gate, Server
 
 TERM, INT, QUIT, HUP, ABRT = signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGABRT
@@ -106,60 +104,6 @@ def test_int_and_quit_wait_for_nobody(busy: tuple[Server, RawClient], number: in
     assert time.monotonic() - began < 4
     server.wait_for_log("hook worker_int")
     server.wait_for_log("hook worker_exit")
-
-
-class Load:
-    """Clients that never stop asking, one request per connection or many."""
-
-    def __init__(self, address: Any, *, count: int = 4, path: str = "/hello") -> None:
-        self._address = address
-        self._path = path
-        self._stopping = threading.Event()
-        self.answers = 0
-        self.failures: list[str] = []
-        self._threads = [threading.Thread(target=self._ask, args=(number % 2 == 0,)) for number in range(count)]
-
-    def __enter__(self) -> Load:
-        for thread in self._threads:
-            thread.start()
-        wait_until(lambda: self.answers >= 10)
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self._stopping.set()
-        for thread in self._threads:
-            thread.join()
-
-    def more(self, count: int = 50) -> None:
-        """Wait for so many more answers."""
-        aim = self.answers + count
-        wait_until(lambda: self.answers >= aim or self.failures, 30)
-
-    def _ask(self, keep: bool) -> None:
-        client: RawClient | None = None
-        while not self._stopping.is_set():
-            fresh = client is None
-            try:
-                client = client or RawClient(self._address)
-                answer = client.get(self._path)
-            except (OSError, Cut) as error:
-                if client is not None:
-                    client.close()
-                client = None
-                # A connection that was open already may end at any time, if nothing of an answer came (RFC 9112 9.3.1).
-                if fresh or (isinstance(error, Cut) and error.data):
-                    self.failures.append(repr(error))
-                    return
-                continue
-            if answer.status_code != 200 or not answer.complete:
-                self.failures.append(repr(answer))
-                return
-            self.answers += 1
-            if not keep or answer.says_close:
-                client.close()
-                client = None
-        if client is not None:
-            client.close()
 
 
 @pytest.mark.parametrize("threads", [1, 4])
