@@ -1,5 +1,7 @@
 """What the soak asks for: short and long answers, bodies, streams, errors."""
 
+import ctypes
+import gc
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -10,6 +12,8 @@ PIECE = bytes(16384)
 def application(environ: Environ, start_response: Any) -> Any:
     """An ordinary application; /events and /upload answer with what the worker drives."""
     path = environ["PATH_INFO"]
+    if path == "/trim":
+        give_back_memory()
     if path == "/error":
         raise ValueError("the soak asked for it")
     if path == "/stream":
@@ -26,6 +30,14 @@ def application(environ: Environ, start_response: Any) -> Any:
         data = b"%d" % length
     start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(data)))])
     return [data]
+
+
+def give_back_memory() -> None:
+    """Let the C library return the pages that it keeps for later: what then is left is in use."""
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 async def coroutine(environ: Environ, start_response: Any) -> Any:
