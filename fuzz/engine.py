@@ -54,7 +54,7 @@ def run_hypothesis(check: Check, strategy: st.SearchStrategy[bytes], seconds: in
 
 def run_atheris(check: Check, seeds: list[bytes], seconds: int) -> None:
     """Coverage-guided. The first byte says how many of the next ones are the lengths of the pieces."""
-    import atheris
+    import atheris  # type: ignore[import-untyped, unused-ignore]
 
     def one_input(raw: bytes) -> None:
         number = raw[0] % 8 if raw else 0

@@ -20,8 +20,9 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from tests.functional.server import _NEGLIGENCE as NEGLIGENCE  # the same complaints as in the tests
 from tests.functional.server import NO_STREAM, STREAM, Server
@@ -34,7 +35,7 @@ LIMITS = {
     "AIOHTTP_WORKER_WRITE_TIMEOUT": "2",
     "AIOHTTP_WORKER_LINGER_TIMEOUT": "1",
 }
-KINDS = {
+KINDS: dict[str, dict[str, Any]] = {
     "inline": {"application": "fuzz.soak_application:application", "worker_class": STREAM},
     "collected": {"application": "fuzz.soak_application:application", "worker_class": NO_STREAM},
     "threads": {"application": "fuzz.soak_application:application", "worker_class": STREAM, "threads": 4},
@@ -68,7 +69,7 @@ class Traffic:
         kinds = [*healthy, *healthy, *hostile]
         await asyncio.gather(*(self.client(kinds, end) for _ in range(clients)))
 
-    async def client(self, kinds: list[Callable[..., Awaitable[None]]], end: float) -> None:
+    async def client(self, kinds: Sequence[Callable[..., Awaitable[None]]], end: float) -> None:
         while time.monotonic() < end:
             kind = self.random.choice(kinds)
             try:

@@ -1,13 +1,14 @@
 """What a line and a section of fields say together."""
 
 import dataclasses
+from typing import Any
 
 import pytest
 
 from aiohttp_worker.http1.head import FieldLine, FieldSection, Limits, RequestHead, RequestLine
 
 
-def head(version: tuple[int, int] = (1, 1), keep_alive: bool = True, **facts: object) -> RequestHead:
+def head(version: tuple[int, int] = (1, 1), keep_alive: bool = True, **facts: Any) -> RequestHead:
     fields = FieldSection([FieldLine("Host", "a", "host"), FieldLine("A", "b", "")])
     for name, value in facts.items():
         setattr(fields, name, value)
@@ -28,7 +29,7 @@ def test_parts() -> None:
     ("facts", "has_body"),
     [({}, False), ({"content_length": 0}, False), ({"content_length": 1}, True), ({"chunked": True}, True)],
 )
-def test_has_body(facts: dict[str, object], has_body: bool) -> None:
+def test_has_body(facts: dict[str, Any], has_body: bool) -> None:
     assert head(**facts).has_body is has_body
 
 
