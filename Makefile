@@ -19,7 +19,7 @@ export AIOHTTP_WORKER_COMPILE := 0
 
 # What the two suites are. The fast one needs no server process; the full one is everything.
 suite-all :=
-suite-fast := -m "not slow" --ignore=tests/functional
+suite-fast := -m "not slow" --ignore-glob="*/functional"
 PYTEST = -m pytest $(suite-$(SUITE)) $(ARGS)
 
 .PHONY: help serve install test fast lint format types benchmark matrix floors compiled wheel clean
