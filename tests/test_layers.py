@@ -14,14 +14,14 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 # The server, lowest layer first. A module imports from its own layer and from those below; never upwards, never in a circle.
-# Only an annotation may name the owner above: an exchange is typed with the service that it belongs to, and does not load it.
+# Only an annotation may name the owner above: a service is typed with the connections that it holds, and does not load them.
 LAYERS = [
     {"http1"},
     {"marks", "errors", "body", "forwarding", "options"},
     {"environ", "response", "access_log"},
     {"input", "flow", "files", "tls"},
-    {"pool", "application", "exchange"},
-    {"hooks", "service", "protocol", "listener"},
+    {"pool", "application", "service", "exchange"},
+    {"hooks", "protocol", "listener"},
     {"boot", "worker"},
     {"ini", "runner", "demo", "__main__"},
 ]
@@ -101,7 +101,7 @@ def test_server_imports_downwards(name: str) -> None:
 
 @pytest.mark.parametrize("name", KNOWN)
 def test_the_package_itself_is_for_users(name: str) -> None:
-    """Our files take names from where they are defined; only the version, and the demo as a user, take them from the package."""
+    """Our files take names from where they are defined; only programs take them from the package, as users do."""
     tree = ast.parse(KNOWN[name].read_text(encoding="utf-8"))
     taken = {
         alias.name
@@ -109,7 +109,7 @@ def test_the_package_itself_is_for_users(name: str) -> None:
         if isinstance(node, ast.ImportFrom) and (node.module == "aiohttp_worker" or (node.level and not node.module))
         for alias in node.names
     }
-    assert taken <= {"__version__"} or unit(name) == "demo"
+    assert taken <= {"__version__"} or unit(name) in ("demo", "__main__")
 
 
 @pytest.mark.parametrize("package", ["aiohttp_worker", "aiohttp"])
