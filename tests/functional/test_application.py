@@ -394,6 +394,25 @@ def test_an_async_body_waits_for_a_slow_reader(servers: Servers, key: str) -> No
     assert "Traceback" not in server.log.text(mark)
 
 
+def test_head_of_an_endless_async_body(servers: Servers, key: str) -> None:
+    """Nothing of it is sent, so nothing of it is awaited for ever."""
+    with servers("coroutine").connect() as client:
+        client.request("HEAD", f"/spin?key={key}")
+        assert client.receive().status_code == 200
+        answers(servers("coroutine"), client)
+
+
+@pytest.mark.parametrize("application", ["coroutine", "generator"])
+def test_stop_iteration_is_an_error_like_others(servers: Servers, key: str, application: str) -> None:
+    server = servers(application)
+    mark = server.log.length
+    with server.connect() as client:
+        response = client.get(f"/stop-iteration?key={key}")
+        assert (response.status_code, response.complete) == (500, True)
+    server.wait_for_log(f"planned {key}", since=mark)
+    assert server.get("/hello").status_code == 200
+
+
 # A client that leaves
 
 

@@ -393,6 +393,43 @@ def test_wrong_results(server: Server, case: str, mark: int) -> None:
     assert len(re.findall("TypeError: ", server.log.text(mark))) == 1
 
 
+def test_error_in_close(server: Server, mark: int, key: str) -> None:
+    """The response was complete by then, and stays so."""
+    with server.connect() as client:
+        response = client.get(f"/failing-close?key={key}")
+        assert (response.status_code, response.body, response.complete) == (200, b"one two", True)
+    server.wait_for_log(f"planned failure of close {key}", since=mark)
+    assert server.get("/hello").status_code == 200
+    assert server.log.text(mark).count(f"closed {key}") == 1
+
+
+@pytest.mark.parametrize("view", ["failing-iter", "stop-iteration"])
+def test_errors_in_odd_places(server: Server, mark: int, key: str, view: str) -> None:
+    with server.connect() as client:
+        response = client.get(f"/{view}?key={key}")
+        assert (response.status_code, response.complete) == (500, True)
+    server.wait_for_log(f"planned .*{key}", since=mark)
+    if view == "failing-iter":
+        server.wait_for_log(f"closed {key}", since=mark)
+
+
+def test_system_exit_ends_no_more_than_the_worker(serve: Serve) -> None:
+    server = serve("probe:application", worker_class=STREAM)
+    with server.connect() as client:
+        client.request("GET", "/exits")
+        assert b" 200 " not in client.receive_until_close()[:20]
+    assert server.get("/hello").status_code == 200
+
+
+def test_old_iterables_and_subclasses(server: Server, mark: int, key: str) -> None:
+    with server.connect() as client:
+        assert client.get("/indexed").body == b"abc"
+        response = client.get(f"/subclasses?key={key}")
+        assert (response.value("X-Name"), response.body) == ("value", b"subclasses")
+        answers(client)
+    server.wait_for_log(f"closed {key}", since=mark)
+
+
 # Content-Length against the body
 
 
@@ -455,6 +492,27 @@ def test_204_and_304_send_no_body(server: Server, status: str, mark: int, key: s
         assert response.value("X-A") == "1"
         answers(client)
     server.wait_for_log(f"closed {key}", since=mark)
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments", "body"),
+    [
+        ("HEAD", "", b""),
+        ("HEAD", "&length=5000", b""),
+        ("GET", "&status=204%20No", b""),
+        ("GET", "&status=304%20Not", b""),
+        ("GET", "&length=2500", b"x" * 2500),
+        ("GET", "&length=0", b""),
+    ],
+)
+def test_what_nobody_gets_is_not_computed(server: Server, mark: int, key: str, method: str, arguments: str, body: bytes) -> None:
+    """An endless iterable is closed as soon as nothing more of it can be sent."""
+    with server.connect() as client:
+        client.request(method, f"/endless?key={key}{arguments}")
+        response = client.receive()
+        assert (response.body, response.complete) == (body, True)
+        server.wait_for_log(f"closed {key}", since=mark)
+        answers(client)
 
 
 # The close method

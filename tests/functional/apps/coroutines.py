@@ -99,6 +99,11 @@ async def wrong_list(environ: Environ, start_response: StartResponse) -> Any:
     return [b"good", "text"]
 
 
+async def stop_iteration(environ: Environ, start_response: StartResponse) -> Any:
+    start(start_response)
+    raise StopIteration(f"planned {query(environ, 'key')}")
+
+
 async def failed(environ: Environ, start_response: StartResponse) -> Any:
     await asyncio.sleep(0)
     raise RuntimeError(f"planned failure {query(environ, 'key')}")

@@ -116,6 +116,12 @@ def caught(environ: Environ, start_response: StartResponse) -> Generator[Any, An
     yield " ".join(words).encode()
 
 
+def stop_iteration(environ: Environ, start_response: StartResponse) -> Generator[Any, Any, Any]:
+    start(start_response)
+    yield None
+    raise StopIteration(f"planned {query(environ, 'key')}")
+
+
 def failed(environ: Environ, start_response: StartResponse) -> Generator[Any, Any, Any]:
     async def fail() -> None:
         raise RuntimeError(f"planned failure {query(environ, 'key')}")

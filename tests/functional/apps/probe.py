@@ -166,11 +166,15 @@ def list_with_length(environ: Environ, start_response: StartResponse) -> Iterabl
 
 
 def endless(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """status=... and length=N as given; the iterable never ends."""
+
     def pieces() -> Iterator[bytes]:
         while True:
             yield b"x" * 1000
 
-    start_response("200 OK", PLAIN)
+    length = query(environ, "length")
+    headers = [("Content-Length", length)] if length else []
+    start_response(query(environ, "status", "200 OK"), [*PLAIN, *headers])
     return Recorder(query(environ, "key"), pieces())
 
 
@@ -308,6 +312,57 @@ def failed(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
 def failed_started(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     start_response("200 OK", [*PLAIN, ("X-First", "1")])
     raise RuntimeError("planned failure with the head not sent")
+
+
+class FailingClose(Recorder):
+    def close(self) -> None:
+        super().close()
+        raise RuntimeError(f"planned failure of close {self.key}")
+
+
+def failing_close(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    start_response("200 OK", PLAIN)
+    return FailingClose(query(environ, "key"), [b"one ", b"two"])
+
+
+def failing_iter(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    class Body(Recorder):
+        def __iter__(self) -> Iterator[bytes]:
+            raise RuntimeError(f"planned failure of iter {self.key}")
+
+    start_response("200 OK", PLAIN)
+    return Body(query(environ, "key"), [])
+
+
+def stop_iteration(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    start_response("200 OK", PLAIN)
+    raise StopIteration(f"planned {query(environ, 'key')}")
+
+
+def indexed(environ: Environ, start_response: StartResponse) -> Any:
+    """Iterable by the old protocol."""
+
+    class Body:
+        def __getitem__(self, index: int) -> bytes:
+            return (b"a", b"b", b"c")[index]
+
+    start_response("200 OK", PLAIN)
+    return Body()
+
+
+def subclasses(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    class Text(str):  # noqa: SLOT000
+        pass
+
+    class Data(bytes):
+        pass
+
+    class Items(list[bytes]):
+        def close(self) -> None:
+            say(f"closed {query(environ, 'key')}")
+
+    start_response("200 OK", [(Text("X-Name"), Text("value")), *PLAIN])
+    return Items([Data(b"sub"), Data(b"classes")])
 
 
 def exits(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
