@@ -116,7 +116,7 @@ class Load:
     def __enter__(self) -> Load:
         for thread in self._threads:
             thread.start()
-        wait_until(lambda: self.answers >= 10)
+        wait_until(lambda: self.answers >= 10 or self.failures)
         return self
 
     def __exit__(self, *exc_info: object) -> None:
