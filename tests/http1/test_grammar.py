@@ -36,10 +36,6 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
         ["0", "5", "005", "123456789012345678"],
         ["", "+5", "-5", " 5", "5 ", "5_0", "0x5", "5.0", "5e0", "5\n", "²", "٥", "５", "1" * 40, "5,5"],
     ),
-    "TARGET": (
-        ["/", "/a?b", "*", "http://a/b", "/%20", '/|{}^`[]\\"<>'],
-        ["", "/a#b", "/a b", "/\t", "/\n", "/\x00", "/\x7f", "/é", "/\u0100"],
-    ),
     "HOST": (
         ["", "a", "a:80", "a:", "127.0.0.1", "[::1]", "[::1]:80", "[v1.a:b]", "a_b", "a.", "a%41", "a!$&'()*+,;=b", "xn--e1a.x"],
         [
@@ -81,7 +77,7 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
 BYTES_CASES: dict[str, tuple[list[bytes], list[bytes]]] = {
     "TOKEN_BYTES": ([b"GET", b"a-b"], [b"", b"a b", b"\xe9", b"a\n"]),
     "REQUEST_LINE": (
-        [b"GET / HTTP/1.1", b"a * HTTP/0.0", b"X /a?b HTTP/2.0", b"GET /\xe9 HTTP/1.1"],
+        [b"GET / HTTP/1.1", b"a * HTTP/0.0", b"X /a?b HTTP/2.0", b'GET /|{}^`[]\\"<>%20 HTTP/1.1', b"GET http://a/b HTTP/1.1"],
         [
             b"GET /",
             b"GET  / HTTP/1.1",
@@ -95,6 +91,8 @@ BYTES_CASES: dict[str, tuple[list[bytes], list[bytes]]] = {
             b"GET /a b HTTP/1.1",
             b"GET /\x00 HTTP/1.1",
             b"GET /\x7f HTTP/1.1",
+            b"GET /a#b HTTP/1.1",
+            b"GET /\xe9 HTTP/1.1",
             b"GET / HTTP/1.\xb9",
         ],
     ),
@@ -167,6 +165,8 @@ ALL_BYTES += [(name, text, False) for name, (_, bad) in BYTES_CASES.items() for 
 @pytest.mark.parametrize(("name", "text", "taken"), [*ALL, *ALL_BYTES])
 def test_pattern(name: str, text: str | bytes, taken: bool) -> None:
     pattern = getattr(grammar, name)
+    if isinstance(pattern.pattern, str) and isinstance(text, bytes):
+        text = text.decode("latin-1")
     assert (pattern.fullmatch(text) is not None) is taken
 
 
@@ -182,9 +182,9 @@ def test_parts() -> None:
     target = grammar.ABSOLUTE_TARGET.fullmatch("http://a:1/b?c")
     assert target is not None
     assert target.groups() == ("http", "a:1", "/b?c")
-    line = grammar.REQUEST_LINE.fullmatch(b"GET /a HTTP/1.0")
+    line = grammar.REQUEST_LINE.fullmatch("GET /a HTTP/1.0")
     assert line is not None
-    assert line.groups() == (b"GET", b"/a", b"1", b"0")
+    assert line.groups() == ("GET", "/a", "1", "0")
     chunk = grammar.CHUNK_LINE.fullmatch(b"000a;b=c\r\n")
     assert chunk is not None
     assert chunk.groups() == (b"000a", b";b=c")

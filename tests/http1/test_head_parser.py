@@ -221,3 +221,31 @@ def test_host_beside_an_absolute_target(target: str, host: str, status_code: int
 def test_options_for_a_whole_server(target: str, path: str) -> None:
     """RFC 9112 section 3.2.4."""
     assert one_head(f"OPTIONS {target} HTTP/1.1\r\nHost: a\r\n\r\n".encode(), Limits()).path == path
+
+
+# Connection
+
+
+@pytest.mark.parametrize(
+    ("version", "values", "keep_alive"),
+    [
+        ("1.1", [], True),
+        ("1.1", ["close"], False),
+        ("1.1", ["CLOSE"], False),
+        ("1.1", ["keep-alive"], True),
+        ("1.1", ["keep-alive, close"], False),
+        ("1.1", ["te", "\tclose "], False),
+        ("1.1", ["closed", "x-close", "close;a"], True),
+        ("1.1", [""], True),
+        ("1.0", [], False),
+        ("1.0", ["Keep-Alive"], True),
+        ("1.0", ["te,keep-alive"], True),
+        ("1.0", ["keep-alive", "close"], False),
+        ("1.0", ["close", "keep-alive"], False),
+    ],
+)
+def test_connection(version: str, values: list[str], keep_alive: bool) -> None:
+    """RFC 9110 section 7.6.1: a list of options, whatever their case, in one line or several."""
+    lines = "".join(f"Connection: {value}\r\n" for value in values)
+    head = one_head(f"GET / HTTP/{version}\r\nHost: a\r\n{lines}\r\n".encode(), Limits())
+    assert head.keep_alive is keep_alive
