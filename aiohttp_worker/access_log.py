@@ -74,13 +74,14 @@ class LoggedResponse:
 
 @dataclass(frozen=True, slots=True)
 class LoggedRequest:
-    """A request, as far as an access log may ask."""
+    """A request, as far as an access log may ask. Names of fields are upper-case, as Gunicorn's are."""
 
     headers: Headers
     method: str
     uri: str
     path: str
     query: str
+    scheme: str
 
 
 def _escaped(value: object) -> object:
@@ -384,11 +385,12 @@ def _is_stock(log: AccessLogger, stock: type) -> bool:
 def _logger_writer(log: AccessLogger) -> AccessLogWriter:
     def write(status: str, sent: int, out: Headers, req: Headers, env: Environ, s: float) -> None:
         request = LoggedRequest(
-            headers=req,
+            headers=[(name.upper(), value) for name, value in req],
             method=env.get("REQUEST_METHOD", ""),
             uri=env.get("RAW_URI", ""),
             path=env.get("PATH_INFO", ""),
             query=env.get("QUERY_STRING", ""),
+            scheme=env.get("wsgi.url_scheme", "http"),
         )
         log.access(LoggedResponse(status, sent, out), request, env, timedelta(seconds=s))
 

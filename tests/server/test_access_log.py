@@ -398,7 +398,8 @@ def test_a_logger_of_ones_own_is_always_called(make_log: MakeLog) -> None:
     assert (response.status, response.status_code, response.sent) == ("200 OK", 200, 1234)
     assert response.headers is RESPONSE_HEADERS
     assert (request.method, request.uri, request.path, request.query) == ("GET", '/a?b="1"', "/a", 'b="1"')
-    assert request.headers is REQUEST_HEADERS
+    assert request.headers == [("HOST", "here"), ("X-TWICE", "one"), ("X-TWICE", 'two "2"')]
+    assert request.scheme == "http"
     assert environ is ENVIRON
     assert request_time == timedelta(seconds=1, microseconds=2003)
 
