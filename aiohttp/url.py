@@ -134,14 +134,13 @@ def form_urlencode(fields: Any, encoding: str = "utf-8") -> str:
 
     Raises TypeError for what is neither, LookupError never: the charset is checked before.
     """
-    return "&".join(
-        f"{quote_plus(_text(name), encoding=encoding)}={quote_plus(_text(value), encoding=encoding)}"
-        for name, value in field_pairs(fields)
-    )
+    return "&".join([f"{_quoted(name, encoding)}={_quoted(value, encoding)}" for name, value in field_pairs(fields)])
 
 
-def _text(value: Any) -> Any:
-    return value if isinstance(value, str | bytes) else str(value)
+def _quoted(value: Any, encoding: str) -> str:
+    if isinstance(value, bytes | bytearray):
+        return quote_plus(bytes(value))
+    return quote_plus(value if isinstance(value, str) else str(value), encoding=encoding)
 
 
 def field_pairs(fields: Any) -> Iterable[tuple[Any, Any]]:

@@ -64,6 +64,7 @@ class RawServer:
         path: str | None = None,
         tls: Any = None,
         host: str = "127.0.0.1",
+        port: int = 0,
     ) -> None:
         self._script: Script = replies if callable(replies) else self._reply
         self._replies = [replies] if isinstance(replies, bytes) else replies
@@ -71,6 +72,7 @@ class RawServer:
         self._path = path
         self._tls = tls
         self._host = host
+        self._port = port
         self.peers: list[Peer] = []
         self.heads: list[bytes] = []
         self.bodies: list[bytes] = []
@@ -110,7 +112,7 @@ class RawServer:
             self._server = await asyncio.start_unix_server(self._serve, self._path)
             self.url = "http://localhost"
         else:
-            self._server = await asyncio.start_server(self._serve, self._host, 0, ssl=self._tls)
+            self._server = await asyncio.start_server(self._serve, self._host, self._port, ssl=self._tls)
             self.port = self._server.sockets[0].getsockname()[1]
             host = f"[{self._host}]" if ":" in self._host else self._host
             self.url = f"{'https' if self._tls else 'http'}://{host}:{self.port}"

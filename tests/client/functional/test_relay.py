@@ -36,8 +36,7 @@ def test_relay(run: Any, tmp_path: Path, application: str, worker: str) -> None:
     variables = {"PYTHONPATH": str(ROOT), "UPSTREAM": f"http://127.0.0.1:{back}/"}
 
     async def main() -> None:
-        server = await asyncio.start_server(RawServer(upstream)._serve, "127.0.0.1", back)
-        async with server, aiohttp.SocketConnector(limit=10) as connector:
+        async with RawServer(upstream, port=back), aiohttp.SocketConnector(limit=10) as connector:
 
             async def one() -> tuple[int, bytes]:
                 async with aiohttp.request("GET", f"http://127.0.0.1:{port}/", connector=connector, timeout=20) as response:
