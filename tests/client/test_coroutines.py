@@ -57,9 +57,10 @@ def test_spellings(served: Any) -> None:
         def call() -> Any:
             return aiohttp.request("GET", url, connector=connector)
 
-        assert isinstance(call_ := call(), Coroutine)
-        assert asyncio.iscoroutine(call_)
-        call_.close()
+        one = call()
+        assert isinstance(one, Coroutine)
+        assert asyncio.iscoroutine(one)
+        one.close()
         assert await get(call()) == b"ok"
         assert await get(asyncio.create_task(call())) == b"ok"
         assert await get(asyncio.ensure_future(call())) == b"ok"
