@@ -100,7 +100,7 @@ def _short(item: object) -> str:
 
 
 @types.coroutine
-def drive(generator: Generator[Any, Any, Any], send: Callable[[bytes], Awaitable[None]]) -> Generator[Any, Any, Any]:
+def drive(generator: Generator[Any, Any, Any], send: Callable[[bytes], Awaitable[bool]]) -> Generator[Any, Any, Any]:
     """Run a generator application in the task that awaits this.
 
     ``bytes`` that it yields are sent. A future that comes out of ``yield from``
@@ -108,6 +108,8 @@ def drive(generator: Generator[Any, Any, Any], send: Callable[[bytes], Awaitable
     alone, and any other awaitable, is awaited. ``None`` is one turn of the loop.
     Whatever is raised here (a failed future, cancellation, a time-out) is raised
     in the generator, where it waits.
+
+    :param send: says whether there is any use in more.
 
     :return: what the generator returned.
     """
@@ -127,7 +129,9 @@ def drive(generator: Generator[Any, Any, Any], send: Callable[[bytes], Awaitable
             if isinstance(item, Marker):
                 raise TypeError("a generator application cannot yield an AsyncBody; return it")
             if isinstance(item, bytes):
-                yield from send(item).__await__()
+                if not (yield from send(item).__await__()):
+                    generator.close()
+                    return None
             elif item is None:
                 yield
             elif getattr(item, "_asyncio_future_blocking", False):

@@ -100,6 +100,7 @@ class Exchange:
     __slots__ = (
         "_awaited",
         "_context",
+        "_coroutine",
         "_error",
         "_iterator",
         "_member",
@@ -110,6 +111,7 @@ class Exchange:
         "_result",
         "_service",
         "_task",
+        "_turn_ends",
         "_turned",
         "client",
         "ended",
@@ -138,6 +140,8 @@ class Exchange:
         self.started = 0.0
         self.ended = False
         self._turned = False
+        self._turn_ends = 0.0
+        self._coroutine: Any = None
         self._context = service.context.copy()
         self._iterator: Iterator[Any] | None = None
         self._next = _END
@@ -335,6 +339,9 @@ class Exchange:
                     return
                 else:
                     raise wrong_item(item)
+                if response.full:
+                    self._finish()
+                    return
                 if self.client.disconnected:
                     self._check_client()
                 if sender.paused:
@@ -442,6 +449,7 @@ class Exchange:
 
     def _start_task(self, coroutine: Any) -> None:
         self._result = self._awaited = None
+        self._coroutine = coroutine
         task = self._service.new_task(self._guard(coroutine), self._context)
         self._task = task
         if task.done():
@@ -496,7 +504,8 @@ class Exchange:
                     item = await item
                 if not isinstance(item, bytes):
                     raise wrong_item(item)
-                await self._send_from_task(item)
+                if not await self._send_from_task(item):
+                    break
         finally:
             close = getattr(iterator, "aclose", None)
             if close is not None:
@@ -512,11 +521,23 @@ class Exchange:
             raise wrong_item(data)
         await self._send_from_task(data)
 
-    async def _send_from_task(self, data: bytes) -> None:
+    async def _send_from_task(self, data: bytes) -> bool:
+        """Send a piece, and let others have their turn.
+
+        :return: whether more of the body can be sent.
+        """
         self._check_client()
-        self.client.sender.send(self.response.piece(data))
-        if self.client.sender.paused:
-            await self.client.sender.drain()
+        sender = self.client.sender
+        sender.send(self.response.piece(data))
+        now = _monotonic()
+        if sender.paused:
+            await sender.drain()
+        elif now > self._turn_ends:
+            await asyncio.sleep(0)
+        else:
+            return not self.response.full
+        self._turn_ends = _monotonic() + _TURN_SECONDS
+        return not self.response.full
 
     def _finish_from_task(self) -> None:
         self.client.sender.send(self.response.end())
@@ -525,6 +546,8 @@ class Exchange:
     def _task_done(self, task: asyncio.Task[Any]) -> None:
         """Go on after the task, in a plain callback and with the loop hidden."""
         self._task = None
+        self._coroutine.close()  # it has not begun, if the task was cancelled before
+        self._coroutine = None
         error = self._error
         if task.cancelled():
             error = asyncio.CancelledError()

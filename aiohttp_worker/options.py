@@ -45,7 +45,7 @@ OPTIONS: Final = (
     Option("max_body_size", 0, "bytes", "of a request's body; more is answered with 413"),
     Option(
         "body_memory_size",
-        512 * 1024,
+        1024 * 1024,
         "bytes",
         "of a collected body that are kept in memory; a larger one goes to a file",
     ),

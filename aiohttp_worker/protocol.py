@@ -63,7 +63,6 @@ _SKIP: Final = Phase.SKIP
 _CLOSING: Final = Phase.CLOSING
 _LINGER: Final = Phase.LINGER
 _CLOSED: Final = Phase.CLOSED
-_ENDED: Final = frozenset((_CLOSING, _LINGER, _CLOSED))
 
 
 class Connection(Client):
@@ -244,7 +243,7 @@ class Connection(Client):
                 elif isinstance(event, bytes):
                     self._take_body(event)
                 phase = self.phase
-                if phase in _ENDED:
+                if phase is _CLOSING or phase is _LINGER or phase is _CLOSED:
                     return
                 if self._exchange is not None and phase is _RUN:
                     if not self._body_ended or reader.buffered:
@@ -631,7 +630,10 @@ class Connection(Client):
         self.deadline = _monotonic() + self._service.times.linger
         if self._can_half_close:
             self._gate.reopen()
-            transport.write_eof()
+            try:
+                transport.write_eof()
+            except OSError:
+                transport.abort()  # the client has reset the connection
         else:
             transport.close()
 

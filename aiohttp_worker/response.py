@@ -72,6 +72,16 @@ class _FieldLine:
         self.length = length
 
 
+class _StatusLine:
+    """A status, checked and encoded."""
+
+    __slots__ = ("code", "data")
+
+    def __init__(self, data: bytes, code: int) -> None:
+        self.data = data
+        self.code = code
+
+
 class HeadEncoder:
     """Encodes the heads of responses; one serves all connections of a worker.
 
@@ -85,8 +95,8 @@ class HeadEncoder:
         self._server = f"Server: {server}\r\n".encode("latin-1")
         self._date = b""
         self._defaults = b""
-        self._statuses: dict[str, bytes] = {}
-        self._lines: dict[tuple[str, str], _FieldLine] = {}
+        self._statuses: dict[str, _StatusLine] = {}
+        self._lines: dict[Any, _FieldLine] = {}
         self.set_time(time.time())
 
     def set_time(self, seconds: float) -> None:
@@ -94,8 +104,8 @@ class HeadEncoder:
         self._date = b"Date: " + http_date(seconds).encode("ascii") + b"\r\n"
         self._defaults = self._server + self._date
 
-    def status_line(self, status: str) -> bytes:
-        """Return the status line (RFC 9112 section 4).
+    def status_line(self, status: str) -> _StatusLine:
+        """Check and encode the status line (RFC 9112 section 4).
 
         :raises LocalProtocolError: the status is malformed.
         """
@@ -105,12 +115,12 @@ class HeadEncoder:
                 raise LocalProtocolError(f"the status must be like '200 OK', three digits and a reason: {status!r}")
             # RFC 9112 section 4: the space is there even without a reason.
             text = status if len(status) > 3 else status + " "
-            line = b"HTTP/1.1 " + text.encode("latin-1") + b"\r\n"
+            line = _StatusLine(b"HTTP/1.1 " + text.encode("latin-1") + b"\r\n", int(status[:3]))
             if len(self._statuses) < _REMEMBERED:
                 self._statuses[status] = line
         return line
 
-    def field_line(self, pair: tuple[str, str]) -> _FieldLine:
+    def field_line(self, pair: Any) -> _FieldLine:
         """Check and encode one field.
 
         :raises LocalProtocolError: the name is no token, or the value has a
@@ -175,8 +185,10 @@ class Response:
         "_encoder",
         "_framing",
         "_method",
+        "_status_line",
         "_version",
         "before_head",
+        "full",
         "head_sent",
         "headers",
         "keep_alive",
@@ -196,8 +208,10 @@ class Response:
         self.before_head: Callable[[], None] | None = None
         self.status: str | None = None
         self.status_code = 0
+        self._status_line = b""
         self.headers: Headers = []
         self.head_sent = False
+        self.full = False  # something was given after all that can be sent
         self.sent = 0  # bytes of the body
 
     def start(self, status: str, headers: Headers, exc_info: ExcInfo | None = None) -> None:
@@ -215,12 +229,13 @@ class Response:
             raise TypeError(f"the status must be str, not {type(status).__name__}")
         if not isinstance(headers, list):
             raise TypeError(f"the headers must be a list, not {type(headers).__name__}")
-        self._encoder.status_line(status)
-        status_code = int(status[:3])
+        line = self._encoder.status_line(status)
+        status_code = line.code
         if status_code < 200:
             raise LocalProtocolError(f"{status!r} is no final status (RFC 9110 section 15.2)")
         self.status = status
         self.status_code = status_code
+        self._status_line = line.data
         self.headers = headers
 
     def replace(self, status: str, headers: Headers) -> None:
@@ -257,11 +272,13 @@ class Response:
             pieces.append(self._head(None))
         framing = self._framing
         if framing is Framing.NONE:
+            self.full = True
             return pieces
         if framing is Framing.LENGTH:
             assert self._content_length is not None
             rest = self._content_length - self.sent
             if len(data) > rest:
+                self.full = True
                 data = data[:rest]
             if data:
                 pieces.append(data)
@@ -319,18 +336,18 @@ class Response:
 
         :param length: of the whole body, where it is known.
         """
-        status = self.status
-        if status is None:
+        if self.status is None:
             raise AssertionError("the application gave a body before it called start_response (PEP 3333)")
         if self.before_head is not None:
             before_head, self.before_head = self.before_head, None
             before_head()
         encoder = self._encoder
         known = encoder._lines
-        parts = [encoder.status_line(status), encoder._defaults]
+        parts = [self._status_line, encoder._defaults]
         special = False
         announced: int | None = None
-        for pair in self.headers:
+        headers: list[Any] = self.headers
+        for pair in headers:
             try:
                 line = known.get(pair)
             except TypeError:

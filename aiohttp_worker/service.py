@@ -56,7 +56,7 @@ class ServiceSettings:
     proxy_allowed: AddressList = field(default_factory=AddressList)
     stream: bool = True  # whether wsgi.input may be a stream
     threads: int = 1
-    body_memory_size: int = 512 * 1024
+    body_memory_size: int = 1024 * 1024
     body_directory: str | None = None
     max_body_size: int = 0
     slow_call: float = 0.1

@@ -56,7 +56,7 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
     linger_timeout: float = 2
     handshake_timeout: float = 20
     max_body_size: float = 0
-    body_memory_size: float = 512 * 1024
+    body_memory_size: float = 1024 * 1024
     slow_call: float = 0.1
 
     _stream = True

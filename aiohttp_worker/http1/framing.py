@@ -46,13 +46,6 @@ def read_framing(fields: FieldSection, name: str, value: str) -> None:
                 fields.chunked = True
             else:
                 fields.unknown_coding = coding
-    elif name == "connection":
-        for member in value.split(","):
-            option = member.strip(" \t").lower()
-            if option == "close":
-                fields.close = True
-            elif option == "keep-alive":
-                fields.keep_alive = True
 
 
 def check_codings(fields: FieldSection) -> None:

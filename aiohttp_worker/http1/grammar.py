@@ -25,14 +25,11 @@ STATUS: Final = re.compile(r"[1-9][0-9][0-9](?: [\t\x20-\x7e\x80-\xff]*)?")
 # RFC 9110 section 8.6. Eighteen digits fit into 64 bits whatever they are.
 CONTENT_LENGTH: Final = re.compile(r"[0-9]{1,18}")
 
-# RFC 9112 section 3: method SP request-target SP HTTP-version. The target's
-# characters are narrowed further by TARGET.
-REQUEST_LINE: Final = re.compile(rb"([" + _TCHAR.encode() + rb"]+) ([^\x00-\x20\x7f]+) HTTP/([0-9])\.([0-9])")
-
-# RFC 9112 section 3.2 and RFC 3986 section 2: visible ASCII without "#", which
-# starts a fragment and has no place in a target. Clients do send the characters
-# that RFC 3986 leaves out (such as "|" and "{"); they harm nobody.
-TARGET: Final = re.compile(r"[!\"$-~]+")
+# RFC 9112 section 3: method SP request-target SP HTTP-version. A target is made of
+# visible ASCII without "#" (RFC 3986 section 2), which starts a fragment and has no
+# place in it. Clients do send the characters that RFC 3986 leaves out (such as "|"
+# and "{"); they harm nobody.
+REQUEST_LINE: Final = re.compile(rf"([{_TCHAR}]+) ([!\"$-~]+) HTTP/([0-9])\.([0-9])")
 ABSOLUTE_TARGET: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)://([^/?]*)(.*)")
 
 # RFC 9110 section 7.2: uri-host [":" port], without user information.

@@ -62,12 +62,15 @@ class FieldLine:
         itself, otherwise empty.
     """
 
-    __slots__ = ("key", "meaning", "name", "value")
+    __slots__ = ("close", "keep_alive", "key", "meaning", "name", "value")
 
     def __init__(self, name: str, value: str, meaning: str) -> None:
         self.name = name
         self.value = value
         self.meaning = meaning
+        # Of Connection (RFC 9110 section 7.6.1).
+        self.close = False
+        self.keep_alive = False
         # Of the WSGI side: the key in environ, "" for none.
         self.key: str | None = None
 

@@ -18,17 +18,18 @@ import httptools
 
 from .errors import RemoteProtocolError
 from .framing import check_codings, keeps_alive, read_framing
-from .grammar import ABSOLUTE_TARGET, HOST, REQUEST_LINE, TARGET
+from .grammar import ABSOLUTE_TARGET, HOST, REQUEST_LINE
 from .head import FieldLine, FieldSection, Limits, RequestHead, RequestLine
 
 _FOLD: Final = re.compile(rb"\r\n[ \t]+")
 _SPACE_BEFORE_COLON: Final = re.compile(rb"(?:^|(?<=\r\n))([^\s:]+)[ \t]+:")
-_SPACE_LAST: Final = re.compile(rb"(?<=[^\s])[ \t]+(?=\r\n)")
+_SPACE_LAST: Final = re.compile(rb"(?<=[^\s])[ \t]+(?=\r\n|\Z)")
 
 # Fields that say something to the server itself.
 _MEANINGFUL: Final = frozenset(("connection", "content-length", "content-type", "expect", "host", "transfer-encoding"))
+_COMMON_METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"))
 # After these llhttp waits for a body, which it is not going to get.
-_ANNOUNCES_BODY: Final = frozenset(("content-length", "transfer-encoding"))
+_ANNOUNCES_BODY: Final = frozenset((b"content-length", b"transfer-encoding"))
 
 _MOST_LINES: Final = 512  # request lines, and as many field sections
 _MOST_FIELD_LINES: Final = 2048
@@ -84,17 +85,13 @@ class HeadParser:
         self._complete = False
         self._llhttp = self._new_llhttp()
 
-    def parse(self, data: bytes, start: int, end: int) -> RequestHead:
-        """Parse the head in ``data[start:end]``, without its empty line.
+    def parse(self, raw: bytes) -> RequestHead:
+        """Parse a head, given without its last line end and its empty line.
 
         :raises RemoteProtocolError: with the status that RFC 9110 or RFC 9112
             names for the fault.
         """
-        line_end = data.find(b"\r\n", start, end)
-        if line_end < 0:
-            line_end = end
-        raw_line = data[start:line_end]
-        raw_fields = data[line_end + 2 : end + 2]
+        raw_line, _, raw_fields = raw.partition(b"\r\n")
         line = self._lines.young.get(raw_line)
         fields = self._sections.young.get(raw_fields)
         if line is None or fields is None:
@@ -142,7 +139,7 @@ class HeadParser:
             fields = FieldSection([field for field in found if field is not None])
             for field in fields.lines:
                 if field.meaning:
-                    _take_meaning(fields, field.meaning, field.value)
+                    _take_meaning(fields, field)
             check_codings(fields)
             self._sections.keep(raw_fields, fields)
         if new_line:
@@ -174,7 +171,7 @@ class HeadParser:
         self._complete = False
         target = line.target.encode("ascii")
         try:
-            self._llhttp.feed_data(b"GET %b HTTP/1.1\r\n%b\r\n" % (target, b"".join(raw_fields)))
+            self._llhttp.feed_data(b"\r\n".join([b"GET " + target + b" HTTP/1.1", *raw_fields, b"\r\n"]))
         except httptools.HttpParserUpgrade:
             pass  # RFC 9110 section 7.8: a server may ignore Upgrade, and we do
         except httptools.HttpParserError as error:
@@ -184,40 +181,66 @@ class HeadParser:
         if not self._complete or len(received) != len(raw_fields):
             self._llhttp = self._new_llhttp()
             raise RemoteProtocolError("the head of the request is malformed")
+        if not _ANNOUNCES_BODY.isdisjoint([name.lower() for name, _ in received]):
+            self._llhttp = self._new_llhttp()  # this one waits for a body now
         fields: list[FieldLine] = []
-        announces_body = False
         for position, (raw_name, raw_value) in enumerate(received):
-            name = raw_name.decode("latin-1")
-            lower = name.lower()
-            field = FieldLine(name, raw_value.decode("latin-1").strip(" \t"), lower if lower in _MEANINGFUL else "")
+            field = _read_field_line(raw_name.decode("latin-1"), raw_value.decode("latin-1").strip(" \t"))
             fields.append(field)
-            if lower in _ANNOUNCES_BODY:
-                announces_body = True
             self._field_lines.keep(raw_fields[position], field)
-        if announces_body:
-            self._llhttp = self._new_llhttp()
         return fields
 
     def _split(self, raw: bytes) -> list[bytes]:
-        """Split a field section into its lines, each with its CR LF.
+        """Split a field section into its lines.
 
         :raises RemoteProtocolError: 431, one of the limits is exceeded.
         """
         limits = self.limits
-        count = raw.count(b"\r\n")
-        if count > limits.fields:
+        if not raw:
+            return []
+        if raw.count(b"\r\n") >= limits.fields:
             raise RemoteProtocolError(f"more fields than limit_request_fields ({limits.fields})", 431)
-        if len(raw) > limits.field_size and max(map(len, raw.split(b"\r\n"))) + 2 > limits.field_size:
+        if len(raw) + 2 > limits.field_size and max(map(len, raw.split(b"\r\n"))) + 2 > limits.field_size:
             raise RemoteProtocolError(f"a field is longer than limit_request_field_size ({limits.field_size})", 431)
         if limits.permit_obsolete_folding:
             raw = _FOLD.sub(b" ", raw)
         if limits.strip_header_spaces:
             raw = _SPACE_BEFORE_COLON.sub(rb"\1:", raw)
-        if b"\t\r\n" in raw:
+        if b"\t" in raw:
             raw = _SPACE_LAST.sub(b"", raw)  # llhttp takes spaces off a coding, not tabs
-        lines = raw.split(b"\r\n")
-        lines.pop()
-        return [line + b"\r\n" for line in lines]
+        return raw.split(b"\r\n")
+
+
+def _check_method(method: str, limits: Limits) -> None:
+    """Refuse what is no method here (RFC 9110 section 9.1).
+
+    :raises RemoteProtocolError: 501 for CONNECT; 400 for what no registered
+        method looks like, unless Gunicorn's setting permits it.
+    """
+    if not limits.permit_unconventional_http_method and (not 3 <= len(method) <= 20 or method != method.upper() or "#" in method):
+        raise RemoteProtocolError(f"unconventional method: {method!r}")
+    if method == "CONNECT":
+        raise RemoteProtocolError("CONNECT asks for a tunnel, and this is no proxy", 501)
+
+
+def _read_field_line(name: str, value: str) -> FieldLine:
+    """Make a field of what llhttp has found to be one.
+
+    :raises RemoteProtocolError: 400, it says something impossible to the server.
+    """
+    lower = name.lower()
+    field = FieldLine(name, value, lower if lower in _MEANINGFUL else "")
+    if lower == "host":
+        if HOST.fullmatch(value) is None:
+            raise RemoteProtocolError(f"Host is no host: {value!r}")
+    elif lower == "connection":
+        for member in value.lower().split(","):
+            option = member.strip(" \t")
+            if option == "close":
+                field.close = True
+            elif option == "keep-alive":
+                field.keep_alive = True
+    return field
 
 
 def _read_request_line(raw: bytes, limits: Limits) -> RequestLine:
@@ -227,22 +250,17 @@ def _read_request_line(raw: bytes, limits: Limits) -> RequestLine:
     """
     if 0 < limits.request_line < len(raw):
         raise RemoteProtocolError(f"the request line is longer than limit_request_line ({limits.request_line})", 414)
-    match = REQUEST_LINE.fullmatch(raw)
+    match = REQUEST_LINE.fullmatch(raw.decode("latin-1"))
     if match is None:
         raise RemoteProtocolError(f"malformed request line: {_shown(raw)}")
-    method = match[1].decode("ascii")
+    method, target, major, minor = match.groups()
     if limits.casefold_http_method:
         method = method.upper()
-    if not limits.permit_unconventional_http_method and (not 3 <= len(method) <= 20 or method != method.upper() or "#" in method):
-        raise RemoteProtocolError(f"unconventional method: {method!r}")
-    if method == "CONNECT":
-        raise RemoteProtocolError("CONNECT asks for a tunnel, and this is no proxy", 501)
-    version = (int(match[3]), int(match[4]))
+    if method not in _COMMON_METHODS:
+        _check_method(method, limits)
+    version = (1, 1) if major == minor == "1" else (int(major), int(minor))
     if version[0] != 1 and not limits.permit_unconventional_http_version:
-        raise RemoteProtocolError(f"HTTP/{version[0]}.{version[1]} is not spoken here", 505)
-    target = match[2].decode("latin-1")
-    if TARGET.fullmatch(target) is None:
-        raise RemoteProtocolError(f"malformed target: {_shown(match[2])}")
+        raise RemoteProtocolError(f"HTTP/{major}.{minor} is not spoken here", 505)
     authority: str | None = None
     path = target
     if not target.startswith("/"):
@@ -255,27 +273,29 @@ def _read_request_line(raw: bytes, limits: Limits) -> RequestLine:
     return RequestLine(method, target, authority, path, query, version)
 
 
-def _take_meaning(fields: FieldSection, name: str, value: str) -> None:
-    """Take up a field that means something to the server itself.
+def _take_meaning(fields: FieldSection, field: FieldLine) -> None:
+    """Take up a field that says something to the server itself.
 
     :raises RemoteProtocolError: it is there twice, or malformed.
     """
+    name = field.meaning
     if name == "host":
         if fields.host is not None:
             raise RemoteProtocolError("Host is there more than once")
-        if HOST.fullmatch(value) is None:
-            raise RemoteProtocolError(f"Host is no host: {value!r}")
-        fields.host = value
+        fields.host = field.value
+    elif name == "connection":
+        fields.close = fields.close or field.close
+        fields.keep_alive = fields.keep_alive or field.keep_alive
     elif name == "content-type":
         if fields.has_type:
             raise RemoteProtocolError("Content-Type is there more than once")
         fields.has_type = True
     elif name == "expect":
-        if value.lower() != "100-continue":
-            raise RemoteProtocolError(f"unknown expectation: {value!r}", 417)
+        if field.value.lower() != "100-continue":
+            raise RemoteProtocolError(f"unknown expectation: {field.value!r}", 417)
         fields.expect_continue = True
     else:
-        read_framing(fields, name, value)
+        read_framing(fields, name, field.value)
 
 
 def _split_absolute(target: str, method: str) -> tuple[str, str]:

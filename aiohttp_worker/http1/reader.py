@@ -18,6 +18,8 @@ from .head_parser import HeadParser
 
 __all__ = ["END", "NEED_DATA", "Event", "HeadParser", "RequestReader"]
 
+_SMALL: Final = 16384  # bytes of which copying the rest costs nothing worth saving
+
 # What no line of a head holds (RFC 9112 section 2.2).
 _BARE: Final = re.compile(rb"\r(?!\n|\Z)|(?<!\r)\n")
 
@@ -138,25 +140,37 @@ class RequestReader:
         start = self._position
         if start == len(data):
             return NEED_DATA
-        if data.startswith(b"\r\n", start):
+        if data[start] == 13:
             # RFC 9112 section 2.2: empty lines before a request are ignored.
             while data.startswith(b"\r\n", start):
                 start += 2
             self._position = start
             if start == len(data):
                 return NEED_DATA
-        end = data.find(b"\r\n\r\n", start)
-        if end < 0:
-            self._partial = bytearray(memoryview(data)[start:])
-            self._scanned = self._line_ends = 0
-            self._data = b""
-            self._position = 0
-            return self._continue_head()
-        head = self._parser.parse(data, start, end)
-        self._position = end + 4
+        if start == 0 and len(data) <= _SMALL:
+            # As a rule there is one head, and then nothing or a small body.
+            raw, found, rest = data.partition(b"\r\n\r\n")
+            if not found:
+                return self._begin_partial(data, start)
+            self._data = rest
+        else:
+            end = data.find(b"\r\n\r\n", start)
+            if end < 0:
+                return self._begin_partial(data, start)
+            raw = data[start:end]
+            self._position = end + 4
+        head = self._parser.parse(raw)
         if head.has_body:
             self._expect_body(head)
         return head
+
+    def _begin_partial(self, data: bytes, start: int) -> RequestHead | Event:
+        """Keep the beginning of a head whose end has not come yet."""
+        self._partial = bytearray(memoryview(data)[start:])
+        self._scanned = self._line_ends = 0
+        self._data = b""
+        self._position = 0
+        return self._continue_head()
 
     def _continue_head(self) -> RequestHead | Event:
         """Look for the end of a head in the bytes that are new."""
