@@ -28,7 +28,24 @@ from setuptools import Distribution, Extension, find_packages, setup
 from setuptools.command.build_ext import build_ext
 
 # Patterns of the files that mypyc compiles. They must pass ``mypy --strict`` and work the same when they are not compiled.
-COMPILED = ("aiohttp_worker/http1/*.py",)
+COMPILED = (
+    "aiohttp_worker/http1/*.py",
+    *(
+        f"aiohttp_worker/{name}.py"
+        for name in (
+            "application",
+            "environ",
+            "exchange",
+            "files",
+            "flow",
+            "input",
+            "pool",
+            "protocol",
+            "response",
+            "service",
+        )
+    ),
+)
 
 HERE = Path(__file__).resolve().parent
 MYPY = "mypy>=2.4,<3"
