@@ -105,6 +105,7 @@ ResponseEvent = ResponseHead | bytes | End
 _BYPASS: Final = 65536
 _VERSIONS: Final = {"1.1": (1, 1), "1.0": (1, 0)}
 _FRAMING_FIELDS: Final = frozenset((b"content-length", b"transfer-encoding", b"content-encoding"))
+_SHORTEST: Final = min(map(len, _FRAMING_FIELDS))
 
 
 class ResponseReader:
@@ -181,7 +182,12 @@ class ResponseReader:
         try:
             parser.feed_data(data)
         except HttpParserUpgrade as upgrade:
-            self._begin_raw(data[upgrade.args[0] :])
+            if self._complete:
+                # What stands behind the end of a response belongs to nothing.
+                self._parser = None
+                self.reusable = False
+            else:
+                self._begin_raw(data[upgrade.args[0] :])
         except HttpParserError as error:
             self._parser = None
             if self._complete:
@@ -267,6 +273,8 @@ class ResponseReader:
         chunked = False
         codings = b""
         for position, (field_name, field_value) in enumerate(headers):
+            if len(field_name) < _SHORTEST:
+                continue
             name = field_name.lower()
             if name[-1] <= 32:
                 # RFC 9112 section 5.1: space before the colon of a response is to be taken off; llhttp lets it stand.
