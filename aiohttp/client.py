@@ -250,13 +250,14 @@ class _Exchanges:
         extra += self._authorization(request, url)
         cookie = request.cookie if connector.cookie_jar is None else self._cookie(request, url)
         close = self._own or request.close_asked
+        last = close or (request.version == (1, 0) and not request.keep_alive_asked)
         head_bytes = request.head(target, close, extra, cookie)
         label = f"{request.method} {url.text}"
         fresh = False
         while True:
             connection = await connector.acquire(url.origin, proxy, fresh, self._limits.connect)
             content = Incoming(self._loop, connection, self._limits.read, self._max_body_size)
-            waiter = connection.begin(request.method, label, content)
+            waiter = connection.begin(request.method, label, content, last)
             reused = connection.used > 1
             try:
                 send(connection, request, head_bytes, self._chunk_size)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Hashable
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from aiohttp_worker.http1.response_reader import ResponseHead, ResponseLimits
 
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from .cookies import CookieJar
 
 __all__ = ["ProxyConnector", "SocketConnector", "UnixSocketConnector"]
+
+
+GOODBYE_SECONDS: Final = 2.0
+"""How long the end of an ``async with`` block waits for servers to end their connections."""
 
 
 class SocketConnector:
@@ -131,9 +135,8 @@ class SocketConnector:
         if not pool.try_acquire(key):
             await pool.acquire(key)
         try:
-            if not fresh:
-                connection = pool.take_idle(key)
-                if connection is not None:
+            while not fresh and (connection := pool.take_idle(key)) is not None:
+                if not connection.transport.is_closing():
                     return connection
             if pool.crowded() and (oldest := pool.pop_oldest()) is not None:
                 oldest.close()
@@ -264,8 +267,7 @@ class SocketConnector:
             connection.release()
 
     async def _wait_closed(self) -> None:
-        for connection in list(self._connections):
-            await connection.wait_closed()
+        await asyncio.gather(*[connection.wait_closed(GOODBYE_SECONDS) for connection in self._connections])
 
     def __enter__(self) -> Self:
         return self

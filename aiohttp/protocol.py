@@ -79,6 +79,7 @@ class Connection(asyncio.Protocol):
         "_continue",
         "_drain",
         "_head",
+        "_last",
         "_loop",
         "_patience",
         "_reader",
@@ -120,13 +121,17 @@ class Connection(asyncio.Protocol):
         self.gone = False
         self._allowance = 0
         self._tunnel = False
+        self._last = False
         self._patience: asyncio.TimerHandle | None = None
         self._writer: asyncio.Task[None] | None = None
 
     # -- an exchange ------------------------------------------------------------------------------------------------
 
-    def begin(self, method: str, label: str, content: Incoming) -> asyncio.Future[ResponseHead]:
-        """Start an exchange; returns the future that gets the head of the final response."""
+    def begin(self, method: str, label: str, content: Incoming, last: bool = False) -> asyncio.Future[ResponseHead]:
+        """Start an exchange; returns the future that gets the head of the final response.
+
+        ``last`` says that the request asks for the connection to be closed (RFC 9112 section 9.6).
+        """
         self._reader.start(method)
         self.label = label
         self.state = State.SENT
@@ -136,6 +141,7 @@ class Connection(asyncio.Protocol):
         content.label = label
         self._request_done = False
         self._tunnel = method == "CONNECT"
+        self._last = last
         head = self._head = self._loop.create_future()
         if self.error is not None:
             head.set_exception(self.error)
@@ -218,7 +224,7 @@ class Connection(asyncio.Protocol):
         if self._patience is not None:
             self._patience.cancel()
             self._patience = None
-        if reusable and self._request_done and self.error is None and not self.transport.is_closing():
+        if reusable and not self._last and self._request_done and self.error is None and not self.transport.is_closing():
             self.state = State.IDLE
             if not self._tunnel:
                 self._connector.give_back(self)
@@ -238,13 +244,15 @@ class Connection(asyncio.Protocol):
             else:
                 self.transport.abort()
 
-    async def wait_closed(self) -> None:
-        """Wait until the transport has let go of its socket."""
+    async def wait_closed(self, seconds: float) -> None:
+        """Wait until the transport has let go of its socket; one whose server does not end TLS in time is cut off."""
         if self.transport is None or self.gone:
             return
         if self._closed_waiter is None:
             self._closed_waiter = self._loop.create_future()
-        await asyncio.shield(self._closed_waiter)
+        await asyncio.wait((self._closed_waiter,), timeout=seconds)
+        if not self.gone:
+            self.transport.abort()
 
     # -- asyncio.Protocol -------------------------------------------------------------------------------------------
 
