@@ -214,7 +214,7 @@ class StreamReader:
         future: asyncio.Future[bytes] = self._loop.create_future()
         self._waiting = _Read(take, future)
         self._serve()
-        if self._waiting is not None:
+        if self.wanted:
             self._on_taken()
         return future
 

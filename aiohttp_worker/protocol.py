@@ -245,15 +245,20 @@ class Connection(Client):
                 phase = self.phase
                 if phase is _CLOSING or phase is _LINGER or phase is _CLOSED:
                     return
-                if self._exchange is not None and phase is _RUN:
+                if phase is _RUN and self._busy:
                     if not self._body_ended or reader.buffered:
                         self._receive_beside()
-                    if self._exchange is not None:
+                    if self._busy:
                         return
         except RemoteProtocolError as error:
             self._refuse(error)
         finally:
             self._advancing = False
+
+    @property
+    def _busy(self) -> bool:
+        """Whether a request is being answered."""
+        return self._exchange is not None
 
     def _wait(self) -> None:
         """Set the time limit for what is missing."""
