@@ -56,7 +56,7 @@ class ResponseCutError(RemoteProtocolError):
         self.missing = missing
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ResponseLimits:
     """``head_size``: bytes of a head, of all trailers together, and of what may stand between two pieces of data."""
 
