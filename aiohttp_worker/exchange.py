@@ -498,18 +498,22 @@ class Exchange:
 
     async def _send_all(self, iterable: Any) -> None:
         iterator = aiter(iterable)
+        wrong: TypeError | None = None
         try:
             async for item in iterator:
                 if is_awaitable(item):
                     item = await item
                 if not isinstance(item, bytes):
-                    raise wrong_item(item)
+                    wrong = wrong_item(item)
+                    break
                 if not await self._send_from_task(item):
                     break
         finally:
             close = getattr(iterator, "aclose", None)
             if close is not None:
                 await close()
+        if wrong is not None:
+            raise wrong
 
     async def _send_awaited(self, awaited: Any) -> None:
         """Send the piece that an item of an iterable stands for."""
