@@ -32,9 +32,11 @@ class Front:
         self._ports = [free_port(), free_port()]
         self.servers: list[Server] = []
         self._count = 0
+        self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        self.servers = [self._server(port) for port in self._ports]
+        for port in self._ports:
+            self.servers.append(self._server(port))
         name = {"nginx": "nginx.conf", "haproxy": "haproxy.cfg"}[self.kind]
         text = (CONFIGS / name).read_text()
         for old, new in zip((8080, 8001, 8002), (self.port, *self._ports), strict=True):
@@ -73,8 +75,9 @@ class Front:
         self.servers[index] = self._server(self._ports[index])
 
     def stop(self) -> None:
-        self.process.terminate()
-        self.process.wait(10)
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait(10)
         for server in self.servers:
             server.stop()
 
@@ -101,9 +104,11 @@ def front(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         pytest.skip(f"{request.param} is not installed")
     directory = tmp_path_factory.mktemp(request.param)
     front = Front(request.param, directory)
-    front.start()
-    yield front
-    front.stop()
+    try:
+        front.start()
+        yield front
+    finally:
+        front.stop()
 
 
 def from_address(front: Front, address: str) -> RawClient:

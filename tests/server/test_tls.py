@@ -72,16 +72,20 @@ async def connected(
 
     if path is None:
         server = await asyncio.start_server(remember, "127.0.0.1", 0, ssl=server_context)
-        port = server.sockets[0].getsockname()[1]
-        _, client = await asyncio.open_connection("localhost", port, family=socket.AF_INET, ssl=client_context)
     else:
         server = await asyncio.start_unix_server(remember, str(path))
-        _, client = await asyncio.open_unix_connection(str(path))
-    writer = await asyncio.wait_for(accepted, 10)
+    ends = []
     try:
-        yield writer.transport, client
+        if path is None:
+            port = server.sockets[0].getsockname()[1]
+            _, client = await asyncio.open_connection("localhost", port, family=socket.AF_INET, ssl=client_context)
+        else:
+            _, client = await asyncio.open_unix_connection(str(path))
+        ends.append(client)
+        ends.append(await asyncio.wait_for(accepted, 10))
+        yield ends[1].transport, client
     finally:
-        for end in (client, writer):
+        for end in ends:
             end.close()
             with contextlib.suppress(OSError):
                 await end.wait_closed()
