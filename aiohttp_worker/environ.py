@@ -14,6 +14,8 @@ from .http1.head import FieldSection, RequestHead, RequestLine
 
 Environ = dict[str, object]
 
+_MOST_KEYS: Final = 512
+
 # What the request line, the connection and the body fill in for every request.
 _PLACES: Final = (
     "REQUEST_METHOD",
@@ -43,7 +45,7 @@ class EnvironBuilder:
     :param base: what is the same in every environ of the worker.
     """
 
-    __slots__ = ("_base", "_mounted", "_policy", "_scheme_keys", "_trusted")
+    __slots__ = ("_base", "_keys", "_mounted", "_policy", "_scheme_keys", "_trusted")
 
     def __init__(self, policy: ForwardingPolicy, trusted: bool, base: Environ) -> None:
         self._policy = policy
@@ -52,6 +54,7 @@ class EnvironBuilder:
         # With a place for every key: a dictionary that is copied and whose values
         # are replaced does not have to grow.
         self._base = dict.fromkeys(_PLACES) | base
+        self._keys: dict[str, str] = {}
         self._scheme_keys = {"HTTP_" + name.replace("-", "_") for name in policy.secure_scheme_headers}
 
     def build(self, head: RequestHead, of_connection: Environ) -> Environ:
@@ -108,10 +111,15 @@ class EnvironBuilder:
     def _of_fields(self, fields: FieldSection) -> Environ:
         policy = self._policy
         environ = self._base.copy()
+        keys = self._keys
         for line in fields.lines:
             key = line.key
             if key is None:
-                key = line.key = self._key(line.name)
+                name = line.name
+                key = keys.get(name)
+                if key is None:
+                    key = self._learn_key(name)
+                line.key = key
             if not key:
                 continue
             if key in environ:
@@ -121,7 +129,7 @@ class EnvironBuilder:
                 environ[key] = f"{environ[key]}{separator}{line.value}"
             else:
                 environ[key] = line.value
-        if self._trusted and not self._scheme_keys.isdisjoint(environ):
+        if self._trusted and any([key in environ for key in self._scheme_keys]):  # noqa: C419, a generator costs more
             received = [(line.name.upper(), line.value) for line in fields.lines]
             fields.scheme = url_scheme(policy, received, True, "")
         mount_point = environ.get("HTTP_SCRIPT_NAME")
@@ -129,17 +137,22 @@ class EnvironBuilder:
             fields.script_name = mount_point
         return environ
 
-    def _key(self, name: str) -> str:
-        """Decide where the values of a field go, "" for nowhere."""
+    def _learn_key(self, name: str) -> str:
+        """Decide, once for a name, where the values of a field go, "" for nowhere."""
         upper = name.upper()
         policy = self._policy
         rule = field_rule(policy, upper, self._trusted)
         if rule is FieldRule.REFUSE:
             raise refuse_field(upper)
-        if rule is FieldRule.DROP:
-            return ""
         key = upper.replace("-", "_")
-        return key if upper in ("CONTENT-TYPE", "CONTENT-LENGTH") else "HTTP_" + key
+        if rule is FieldRule.DROP:
+            key = ""
+        elif upper not in ("CONTENT-TYPE", "CONTENT-LENGTH"):
+            key = "HTTP_" + key
+        if len(self._keys) >= _MOST_KEYS:
+            self._keys.clear()
+        self._keys[name] = key
+        return key
 
 
 def _decoded(path: str) -> str:

@@ -198,17 +198,23 @@ class HeadParser:
         limits = self.limits
         if not raw:
             return []
-        if raw.count(b"\r\n") >= limits.fields:
+        lines = raw.split(b"\r\n")
+        if len(lines) > limits.fields:
             raise RemoteProtocolError(f"more fields than limit_request_fields ({limits.fields})", 431)
-        if len(raw) + 2 > limits.field_size and max(map(len, raw.split(b"\r\n"))) + 2 > limits.field_size:
+        if len(raw) + 2 > limits.field_size and max(map(len, lines)) + 2 > limits.field_size:
             raise RemoteProtocolError(f"a field is longer than limit_request_field_size ({limits.field_size})", 431)
+        if limits.permit_obsolete_folding or limits.strip_header_spaces or b"\t" in raw:
+            lines = self._tidy(raw).split(b"\r\n")
+        return lines
+
+    def _tidy(self, raw: bytes) -> bytes:
+        """Put right what llhttp does not take, and may be there."""
+        limits = self.limits
         if limits.permit_obsolete_folding:
             raw = _FOLD.sub(b" ", raw)
         if limits.strip_header_spaces:
             raw = _SPACE_BEFORE_COLON.sub(rb"\1:", raw)
-        if b"\t" in raw:
-            raw = _SPACE_LAST.sub(b"", raw)  # llhttp takes spaces off a coding, not tabs
-        return raw.split(b"\r\n")
+        return _SPACE_LAST.sub(b"", raw)  # llhttp takes spaces off a coding, not tabs
 
 
 def _check_method(method: str, limits: Limits) -> None:
