@@ -72,7 +72,7 @@ compiled:  ## run the tests on the files as mypyc compiles them
 	test -x .venv-compiled/bin/python || $(PYTHON) -m venv .venv-compiled
 	AIOHTTP_WORKER_COMPILE=1 .venv-compiled/bin/python -m pip install -q -e 'build/compiled[all,test]'
 	cd build/compiled && ../../.venv-compiled/bin/python -c \
-	    "from aiohttp_worker.http1 import grammar; assert grammar.__file__.endswith('.so'), grammar.__file__"
+	    "from aiohttp_worker import protocol; assert protocol.__file__.endswith('.so'), protocol.__file__"
 	cd build/compiled && ../../.venv-compiled/bin/python $(PYTEST)
 
 wheel: $(VENV)/bin/python  ## build a wheel in dist/, compiled where that is possible

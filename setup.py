@@ -2,7 +2,7 @@
 
 Everything that ``pip`` needs to know is here; ``pyproject.toml`` names the build system and sets up the tools.
 
-The strictly typed, pure files listed in ``COMPILED`` are compiled by mypyc when a wheel is built. The environment variable
+The strictly typed files listed in ``COMPILED``, those that a request passes through, are compiled by mypyc when a wheel is built. The environment variable
 ``AIOHTTP_WORKER_COMPILE`` decides:
 
 ====== ==========================================================================================================
@@ -176,6 +176,7 @@ EXTRAS = {
         "pyramid>=2.0.2",
         "PasteScript>=3.7",
         "PyYAML>=6",
+        "tqdm>=4.66",
         "setuptools>=77,<82",  # `paster serve` and pyramid's `pserve` import pkg_resources, which 82 removed
     ],
 }
