@@ -132,9 +132,11 @@ class EnvironBuilder:
         if self._trusted and any([key in environ for key in self._scheme_keys]):  # noqa: C419, a generator costs more
             received = [(line.name.upper(), line.value) for line in fields.lines]
             fields.scheme = url_scheme(policy, received, True, "")
-        mount_point = environ.get("HTTP_SCRIPT_NAME")
-        if isinstance(mount_point, str):
-            fields.script_name = mount_point
+        if "HTTP_SCRIPT_NAME" in environ:
+            # "Script-Name", which any client may send, has the same key and says nothing of mount points.
+            for line in fields.lines:
+                if line.key and line.name.upper() == "SCRIPT_NAME":
+                    fields.script_name = line.value
         return environ
 
     def _learn_key(self, name: str) -> str:
