@@ -2,7 +2,8 @@
 
 Everything that ``pip`` needs to know is here; ``pyproject.toml`` names the build system and sets up the tools.
 
-The strictly typed files listed in ``COMPILED``, those that a request passes through, are compiled by mypyc when a wheel is built. The environment variable
+The strictly typed files listed in ``COMPILED``, those that a request passes through, are compiled by mypyc when a wheel is
+built. The environment variable
 ``AIOHTTP_WORKER_COMPILE`` decides:
 
 ====== ==========================================================================================================

@@ -164,7 +164,7 @@ class StreamReader:
         return self._read(self._take_any)
 
     def readline(self) -> asyncio.Future[bytes]:
-        """Read one line with its ``\\n``, or what is left."""
+        r"""Read one line with its ``\n``, or what is left."""
         return self._read(lambda: self._take_line(b"\n"))
 
     def readuntil(self, separator: bytes = b"\n") -> asyncio.Future[bytes]:

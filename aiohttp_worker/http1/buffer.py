@@ -107,7 +107,7 @@ class Buffer:
         return None
 
     def take_line(self, limit: int = -1) -> bytes | None:
-        """Take one line with its ``\\n``, as :meth:`take_until` does."""
+        r"""Take one line with its ``\n``, as :meth:`take_until` does."""
         return self.take_until(b"\n", limit)
 
     def clear(self) -> None:
