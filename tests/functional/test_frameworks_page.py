@@ -214,13 +214,18 @@ def test_an_asynchronous_body_as_answer_to_a_form(start: Start) -> None:
 
 def test_django_compresses_events(start: Start) -> None:
     server = start("django_site:application")
+    stream = zlib.decompressobj(wbits=31)
     with listen(server, headers=[("Accept-Encoding", "gzip")]) as client:
         for text in ("", "first", "second"):
             if text:
                 say(server, text)
-            member = zlib.decompressobj(wbits=31)
-            assert member.decompress(client.receive_chunk()) == (f"data: {text}\n\n".encode() if text else b": welcome\n\n")
-            assert member.eof
+            expected = f"data: {text}\n\n".encode() if text else b": welcome\n\n"
+            received = b""
+            while len(received) < len(expected):
+                if stream.eof:  # Django 5 begins anew with each piece
+                    stream = zlib.decompressobj(wbits=31)
+                received += stream.decompress(client.receive_chunk())
+            assert received == expected
     say_until(server, "0 heard it")
 
 
