@@ -73,7 +73,7 @@ compiled:  ## run the tests on the files as mypyc compiles them
 	AIOHTTP_WORKER_COMPILE=1 .venv-compiled/bin/python -m pip install -q -e 'build/compiled[all,test]'
 	cd build/compiled && ../../.venv-compiled/bin/python -c \
 	    "from aiohttp_worker import protocol; assert protocol.__file__.endswith('.so'), protocol.__file__"
-	cd build/compiled && ../../.venv-compiled/bin/python $(PYTEST)
+	cd build/compiled && ../../.venv-compiled/bin/python $(PYTEST) -o cache_dir=$(CURDIR)/.pytest_cache/compiled
 
 wheel: $(VENV)/bin/python  ## build a wheel in dist/, compiled where that is possible
 	AIOHTTP_WORKER_COMPILE= $(BIN)/python -m pip wheel -q --no-deps -w dist .
