@@ -364,10 +364,10 @@ class Exchange:
 
     def _resume(self) -> None:
         """Step on, after a wait."""
+        error, self._error = self._error, None
         if self.client.disconnected and self.client.sender.closed:
             self._fail(ClientDisconnectedError("the client went away"))
-        elif self._error is not None:
-            error, self._error = self._error, None
+        elif error is not None:
             self._fail(error)
         else:
             self._step()

@@ -217,7 +217,10 @@ class Service:
         """Cancel a task whose client has gone, when its time of grace is over."""
         grace = self.times.disconnect_grace
         if grace > 0:
-            self.loop.call_later(grace, task.cancel)
+            timer = self.loop.call_later(grace, task.cancel)
+            # A timer that outlives the task keeps its error, hence its frames and
+            # the body in them: what that body still has to close would wait too.
+            task.add_done_callback(lambda _: timer.cancel())
         else:
             task.cancel()
 
