@@ -6,6 +6,7 @@ import abc
 import asyncio
 import enum
 import time
+import types
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, Final
@@ -445,12 +446,14 @@ class Exchange:
         """Run a coroutine or generator application in a task of its own."""
         self._turned = True
         self.started = _monotonic()
-        self._start_task(self._call_asynchronous())
+        self._watch_task(self._service.new_task(self._call_asynchronous(), self._context))
 
     def _start_task(self, coroutine: Any) -> None:
         self._result = self._awaited = None
         self._coroutine = coroutine
-        task = self._service.new_task(self._guard(coroutine), self._context)
+        self._watch_task(self._service.new_task(self._guard(coroutine), self._context))
+
+    def _watch_task(self, task: asyncio.Task[Any]) -> None:
         self._task = task
         if task.done():
             self._task_done(task)
@@ -462,15 +465,31 @@ class Exchange:
         try:
             return await coroutine
         except (SystemExit, KeyboardInterrupt) as error:
-            self._service.check_exit(error)
-            self._error = error
+            self._keep_exit(error)
             return None
 
+    def _keep_exit(self, error: BaseException) -> None:
+        self._service.check_exit(error)
+        self._error = error
+
     async def _call_asynchronous(self) -> Any:
+        """Call the application; what comes of it as a rule is handled right here."""
         service = self._service
-        if service.pre_request is not None:
-            service.pre_request(self)
-        return await self._respond(service.application(self.environ, self.start_response))
+        try:
+            if service.pre_request is not None:
+                service.pre_request(self)
+            result = service.application(self.environ, self.start_response)
+            if type(result) is types.CoroutineType:
+                result = await result
+                if result is None and self.response.head_sent:
+                    self._finish_from_task()  # everything was written
+                    return None
+            if (type(result) is list or type(result) is tuple) and self._send_whole(result):
+                return None
+            return await self._respond(result)
+        except (SystemExit, KeyboardInterrupt) as error:
+            self._keep_exit(error)
+            return None
 
     async def _respond(self, result: Any) -> Any:
         """Await what is to be awaited; return an iterable that is left to step."""
@@ -550,11 +569,12 @@ class Exchange:
     def _task_done(self, task: asyncio.Task[Any]) -> None:
         """Go on after the task, in a plain callback and with the loop hidden."""
         self._task = None
-        self._coroutine.close()  # it has not begun, if the task was cancelled before
-        self._coroutine = None
+        coroutine, self._coroutine = self._coroutine, None
         error = self._error
         if task.cancelled():
             error = asyncio.CancelledError()
+            if coroutine is not None:
+                coroutine.close()  # it has not begun, if the task was cancelled before
         elif error is None:
             error = task.exception()
         if self._next is _ITEM or error is not None:
@@ -564,6 +584,8 @@ class Exchange:
             self.iterable = result
             self._result = result
             self._step_on(self._continue)
+        elif self.iterable is None:
+            self._end(_monotonic())
         else:
             self._next = _END
             self._step_on(self._close_iterable)
