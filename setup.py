@@ -34,12 +34,10 @@ COMPILED = (
     *(
         f"aiohttp_worker/{name}.py"
         for name in (
-            "application",
             "environ",
             "exchange",
             "files",
             "flow",
-            "input",
             "pool",
             "protocol",
             "response",

@@ -1,15 +1,23 @@
-"""What kind of application it is, what it returned, and how a generator is driven."""
+"""What kind of application it is, what it returned, and how an asynchronous one runs.
+
+The coroutines here are never compiled: what mypyc makes of one keeps the
+exception that it handled last, and would chain one request's to the next.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import enum
 import functools
 import inspect
 import types
 from collections.abc import Awaitable, Callable, Generator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .body import AsyncBody, Marker
+
+if TYPE_CHECKING:
+    from .exchange import Exchange
 
 
 class ApplicationKind(enum.Enum):
@@ -145,6 +153,112 @@ def drive(generator: Generator[Any, Any, Any], send: Callable[[bytes], Awaitable
             raise
         except BaseException as raised_here:
             error = raised_here
+
+
+async def call_application(exchange: Exchange) -> Any:
+    """Call a coroutine or generator application, in the task that awaits this.
+
+    :return: an iterable that is left to be stepped where the loop is hidden.
+    """
+    service = exchange.service
+    try:
+        if service.pre_request is not None:
+            service.pre_request(exchange)
+        result = service.application(exchange.environ, exchange.start_response)
+        if type(result) is types.CoroutineType:
+            # What comes of it as a rule is handled right here.
+            result = await result
+            if result is None and exchange.response.head_sent:
+                exchange.finish_from_task()  # everything was written
+                return None
+        if (type(result) is list or type(result) is tuple) and exchange.send_whole(result):
+            return None
+        return await respond(exchange, result)
+    except (SystemExit, KeyboardInterrupt) as error:
+        exchange.keep_exit(error)
+        return None
+
+
+async def guard(exchange: Exchange, coroutine: Any) -> Any:
+    """Keep from the task what would end the loop, and with it the worker."""
+    try:
+        return await coroutine
+    except (SystemExit, KeyboardInterrupt) as error:
+        exchange.keep_exit(error)
+        return None
+
+
+async def respond(exchange: Exchange, result: Any) -> Any:
+    """Await what is to be awaited of a result, and send what comes of it.
+
+    :return: an iterable that is left to be stepped where the loop is hidden.
+    """
+    while True:
+        kind = classify_result(result, True)
+        if kind is ResultKind.AWAITABLE:
+            result = await result
+            if result is None and exchange.response.head_sent:
+                exchange.finish_from_task()  # everything was written
+                return None
+        elif kind is ResultKind.GENERATOR:
+            result = await drive(result, lambda data: _send(exchange, data))
+            if result is None:
+                exchange.finish_from_task()
+                return None
+        elif kind is ResultKind.ASYNC_ITERABLE:
+            exchange.iterable = result
+            await _send_all(exchange, result)
+            exchange.finish_from_task()
+            return None
+        elif kind is ResultKind.WHOLE and exchange.send_whole(result):
+            return None
+        else:
+            return result
+
+
+async def send_awaited(exchange: Exchange, awaited: Any) -> None:
+    """Send the piece, or the body, that an item of an iterable stands for."""
+    if not is_awaitable(awaited):
+        await _send_all(exchange, awaited)
+        return
+    data = await awaited
+    if not isinstance(data, bytes):
+        raise wrong_item(data)
+    await _send(exchange, data)
+
+
+async def _send_all(exchange: Exchange, iterable: Any) -> None:
+    iterator = aiter(iterable)
+    wrong: TypeError | None = None
+    try:
+        async for item in iterator:
+            data = await item if is_awaitable(item) else item
+            if not isinstance(data, bytes):
+                wrong = wrong_item(data)
+                break
+            if not await _send(exchange, data):
+                break
+    finally:
+        close = getattr(iterator, "aclose", None)
+        if close is not None:
+            await close()
+    if wrong is not None:
+        raise wrong
+
+
+async def _send(exchange: Exchange, data: bytes) -> bool:
+    """Send a piece, and let the client and others have their turn.
+
+    :return: whether more of the body can be sent.
+    """
+    if exchange.send_piece(data):
+        sender = exchange.client.sender
+        if sender.paused:
+            await sender.drained()
+        else:
+            await asyncio.sleep(0)
+        exchange.turn_begins()
+    return not exchange.response.full
 
 
 async def _await(awaitable: Awaitable[Any]) -> Any:

@@ -6,16 +6,18 @@ import abc
 import asyncio
 import enum
 import time
-import types
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from .application import (
     ResultKind,
+    call_application,
     classify_result,
-    drive,
+    guard,
     is_awaitable,
+    respond,
+    send_awaited,
     wrong_item,
 )
 from .body import Marker
@@ -110,7 +112,6 @@ class Exchange:
         "_outbox_size",
         "_part",
         "_result",
-        "_service",
         "_task",
         "_turn_ends",
         "_turned",
@@ -120,6 +121,7 @@ class Exchange:
         "head",
         "iterable",
         "response",
+        "service",
         "started",
     )
 
@@ -131,7 +133,7 @@ class Exchange:
         environ: Environ,
         keep_alive: bool,
     ) -> None:
-        self._service = service
+        self.service = service
         self.client = client
         self.head = head
         self.environ = environ
@@ -181,7 +183,7 @@ class Exchange:
         self._check_client()
         pieces = self.response.piece(data)
         if self._member is None and self._task is None:
-            service = self._service
+            service = self.service
             self.client.sender.send_waiting(pieces, _MOST_WRITTEN, service.times.write)
             self._check_client()
             return
@@ -198,7 +200,7 @@ class Exchange:
         Nothing is sent to a client of HTTP/1.0, or once the response began.
         """
         if not self.response.head_sent and self.head.line.version >= (1, 1):
-            self._send([self._service.encoder.early_hints(headers)])
+            self._send([self.service.encoder.early_hints(headers)])
 
     def _before_head(self) -> None:
         """Announce that the connection ends, where a body is left that nobody reads."""
@@ -214,13 +216,13 @@ class Exchange:
 
     def run_in_thread(self) -> None:
         """Have the application called by a thread of the pool."""
-        pool = self._service.pool
+        pool = self.service.pool
         assert pool is not None
         self.started = _monotonic()
         pool.submit(self._first_in_thread)
 
     def _first_in_thread(self) -> None:
-        pool = self._service.pool
+        pool = self.service.pool
         assert pool is not None
         self._member = pool.current()
         self._outbox = deque()
@@ -228,7 +230,7 @@ class Exchange:
 
     def _in_thread(self, piece: Callable[[], None]) -> None:
         self._context.run(piece)
-        self._service.post(self, True)
+        self.service.post(self, True)
 
     def _run_hidden(self, piece: Callable[[], None]) -> None:
         """Run a piece of the application's code where it cannot see the loop.
@@ -236,7 +238,7 @@ class Exchange:
         Otherwise Django's ORM, ``asyncio.run`` and ``async_to_sync`` refuse to
         work in it.
         """
-        service = self._service
+        service = self.service
         _set_running_loop(None)
         try:
             self._context.run(piece)
@@ -259,18 +261,18 @@ class Exchange:
         if self._member is None:
             self._run_hidden(piece)
         else:
-            pool = self._service.pool
+            pool = self.service.pool
             assert pool is not None
             pool.submit_to(self._member, lambda: self._in_thread(piece))
 
     def _call(self) -> None:
-        service = self._service
+        service = self.service
         try:
             if service.pre_request is not None:
                 service.pre_request(self)
             result = service.application(self.environ, self.start_response)
             kind = type(result)
-            if (kind is list or kind is tuple) and self._send_whole(result):
+            if (kind is list or kind is tuple) and self.send_whole(result):
                 self._next = _END
                 return
             result_kind = classify_result(result, service.drive_generators)
@@ -291,7 +293,7 @@ class Exchange:
         except BaseException as error:
             self._fail(error)
 
-    def _send_whole(self, body: Any) -> bool:
+    def send_whole(self, body: Any) -> bool:
         """Send a body that is all there, and so has a length.
 
         :return: whether it could be; otherwise it is to be stepped through.
@@ -385,20 +387,20 @@ class Exchange:
         if following is _END:
             self._end(_monotonic())
         elif following is _TURN:
-            self._service.loop.call_soon(self._step_on, self._resume)
+            self.service.loop.call_soon(self._step_on, self._resume)
         elif following is _DRAIN:
             sender = self.client.sender
             if sender.paused:
                 sender.on_resume(lambda: self._step_on(self._resume))
             else:
-                self._service.loop.call_soon(self._step_on, self._resume)
+                self.service.loop.call_soon(self._step_on, self._resume)
         elif following is _ASYNC:
             self.client.awaitable_input(self.environ)
-            self._start_task(self._respond(self._result))
+            self._start_task(respond(self, self._result))
         elif following is _FILE:
             self._send_file()
         else:
-            self._start_task(self._send_awaited(self._awaited))
+            self._start_task(send_awaited(self, self._awaited))
 
     # Files.
 
@@ -424,7 +426,7 @@ class Exchange:
             self.client.sender,
             part,
             min(size, part.size),
-            self._service.loop.call_soon,
+            self.service.loop.call_soon,
             self._file_sent,
         )
         sending.run()
@@ -446,12 +448,12 @@ class Exchange:
         """Run a coroutine or generator application in a task of its own."""
         self._turned = True
         self.started = _monotonic()
-        self._watch_task(self._service.new_task(self._call_asynchronous(), self._context))
+        self._watch_task(self.service.new_task(call_application(self), self._context))
 
     def _start_task(self, coroutine: Any) -> None:
         self._result = self._awaited = None
         self._coroutine = coroutine
-        self._watch_task(self._service.new_task(self._guard(coroutine), self._context))
+        self._watch_task(self.service.new_task(guard(self, coroutine), self._context))
 
     def _watch_task(self, task: asyncio.Task[Any]) -> None:
         self._task = task
@@ -460,109 +462,29 @@ class Exchange:
         else:
             task.add_done_callback(self._task_done)
 
-    async def _guard(self, coroutine: Any) -> Any:
+    def keep_exit(self, error: BaseException) -> None:
         """Keep from the task what would end the loop, and with it the worker."""
-        try:
-            return await coroutine
-        except (SystemExit, KeyboardInterrupt) as error:
-            self._keep_exit(error)
-            return None
-
-    def _keep_exit(self, error: BaseException) -> None:
-        self._service.check_exit(error)
+        self.service.check_exit(error)
         self._error = error
 
-    async def _call_asynchronous(self) -> Any:
-        """Call the application; what comes of it as a rule is handled right here."""
-        service = self._service
-        try:
-            if service.pre_request is not None:
-                service.pre_request(self)
-            result = service.application(self.environ, self.start_response)
-            if type(result) is types.CoroutineType:
-                result = await result
-                if result is None and self.response.head_sent:
-                    self._finish_from_task()  # everything was written
-                    return None
-            if (type(result) is list or type(result) is tuple) and self._send_whole(result):
-                return None
-            return await self._respond(result)
-        except (SystemExit, KeyboardInterrupt) as error:
-            self._keep_exit(error)
-            return None
+    def send_piece(self, data: bytes) -> bool:
+        """Send a piece of the body, from the task.
 
-    async def _respond(self, result: Any) -> Any:
-        """Await what is to be awaited; return an iterable that is left to step."""
-        while True:
-            kind = classify_result(result, True)
-            if kind is ResultKind.AWAITABLE:
-                result = await result
-                if result is None and self.response.head_sent:
-                    self._finish_from_task()  # everything was written
-                    return None
-            elif kind is ResultKind.GENERATOR:
-                result = await drive(result, self._send_from_task)
-                if result is None:
-                    self._finish_from_task()
-                    return None
-            elif kind is ResultKind.ASYNC_ITERABLE:
-                self.iterable = result
-                await self._send_all(result)
-                self._finish_from_task()
-                return None
-            elif kind is ResultKind.WHOLE and self._send_whole(result):
-                return None
-            else:
-                return result
-
-    async def _send_all(self, iterable: Any) -> None:
-        iterator = aiter(iterable)
-        wrong: TypeError | None = None
-        try:
-            async for item in iterator:
-                if is_awaitable(item):
-                    item = await item
-                if not isinstance(item, bytes):
-                    wrong = wrong_item(item)
-                    break
-                if not await self._send_from_task(item):
-                    break
-        finally:
-            close = getattr(iterator, "aclose", None)
-            if close is not None:
-                await close()
-        if wrong is not None:
-            raise wrong
-
-    async def _send_awaited(self, awaited: Any) -> None:
-        """Send the piece that an item of an iterable stands for."""
-        if not is_awaitable(awaited):
-            await self._send_all(awaited)
-            return
-        data = await awaited
-        if not isinstance(data, bytes):
-            raise wrong_item(data)
-        await self._send_from_task(data)
-
-    async def _send_from_task(self, data: bytes) -> bool:
-        """Send a piece, and let others have their turn.
-
-        :return: whether more of the body can be sent.
+        :return: whether the task is to wait: for the client to read, or for
+            others to have their turn.
+        :raises ClientDisconnectedError: nobody is there to read it.
         """
         self._check_client()
         sender = self.client.sender
         sender.send(self.response.piece(data))
-        now = _monotonic()
-        if sender.paused:
-            await sender.drain()
-        elif now > self._turn_ends:
-            await asyncio.sleep(0)
-        else:
-            return not self.response.full
-        self._turn_ends = _monotonic() + _TURN_SECONDS
-        return not self.response.full
+        return sender.paused or _monotonic() > self._turn_ends
 
-    def _finish_from_task(self) -> None:
+    def turn_begins(self) -> None:
+        """Take up that others have had their turn."""
+        self._turn_ends = _monotonic() + _TURN_SECONDS
+
+    def finish_from_task(self) -> None:
+        """End the response, from the task."""
         self.client.sender.send(self.response.end())
         self._check_complete()
 
@@ -608,7 +530,7 @@ class Exchange:
         elif pieces:
             outbox.extend(pieces)
             self._outbox_size += sum(map(len, pieces))
-            self._service.post(self, False)
+            self.service.post(self, False)
 
     def flush(self) -> None:
         """Send, on the loop, what a thread has left to be sent."""
@@ -637,7 +559,7 @@ class Exchange:
         missing = self.response.missing
         if missing:
             self.response.keep_alive = False
-            self._service.log_error(
+            self.service.log_error(
                 "%s %s: the body is %d bytes shorter than its Content-Length; the connection is closed",
                 self.head.method,
                 self.head.target,
@@ -647,7 +569,7 @@ class Exchange:
     def _fail(self, error: BaseException) -> None:
         """End the response after an error: with 500, or visibly cut."""
         self._next = _END
-        service = self._service
+        service = self.service
         service.check_exit(error)
         response = self.response
         if isinstance(error, ClientDisconnectedError) or (isinstance(error, asyncio.CancelledError) and self.client.disconnected):
@@ -683,8 +605,8 @@ class Exchange:
         try:
             close()
         except BaseException as error:
-            self._service.check_exit(error)
-            self._service.log_failure(self, error)
+            self.service.check_exit(error)
+            self.service.log_failure(self, error)
             if self.response.head_sent:
                 self.response.keep_alive = False
 
@@ -692,7 +614,7 @@ class Exchange:
         if self.ended:
             return
         self.ended = True
-        service = self._service
+        service = self.service
         if service.post_request is not None:
             self._run_post_request()
         if service.on_end is not None:
@@ -701,7 +623,7 @@ class Exchange:
 
     def _run_post_request(self) -> None:
         """Run Gunicorn's hook as a piece of the application's code."""
-        service = self._service
+        service = self.service
         _set_running_loop(None)
         try:
             assert service.post_request is not None
@@ -716,4 +638,4 @@ class Exchange:
         """Take up that the connection is lost while this goes on."""
         task = self._task
         if task is not None:
-            self._service.cancel_later(task)
+            self.service.cancel_later(task)

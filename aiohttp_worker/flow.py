@@ -171,16 +171,11 @@ class Sender:
         """Have *callback* called once, when sending can go on or has ended."""
         self._on_resume = callback
 
-    async def drain(self) -> None:
-        """Wait until sending can go on or has ended."""
-        if self.paused:
-            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiters.append(waiter)
-            try:
-                await waiter
-            finally:
-                if waiter in self._waiters:
-                    self._waiters.remove(waiter)
+    def drained(self) -> asyncio.Future[None]:
+        """Return a future of the time when sending, which is paused, can go on or has ended."""
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        return waiter
 
     def _wake(self) -> None:
         waiters, self._waiters = self._waiters, []
