@@ -290,9 +290,16 @@ class Connection(Client):
             environ["wsgi.input"] = service.empty_stream if service.awaits_input else _BytesIO()
             self._run(exchange)
             return
-        limit = service.settings.max_body_size
-        if limit and (head.fields.content_length or 0) > limit:
-            raise RemoteProtocolError(f"the body is longer than {limit} bytes", 413)
+        settings = service.settings
+        length = head.fields.content_length or 0
+        if settings.max_body_size and length > settings.max_body_size:
+            raise RemoteProtocolError(f"the body is longer than {settings.max_body_size} bytes", 413)
+        if not service.early and 0 < length <= settings.body_memory_size:
+            # A small body has come with its head, as a rule: nothing is to be waited for.
+            body = self._reader.take_whole_body()
+            if body is not None:
+                self._run_with_body(exchange, _BytesIO(body))
+                return
         self._body_ended = False
         self._body_received = 0
         self._body_started = _monotonic()
@@ -304,7 +311,6 @@ class Connection(Client):
             return
         self.phase = _COLLECT
         self._exchange = exchange
-        settings = service.settings
         self._collector = BodyCollector(settings.body_memory_size, settings.body_directory)
         if self._reader.buffered:
             self._continue_due = False  # it did not wait
@@ -359,7 +365,12 @@ class Connection(Client):
         file = collector.finish()
         if not isinstance(file, io.BytesIO):
             self._file = file
-        environ["wsgi.input"] = FileReader(self._service.loop, file) if self._service.awaits_input else file
+        self._run_with_body(exchange, file)
+
+    def _run_with_body(self, exchange: Exchange, file: BinaryIO) -> None:
+        """Have the application called with a body that is complete."""
+        service = self._service
+        exchange.environ["wsgi.input"] = FileReader(service.loop, file) if service.awaits_input else file
         self._run(exchange)
 
     def _receive_beside(self) -> None:

@@ -124,6 +124,20 @@ class RequestReader:
         self._state = _HEAD
         return END
 
+    def take_whole_body(self) -> bytes | None:
+        """Take a body that has come with its head, instead of its events; ``None`` if it has not.
+
+        To be called right after the event of a head with a Content-Length.
+        """
+        end = self._position + self._remaining
+        if self._state is not _LENGTH or end > len(self._data):
+            return None
+        body = self._data[self._position : end]
+        self._position = end
+        self._remaining = 0
+        self._state = _HEAD
+        return body
+
     def feed_eof(self) -> None:
         """Take up the end of the connection.
 

@@ -174,3 +174,19 @@ def test_empty_lines_fill_no_memory() -> None:
         one.feed(b"\r\n" * 100)
         assert one.next_event() is NEED_DATA
         assert one.buffered == 0
+
+
+def test_a_body_that_came_with_its_head() -> None:
+    one = RequestReader(HeadParser(Limits()))
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n"
+    one.feed(head + b"abc" + head + b"de")
+    assert isinstance(one.next_event(), RequestHead)
+    assert one.take_whole_body() == b"abc"
+    assert isinstance(one.next_event(), RequestHead)
+    assert one.take_whole_body() is None
+    assert one.next_event() == b"de"
+    one.feed(b"f")
+    assert one.next_event() == b"f"
+    assert one.next_event() is END
+    assert one.take_whole_body() is None
+    assert one.between_requests
