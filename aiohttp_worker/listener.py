@@ -135,6 +135,9 @@ class Listeners:
             # A handshake that failed, or a client that left before.
             accepted.close()
             self._service.log_debug("a connection could not be set up: %s", error)
+        except asyncio.CancelledError:
+            accepted.close()  # the worker ends
+            raise
 
     def _connected(self, task: asyncio.Task[None]) -> None:
         self._connecting.discard(task)

@@ -33,6 +33,7 @@ from .tls import offer_http1_only
 _TICK_SECONDS: Final = 1.0
 _STOP_CHECK_SECONDS: Final = 0.02
 _STOP_MARGIN_SECONDS: Final = 0.5
+_MOST_LAST_TURNS: Final = 100
 _MOST_FIELDS: Final = 32768
 _DEFAULT_FIELD_SIZE: Final = 8190
 _MOST_REQUEST_LINE: Final = 8190
@@ -220,7 +221,7 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
         for task in tasks:
             task.cancel()
         try:
-            loop.run_until_complete(_last_turns(loop, tasks))
+            loop.run_until_complete(_last_turns(loop, tasks, self._service.connections))
         except (RuntimeError, SystemExit):
             pass  # it was stopped once more meanwhile
         finally:
@@ -387,12 +388,17 @@ class AsyncNoStreamGunicornWorker(AsyncGunicornWorker):
     _stream = False
 
 
-async def _last_turns(loop: asyncio.AbstractEventLoop, tasks: set[asyncio.Task[Any]]) -> None:
+async def _last_turns(loop: asyncio.AbstractEventLoop, tasks: set[asyncio.Task[Any]], connections: set[Connection]) -> None:
     """Let transports close and cancelled tasks end."""
     if tasks:
         await asyncio.wait(tasks, timeout=1.0)
     await loop.shutdown_asyncgens()
-    for _ in range(3):
+    turns = 0
+    while connections and turns < _MOST_LAST_TURNS:
+        await asyncio.sleep(0)
+        turns += 1
+    # uvloop closes the socket of a transport a turn or two after it told the protocol.
+    for _ in range(5):
         await asyncio.sleep(0)
 
 
