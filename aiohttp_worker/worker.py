@@ -124,10 +124,14 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
             self._exit_now(error)
 
     def _exit_now(self, error: SystemExit) -> None:
-        # The loop may swallow what is raised inside one of its callbacks.
+        # The loop may swallow what is raised inside one of its callbacks, so it is
+        # stopped as well. Only the application's code has to be interrupted: inline
+        # it sees no running loop, and a coroutine is the current task.
         self._exit = error
         self._wake()
-        raise error
+        loop = asyncio._get_running_loop()
+        if loop is None or asyncio.current_task(loop) is not None:
+            raise error
 
     def _wake(self) -> None:
         try:
