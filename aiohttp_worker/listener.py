@@ -11,7 +11,6 @@ from typing import Any, Final
 
 from .protocol import Connection
 from .service import Service
-from .tls_handshake import TLSAcceptor
 
 # Connections taken in one turn of the loop; the others are left to siblings.
 _BATCH: Final = 16
@@ -46,7 +45,8 @@ class Listeners:
         self._limit = limit
         self._batch = 1 if one_by_one else _BATCH
         self._one_by_one = one_by_one
-        self._tls = TLSAcceptor(self._loop, context, handshake_seconds, service.times.linger) if context else None
+        self._context = context
+        self._handshake_seconds = handshake_seconds
         self._connecting: set[asyncio.Task[None]] = set()
         self._accepting = False
         self._unseen = False
@@ -116,7 +116,7 @@ class Listeners:
         accepted.setblocking(False)
         if accepted.family != socket.AF_UNIX:
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if self._one_by_one and self._tls is None:
+        if self._one_by_one and self._context is None:
             self._unseen = True
         task = self._loop.create_task(self._connect(accepted))
         self._connecting.add(task)
@@ -127,10 +127,15 @@ class Listeners:
         # It has a protocol's methods without being one of asyncio's classes.
         make: Callable[[], Any] = lambda: Connection(self._service)  # noqa: E731
         try:
-            if self._tls is None:
+            if self._context is None:
                 await self._loop.connect_accepted_socket(make, accepted)
             else:
-                await self._tls.accept(accepted, make)
+                await self._loop.connect_accepted_socket(
+                    make,
+                    accepted,
+                    ssl=self._context,
+                    ssl_handshake_timeout=self._handshake_seconds,
+                )
         except (TimeoutError, OSError) as error:
             # A handshake that failed, or a client that left before.
             accepted.close()
