@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from .conftest import LOOPS, Serve
+from .observing import wait_until
 from .server import NO_STREAM, STREAM, Gate
 
 FAST = 20
@@ -52,7 +53,14 @@ def test_nobody_waits_who_comes_later(serve: Serve, gate: Gate, loop: str) -> No
 def test_both_workers_serve(serve: Serve, loop: str) -> None:
     """Connections that stay open are spread: a burst does not end up at one worker."""
     server = serve("probe:application", worker_class=STREAM, loop=loop, workers=2)
-    server.worker_pids(2)
+    answered: set[str] = set()
+
+    def both_are_up() -> bool:
+        # The log names a worker that is forked; the application is imported after that.
+        answered.add(server.get("/pid").text)
+        return len(answered) == 2
+
+    wait_until(both_are_up)
     counts: dict[str, int] = {}
     clients = [server.connect() for _ in range(100)]
     for client in clients:
