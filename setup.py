@@ -42,6 +42,8 @@ COMPILED = (
             "protocol",
             "response",
             "service",
+            "tls_records",
+            "tls_transport",
         )
     ),
 )

@@ -26,14 +26,15 @@ class Sender:
     Streaming"). What cannot waits in the transport.
 
     :param direct: whether the socket may be written to without the transport;
-        not with TLS.
+        not with TLS, whose transport makes one record of several pieces.
     """
 
-    __slots__ = ("_fd", "_kept", "_on_resume", "_queued", "_transport", "_waiters", "closed", "paused")
+    __slots__ = ("_fd", "_joins", "_kept", "_on_resume", "_queued", "_transport", "_waiters", "closed", "paused")
 
     def __init__(self, transport: asyncio.WriteTransport, direct: bool) -> None:
         self._transport = transport
         self._fd = -1
+        self._joins = not direct
         if direct:
             sock = transport.get_extra_info("socket")
             if sock is not None:
@@ -75,6 +76,9 @@ class Sender:
             if not pieces or self.closed:
                 return
         self._queued = True
+        if self._joins:
+            self._transport.writelines(pieces)
+            return
         # Not writelines(): asyncio's, up to Python 3.13, never pauses the protocol.
         for piece in pieces:
             self._transport.write(piece)

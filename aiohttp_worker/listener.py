@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from .protocol import Connection
 from .service import Service
+from .tls_handshake import TLSAcceptor, TLSHandshake
 
 # Connections taken in one turn of the loop; the others are left to siblings.
 _BATCH: Final = 16
@@ -45,8 +46,10 @@ class Listeners:
         self._limit = limit
         self._batch = 1 if one_by_one else _BATCH
         self._one_by_one = one_by_one
-        self._context = context
-        self._handshake_seconds = handshake_seconds
+        self._tls: TLSAcceptor | None = None
+        if context is not None:
+            linger = service.times.linger
+            self._tls = TLSAcceptor(self._loop, context, handshake_seconds, linger, self._handshake_failed)
         self._connecting: set[asyncio.Task[None]] = set()
         self._accepting = False
         self._unseen = False
@@ -57,7 +60,8 @@ class Listeners:
     @property
     def open(self) -> int:
         """Connections, and those to be."""
-        return len(self._service.connections) + len(self._connecting)
+        handshakes = 0 if self._tls is None else len(self._tls.handshakes)
+        return len(self._service.connections) + len(self._connecting) + handshakes
 
     def start(self) -> None:
         """Begin to accept."""
@@ -116,7 +120,7 @@ class Listeners:
         accepted.setblocking(False)
         if accepted.family != socket.AF_UNIX:
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if self._one_by_one and self._context is None:
+        if self._one_by_one and self._tls is None:
             self._unseen = True
         task = self._loop.create_task(self._connect(accepted))
         self._connecting.add(task)
@@ -124,22 +128,16 @@ class Listeners:
         return True
 
     async def _connect(self, accepted: socket.socket) -> None:
-        # It has a protocol's methods without being one of asyncio's classes.
+        # These have a protocol's methods without being one of asyncio's classes.
         make: Callable[[], Any] = lambda: Connection(self._service)  # noqa: E731
+        if (tls := self._tls) is not None:
+            make = lambda: TLSHandshake(tls, lambda: Connection(self._service))  # noqa: E731
         try:
-            if self._context is None:
-                await self._loop.connect_accepted_socket(make, accepted)
-            else:
-                await self._loop.connect_accepted_socket(
-                    make,
-                    accepted,
-                    ssl=self._context,
-                    ssl_handshake_timeout=self._handshake_seconds,
-                )
-        except (TimeoutError, OSError) as error:
-            # A handshake that failed, or a client that left before.
+            await self._loop.connect_accepted_socket(make, accepted)
+        except OSError as error:
+            # A client that left before.
             accepted.close()
-            self._service.log_debug("a connection could not be set up: %s", error)
+            self._not_set_up(error)
         except asyncio.CancelledError:
             accepted.close()  # the worker ends
             raise
@@ -151,6 +149,19 @@ class Listeners:
             self._loop.call_soon(self._loop.call_soon, self._seen)
         if not task.cancelled():
             task.result()
+
+    def _handshake_failed(self, error: Exception) -> None:
+        self._not_set_up(error)
+        self._connection_closed()
+
+    def _not_set_up(self, error: Exception) -> None:
+        self._service.log_debug("a connection could not be set up: %s", error)
+
+    def abort_handshakes(self) -> None:
+        """Give up the connections whose TLS handshake is not over."""
+        if self._tls is not None:
+            for handshake in list(self._tls.handshakes):
+                handshake.abort()
 
     def _seen(self) -> None:
         self._unseen = False

@@ -19,7 +19,7 @@ LAYERS = [
     {"http1"},
     {"marks", "errors", "body", "forwarding", "options"},
     {"environ", "response", "access_log"},
-    {"input", "flow", "files", "tls"},
+    {"input", "flow", "files", "tls", "tls_records", "tls_transport", "tls_handshake"},
     {"pool", "application", "service", "exchange"},
     {"hooks", "protocol", "listener"},
     {"boot", "worker"},

@@ -161,9 +161,13 @@ def test_alpn(server: Server, authority: Authority, offered: list[str], agreed: 
 
 
 def test_plain_http_on_a_tls_port(server: Server, authority: Authority) -> None:
-    """Ends the connection at once, and nothing else."""
+    """Is told what is wrong, in plain HTTP, at once."""
     with server.connect() as client:
         client.request("GET", "/hello")
+        answer = client.receive()
+        assert answer.status_code == 400
+        assert "this port speaks HTTPS" in answer.text
+        client.end_of_sending()
         began = time.monotonic()
         client.receive_until_close()
         assert time.monotonic() - began < 0.9, "not the handshake's time limit"

@@ -1,0 +1,148 @@
+"""The TLS handshake of an accepted connection, and the word to those who speak plain HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from typing import Any, Final
+
+from .flow import Sender
+from .tls_records import RecordLayer
+from .tls_transport import TLSTransport
+
+_MOST_DISCARDED: Final = 1024 * 1024
+_MOST_RECEIVED: Final = 256 * 1024  # asyncio allocates as much to receive anything
+_TEXT: Final = b"400 Bad Request: this port speaks HTTPS, and the request came without TLS\n"
+_HEAD: Final = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n"
+_REFUSAL: Final = _HEAD % len(_TEXT) + _TEXT
+
+
+class TLSAcceptor:
+    """What the handshakes of a worker share.
+
+    :param handshake_seconds: for all of a handshake.
+    :param linger_seconds: for a client to end the connection after we did.
+    :param on_failed: told why a handshake came to nothing.
+    :ivar handshakes: those that are not over.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        context: ssl.SSLContext,
+        handshake_seconds: float,
+        linger_seconds: float,
+        on_failed: Callable[[Exception], None],
+    ) -> None:
+        self.loop = loop
+        self.context = context
+        self.handshake_seconds = handshake_seconds
+        self.linger_seconds = linger_seconds
+        self.on_failed = on_failed
+        self.handshakes: set[TLSHandshake] = set()
+        # glibc gives the heap's end back to the kernel, and asks for it anew, whenever 128 KiB are free there, until a
+        # larger block has been freed once (mallopt(3), M_TRIM_THRESHOLD): with asyncio's loop for each piece received.
+        bytes(4 * _MOST_RECEIVED)
+
+
+class TLSHandshake:
+    """The protocol of an accepted connection until its handshake is over.
+
+    Others are served meanwhile. Who speaks plain HTTP is told so, in plain HTTP.
+
+    :param make_protocol: called when the handshake has succeeded; a
+        :class:`~.tls_transport.TLSTransport` is its transport.
+    """
+
+    def __init__(self, acceptor: TLSAcceptor, make_protocol: Callable[[], Any]) -> None:
+        self._acceptor = acceptor
+        self._make_protocol = make_protocol
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        self._tls = acceptor.context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        self._begun = False
+        self._discarded = 0
+        self._failure: Exception | None = None
+        self._transport: Any = None
+        self._sender: Sender
+        self._timer: asyncio.TimerHandle
+
+    def connection_made(self, transport: Any) -> None:
+        """Take up an accepted connection."""
+        acceptor = self._acceptor
+        self._transport = transport
+        self._sender = Sender(transport, direct=True)
+        self._timer = acceptor.loop.call_later(acceptor.handshake_seconds, self._too_late)
+        acceptor.handshakes.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Go on with the handshake."""
+        if self._failure is not None:
+            # What is left unread when a socket is closed would reset the connection before the answer is read.
+            self._discarded += len(data)
+            if self._discarded > _MOST_DISCARDED:
+                self._transport.abort()
+            return
+        if not self._begun:
+            self._begun = True
+            # A record of a handshake begins with 22, a method with a letter.
+            if data[:1].isalpha():
+                self._refuse_plain()
+                return
+        self._incoming.write(data)
+        try:
+            self._tls.do_handshake()
+        except ssl.SSLWantReadError:
+            self._sender.send([self._outgoing.read()])
+            return
+        except ssl.SSLError as error:
+            self._failure = error
+            self._sender.send([self._outgoing.read()])  # an alert says why
+            self._transport.close()
+            return
+        self._sender.send([self._outgoing.read()])
+        self._finish()
+
+    def _finish(self) -> None:
+        acceptor = self._acceptor
+        self._timer.cancel()
+        records = RecordLayer(self._tls, self._incoming, self._outgoing)
+        transport = TLSTransport(acceptor.loop, self._transport, self._sender, records, acceptor.linger_seconds)
+        self._transport.set_protocol(transport)
+        transport.start(self._make_protocol())
+        acceptor.handshakes.discard(self)
+
+    def _refuse_plain(self) -> None:
+        self._failure = ConnectionAbortedError("plain HTTP on a port that speaks HTTPS")
+        self._sender.send([_REFUSAL])
+        try:
+            self._transport.write_eof()
+        except OSError:
+            self._transport.abort()
+
+    def _too_late(self) -> None:
+        if self._failure is None:
+            self._failure = TimeoutError(f"the TLS handshake took more than {self._acceptor.handshake_seconds:g} s")
+        self._transport.abort()
+
+    def abort(self) -> None:
+        """Give it up: the worker ends."""
+        self._transport.abort()
+
+    def eof_received(self) -> bool:
+        """Take up that the client leaves; the transport is closed."""
+        return False
+
+    def pause_writing(self) -> None:
+        """Take up that the client does not read; the time limit ends that."""
+
+    def resume_writing(self) -> None:
+        """Take up that it reads again."""
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Take up the end of a connection that came to nothing."""
+        self._timer.cancel()
+        self._sender.close()
+        self._acceptor.handshakes.discard(self)
+        self._acceptor.on_failed(self._failure or error or ConnectionResetError("the client left in the handshake"))
