@@ -75,8 +75,6 @@ class RecordLayer:
 
     def write(self, data: bytes) -> None:
         """Take *data*, to be sent behind what was taken before."""
-        if not isinstance(data, bytes):
-            data = bytes(data)  # it may change before it can leave
         self._queue.append(data)
         self.waiting += len(data)
 

@@ -165,17 +165,6 @@ def test_a_slow_reader_gets_everything(loop: str, server: ssl.SSLContext, client
     run(loop, main())
 
 
-def test_what_was_written_may_change_afterwards(loop: str, server: ssl.SSLContext, client: ssl.SSLContext) -> None:
-    async def main() -> None:
-        async with connected(server, client, buffer_size=4096) as (notes, peer):
-            data = bytearray(b"x" * MEGABYTE)
-            notes.transport.write(data)  # type: ignore[arg-type]
-            data[:] = b"y" * MEGABYTE
-            assert await peer.receive_exactly(MEGABYTE) == b"x" * MEGABYTE
-
-    run(loop, main())
-
-
 def test_marks(loop: str, server: ssl.SSLContext, client: ssl.SSLContext) -> None:
     """As asyncio understands them."""
 
