@@ -24,7 +24,7 @@ from .body import Marker
 from .environ import Environ
 from .errors import ClientDisconnectedError, IncompleteBodyError
 from .files import FilePart, FileSending, FileWrapper, file_part
-from .flow import WRITE_HIGH_MARK, Sender
+from .flow import MOST_HELD, WRITE_HIGH_MARK, Sender
 from .http1.head import RequestHead
 from .pool import PoolThread
 from .response import ExcInfo, Headers, Response, error_response
@@ -249,8 +249,11 @@ class Exchange:
             now = _monotonic()
             # Of an iterable in several turns this is the whole time, which says
             # nothing about the loop.
-            if not self._turned and now - self.started > service.slow_call:
-                service.slow_call_seen(self, now - self.started)
+            if not self._turned:
+                taken = now - self.started
+                service.outbox.note_call(taken, now)
+                if taken > service.slow_call:
+                    service.slow_call_seen(self, taken)
             self._end(now)
         else:
             self._turned = True
@@ -310,7 +313,12 @@ class Exchange:
                 if type(item) is not bytes:
                     return False
             data = b"".join(body)
-        self._send(response.whole(data))
+        pieces = response.whole(data)
+        if self._outbox is None and len(data) <= MOST_HELD:
+            began = self.started if self._task is None else _monotonic()
+            self.service.outbox.put(self.client.sender, pieces, began)
+        else:
+            self._send(pieces)
         if response.missing:
             self._check_complete()
         return True
@@ -615,7 +623,10 @@ class Exchange:
             return
         self.ended = True
         service = self.service
+        if now > service.outbox.until:
+            service.outbox.flush()
         if service.post_request is not None:
+            service.outbox.flush()
             self._run_post_request()
         if service.on_end is not None:
             service.on_end(self)

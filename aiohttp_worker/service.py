@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from .application import ApplicationKind, classify_application
 from .environ import Environ, EnvironBuilder
+from .flow import Outbox
 from .forwarding import AddressList, ForwardingPolicy
 from .http1.errors import RemoteProtocolError
 from .http1.head import Limits
@@ -123,6 +124,7 @@ class Service:
         self.on_end = observers.on_end
         self.log_error = observers.log_error
         self.log_debug = observers.log_debug
+        self.outbox = Outbox(loop)
         self._slow_paths: set[str] = set()
         self._posts: deque[tuple[Exchange, bool]] = deque()
         self._scheduled = False

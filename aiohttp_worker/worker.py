@@ -219,6 +219,7 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
         if self._service.pool is not None:
             self._service.pool.stop()
         self._listeners.stop(take_rest=False)
+        self._service.outbox.flush()
         self._listeners.abort_handshakes()
         for connection in list(self._service.connections):
             connection.transport.abort()
