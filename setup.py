@@ -40,6 +40,7 @@ COMPILED = (
             "flow",
             "pool",
             "protocol",
+            "request_body",
             "response",
             "service",
             "tls_records",

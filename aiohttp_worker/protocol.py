@@ -19,14 +19,8 @@ from .http1.errors import RemoteProtocolError
 from .http1.head import RequestHead
 from .http1.proxy_protocol import ProxyHeaderReader
 from .http1.reader import END, NEED_DATA, RequestReader
-from .input import (
-    HIGH_MARK,
-    LOW_MARK,
-    BlockingReader,
-    BodyCollector,
-    FileReader,
-    StreamReader,
-)
+from .input import FileReader
+from .request_body import RequestBody, make_input_awaitable
 from .response import Headers, Response, error_response
 from .service import Service
 from .tls import connection_socket, tls_environ
@@ -34,7 +28,6 @@ from .tls import connection_socket, tls_environ
 _NEVER: Final = math.inf
 _monotonic: Final = time.monotonic
 _BytesIO: Final = io.BytesIO
-_CONTINUE: Final = [b"HTTP/1.1 100 Continue\r\n\r\n"]
 # Of a body that the application did not read: more is not waited for.
 _MOST_UNREAD: Final = 256 * 1024
 _MOST_LINGERING: Final = 1024 * 1024
@@ -74,20 +67,16 @@ class Connection(Client):
     __slots__ = (
         "_advancing",
         "_base",
-        "_body_ended",
-        "_body_received",
-        "_body_started",
+        "_body",
         "_builder",
         "_can_half_close",
-        "_collector",
-        "_continue_due",
+        "_discarded",
         "_eof",
         "_exchange",
-        "_file",
         "_gate",
-        "_input",
         "_proxy",
         "_reader",
+        "_refused",
         "_resumed",
         "_service",
         "_unsent",
@@ -107,13 +96,9 @@ class Connection(Client):
         self.peername: Any = None
         self._advancing = False
         self._exchange: Exchange | None = None
-        self._collector: BodyCollector | None = None
-        self._file: BinaryIO | None = None  # a collected body on disk
-        self._input: StreamReader | BlockingReader | None = None
-        self._body_ended = True
-        self._body_received = 0
-        self._body_started = 0.0
-        self._continue_due = False
+        self._body: RequestBody | None = None  # of the request that is answered now, or was last
+        self._discarded = 0
+        self._refused = False
         self._eof = False
         self._proxy: ProxyHeaderReader | None = None
         self._unsent = 0
@@ -152,8 +137,8 @@ class Connection(Client):
         """Take up received bytes."""
         phase = self.phase
         if phase is _LINGER:
-            self._body_received += len(data)
-            if self._body_received > _MOST_LINGERING:
+            self._discarded += len(data)
+            if self._discarded > _MOST_LINGERING:
                 self.transport.abort()
             return
         if phase is _CLOSED or phase is _CLOSING:
@@ -173,8 +158,8 @@ class Connection(Client):
         """Take up that the client sends no more; it may still read."""
         self._eof = True
         if self.phase is _RUN:
-            if not self._body_ended:
-                self._fail_input(IncompleteBodyError("the client ended the connection"))
+            if self._body is not None and not self._body.ended:
+                self._body.fail(IncompleteBodyError("the client ended the connection"))
             self._note_peer_left()
             return self._can_half_close
         if self.phase is _COLLECT or not self._reader.between_requests:
@@ -199,11 +184,11 @@ class Connection(Client):
         self._base = {}  # it leads back to here
         service = self._service
         service.connections.discard(self)
-        if self._collector is not None:
-            self._collector.close()
-            self._collector = None
-        if not self._body_ended:
-            self._fail_input(IncompleteBodyError("the client closed the connection"))
+        body = self._body
+        if body is not None:
+            body.give_up()
+            if not body.ended:
+                body.fail(IncompleteBodyError("the client closed the connection"))
         if running and self._exchange is not None:
             self._exchange.client_left()
         self.sender.close()
@@ -241,12 +226,13 @@ class Connection(Client):
                 elif event is END:
                     self._end_body()
                 elif isinstance(event, bytes):
-                    self._take_body(event)
+                    assert self._body is not None
+                    self._body.receive(event)
                 phase = self.phase
                 if phase is _CLOSING or phase is _LINGER or phase is _CLOSED:
                     return
                 if phase is _RUN and self._busy:
-                    if not self._body_ended or reader.buffered:
+                    if (self._body is not None and not self._body.ended) or reader.buffered:
                         self._receive_beside()
                     if self._busy:
                         return
@@ -300,21 +286,14 @@ class Connection(Client):
             if body is not None:
                 self._run_with_body(exchange, _BytesIO(body))
                 return
-        self._body_ended = False
-        self._body_received = 0
-        self._body_started = _monotonic()
-        self._continue_due = head.expect_continue
+        self._body = body_to_come = RequestBody(service, head, exchange.response, self.sender, self._gate, self._body_moved)
         if service.early:
-            self._input = stream = self._new_input()
-            environ["wsgi.input"] = stream
+            environ["wsgi.input"] = body_to_come.stream()
             self._run(exchange)
             return
         self.phase = _COLLECT
         self._exchange = exchange
-        self._collector = BodyCollector(settings.body_memory_size, settings.body_directory)
-        if self._reader.buffered:
-            self._continue_due = False  # it did not wait
-        self._send_continue()
+        body_to_come.collect(comes_already=self._reader.buffered > 0)
 
     def _run(self, exchange: Exchange) -> None:
         """Have the application called."""
@@ -329,43 +308,18 @@ class Connection(Client):
         else:
             exchange.run_as_task()
 
-    def _take_body(self, data: bytes) -> None:
-        """Collect a piece of a body, or let it go."""
-        self._body_received += len(data)
-        collector = self._collector
-        if collector is None:
-            return
-        self._check_size()
-        try:
-            collector.feed(data)
-        except OSError as error:
-            collector.close()
-            raise RemoteProtocolError(f"the body cannot be stored: {error.strerror or error}", 507) from error
-
-    def _check_size(self) -> None:
-        limit = self._service.settings.max_body_size
-        if limit and self._body_received > limit:
-            raise RemoteProtocolError(f"the body is longer than {limit} bytes", 413)
-
     def _end_body(self) -> None:
         """Take up that a collected or skipped body is complete."""
-        self._body_ended = True
-        self._continue_due = False
-        collector, self._collector = self._collector, None
+        body = self._body
         exchange = self._exchange
-        if collector is None or exchange is None:
+        assert body is not None
+        body.end()
+        if exchange is None:
+            self._body = None
             self.phase = _IDLE
             self.deadline = _monotonic() + self._service.times.keep_alive
-            return
-        environ = exchange.environ
-        if exchange.head.chunked:
-            # The coding is undone, so the length takes its place (RFC 9112 section 7.1.3).
-            environ["CONTENT_LENGTH"] = str(collector.size)
-            environ.pop("HTTP_TRANSFER_ENCODING", None)
-        file = collector.finish()
-        if not isinstance(file, io.BytesIO):
-            self._file = file
-        self._run_with_body(exchange, file)
+        else:
+            self._run_with_body(exchange, body.collected(exchange.environ))
 
     def _run_with_body(self, exchange: Exchange, file: BinaryIO) -> None:
         """Have the application called with a body that is complete."""
@@ -376,58 +330,62 @@ class Connection(Client):
     def _receive_beside(self) -> None:
         """Go through what has been received while a request is being answered."""
         reader = self._reader
-        stream = self._input
-        try:
-            while not self._body_ended:
-                event = reader.next_event()
-                if event is NEED_DATA:
-                    if not self.sender.paused:
-                        self.deadline = self._body_deadline()
-                    break
-                if isinstance(event, bytes):
-                    self._body_received += len(event)
-                    self._continue_due = False
-                    self._check_size()
-                    if stream is not None:
-                        stream.feed(event)
-                elif event is END:
-                    self._body_ended = True
-                    if not self.sender.paused:
-                        self.deadline = _NEVER
-                    if stream is not None:
-                        stream.feed_end()
-        except RemoteProtocolError as error:
-            self._body_ended = True
-            if stream is not None:
-                stream.fail(IncompleteBodyError(str(error), error.status_code))
-            if self._exchange is not None:
-                self._exchange.response.keep_alive = False
-            self._service.observers.log_warning("Invalid request from %s: %s", self.peer, error)
-            self._gate.shut()
-            return
-        if self._body_ended:
+        body = self._body
+        if body is not None and not body.ended:
+            try:
+                self._receive_body(body)
+            except RemoteProtocolError as error:
+                body.ended = True
+                body.fail(IncompleteBodyError(str(error), error.status_code))
+                if self._exchange is not None:
+                    self._exchange.response.keep_alive = False
+                self._service.observers.log_warning("Invalid request from %s: %s", self.peer, error)
+                self._gate.shut()
+                return
+        if body is None or body.ended:
             if reader.buffered > _MOST_PIPELINED:
                 self._gate.shut()
-        elif stream is not None and stream.buffered > HIGH_MARK and not stream.wanted:
+        elif body.too_full:
             self._gate.shut()
             if not self.sender.paused:
                 self.deadline = _NEVER
 
+    def _receive_body(self, body: RequestBody) -> None:
+        reader = self._reader
+        while not body.ended:
+            event = reader.next_event()
+            if isinstance(event, bytes):
+                body.receive(event)
+                continue
+            if event is END:
+                body.end()
+            self._body_moved()
+            if event is NEED_DATA:
+                return
+
+    def _body_moved(self) -> None:
+        """Set the time limit for what is missing of a body."""
+        if not self.sender.paused:
+            self.deadline = self._body_deadline()
+
+    def _body_deadline(self) -> float:
+        return _NEVER if self._body is None else self._body.deadline()
+
     def exchange_ended(self, exchange: Exchange, now: float) -> None:
         """Go on with the next request, or end the connection."""
         self._exchange = None
-        self._input = None
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        body = self._body
+        if body is not None:
+            body.leave()
+            if body.ended:
+                self._body = body = None
         if self.phase is _CLOSED:
             return
         if not exchange.response.keep_alive:
             self._close()
             return
-        if not self._body_ended:
-            rest = (exchange.head.content_length or 0) - self._body_received
-            if self._continue_due or rest > _MOST_UNREAD:
+        if body is not None:
+            if body.continue_due or body.missing > _MOST_UNREAD:
                 self._close()  # it may never come (RFC 9110 section 10.1.1), or is too much
                 return
             self.phase = _SKIP
@@ -449,13 +407,10 @@ class Connection(Client):
 
     def leaves_body(self, exchange: Exchange) -> bool:
         """Say whether there is a body that nobody asked for, too much to skip."""
-        if self._body_ended or exchange is not self._exchange:
+        body = self._body
+        if body is None or body.ended or exchange is not self._exchange:
             return False
-        stream = self._input
-        if self._continue_due:
-            return True
-        rest = (exchange.head.content_length or 0) - self._body_received
-        return rest > _MOST_UNREAD and (stream is None or not stream.was_read)
+        return body.continue_due or (body.missing > _MOST_UNREAD and not body.was_read)
 
     # What applications find in environ; for the request that is answered now.
 
@@ -468,72 +423,9 @@ class Connection(Client):
         """Say whether the client has gone, as far as is known; from any thread."""
         return self.disconnected
 
-    # Input.
-
-    def _new_input(self) -> StreamReader | BlockingReader:
-        service = self._service
-        if service.awaits_input:
-            return StreamReader(service.loop, self._send_continue, self._input_taken)
-        return BlockingReader(
-            lambda: service.call_on_loop(self._send_continue),
-            lambda: service.call_on_loop(self._input_taken),
-        )
-
     def awaitable_input(self, environ: Environ) -> None:
         """Make ``wsgi.input`` one that can be awaited: the worker drives the rest."""
-        service = self._service
-        if not service.settings.stream:
-            return
-        current: Any = environ.get("wsgi.input")
-        if isinstance(current, StreamReader):
-            return
-        if isinstance(current, BlockingReader):
-            stream = StreamReader(service.loop, self._send_continue, self._input_taken)
-            current.hand_over(stream)
-            if self._input is current:
-                self._input = stream
-            environ["wsgi.input"] = stream
-        elif hasattr(current, "read"):
-            environ["wsgi.input"] = FileReader(service.loop, current)
-
-    def _send_continue(self) -> None:
-        """Ask for the body, if the client waits for that (RFC 9110 section 10.1.1)."""
-        if not self._continue_due:
-            return
-        self._continue_due = False
-        exchange = self._exchange
-        if self.phase is not _RUN and self.phase is not _COLLECT:
-            return
-        if exchange is None or not exchange.response.head_sent:
-            self.sender.send(_CONTINUE)
-            self._body_started = _monotonic()
-            if not self.sender.paused:
-                self.deadline = self._body_deadline()
-
-    def _input_taken(self) -> None:
-        stream = self._input
-        if stream is not None and (stream.wanted or stream.buffered <= LOW_MARK):
-            if not self._gate.open:
-                self._body_started = _monotonic()
-                self._body_received = 0
-                self._gate.reopen()
-                if not self._body_ended and not self.sender.paused:
-                    self.deadline = self._body_deadline()
-
-    def _fail_input(self, error: IncompleteBodyError) -> None:
-        if self._input is not None:
-            self._input.fail(error)
-
-    def _body_deadline(self) -> float:
-        """When a body has to have gone on, and to have come with a least rate."""
-        times = self._service.times
-        if not times.body or self._body_ended or self._continue_due or not self._gate.open:
-            return _NEVER
-        now = _monotonic()
-        if not times.body_rate:
-            return now + times.body
-        slowest = self._body_started + times.body + self._body_received / times.body_rate
-        return min(now + times.body, slowest)
+        make_input_awaitable(self._service, environ, self._body)
 
     # Threads.
 
@@ -585,7 +477,8 @@ class Connection(Client):
             part = "head" if phase is _HEAD else "body"
             self._refuse(RemoteProtocolError(f"the {part} of the request did not come in time", 408))
         elif phase is _RUN:
-            self._fail_input(IncompleteBodyError("the body did not come in time", 408))
+            if self._body is not None:
+                self._body.fail(IncompleteBodyError("the body did not come in time", 408))
             if self._exchange is not None:
                 self._exchange.response.keep_alive = False
         elif phase is _SKIP:
@@ -604,9 +497,8 @@ class Connection(Client):
         """Answer what cannot be served, and end the connection."""
         service = self._service
         self._exchange = None
-        if self._collector is not None:
-            self._collector.close()
-            self._collector = None
+        if self._body is not None:
+            self._body.give_up()
         if self._reader.starts_tls:
             error = RemoteProtocolError("this is TLS, on a port without it")
         if error.__cause__ is not None:
@@ -623,7 +515,7 @@ class Connection(Client):
         self.sender.send(response.whole(data))
         if service.observers.on_refused is not None:
             service.observers.on_refused(self, error)
-        self._body_ended = False  # more may be on its way: linger
+        self._refused = True
         self._close()
 
     def _close(self) -> None:
@@ -636,13 +528,13 @@ class Connection(Client):
         self.sender.stop()
         if transport.is_closing():
             return
-        if (self._body_ended and not self._reader.buffered) or self._eof:
+        more_comes = self._refused or (self._body is not None and not self._body.ended) or self._reader.buffered
+        if self._eof or not more_comes:
             self.phase = _CLOSING
             self.deadline = _monotonic() + (self._service.times.write or _NEVER)
             transport.close()
             return
         self.phase = _LINGER
-        self._body_received = 0
         self.deadline = _monotonic() + self._service.times.linger
         if self._can_half_close:
             self._gate.reopen()

@@ -341,6 +341,19 @@ def test_a_chunked_body_that_grows_too_long(shared_server: Serve, kind: str) -> 
     assert "Traceback" not in server.log.text(mark)
 
 
+def test_a_body_that_is_read_late_counts_as_a_whole(shared_server: Serve, gate: Gate) -> None:
+    """The limit is for all of it, though reading from the socket was paused meanwhile."""
+    environ = {"AIOHTTP_WORKER_MAX_BODY_SIZE": "3200000"}
+    server = shared_server("probe:application", worker_class=STREAM, threads=4, environ=environ)
+    with server.connect() as client:
+        client.start_upload(f"/size-after-gate?gate={gate.port}")
+        gate.arrived()
+        client.send_chunk(bytes(1_000_000))
+        gate.open()
+        client.send_chunk(bytes(2_400_000))
+        assert client.receive().status_code == 413
+
+
 def test_a_body_of_the_longest_length(shared_server: Serve, kind: str) -> None:
     server = shared_server(**KINDS[kind], environ={"AIOHTTP_WORKER_MAX_BODY_SIZE": "1000"})
     with server.connect() as client:
