@@ -75,9 +75,8 @@ class EnvironBuilder:
             environ = of_fields.copy()
         else:
             environ = self._of_fields(fields)
-            if fields.seen:
+            if fields.kept:
                 fields.environ = environ.copy()
-            fields.seen = True
         environ.update(of_connection)
         environ.update(of_line)
         if fields.scheme:

@@ -90,10 +90,10 @@ class FieldSection:
         "has_type",
         "host",
         "keep_alive",
+        "kept",
         "lines",
         "scheme",
         "script_name",
-        "seen",
         "unknown_coding",
     )
 
@@ -108,8 +108,8 @@ class FieldSection:
         self.close = False
         self.keep_alive = False
         self.environ: dict[str, object] | None = None
+        self.kept = False  # remembered, so that it pays to keep what is made of it
         # Of the WSGI side, like environ.
-        self.seen = False
         self.scheme = ""
         self.script_name: str | None = None
 

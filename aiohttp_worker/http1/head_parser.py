@@ -4,8 +4,8 @@ llhttp (httptools) parses; the limits, and all that llhttp lets through and the
 RFCs do not, are refused here.
 
 Clients repeat themselves, so what was parsed is remembered: request lines,
-field lines, and whole field sections. llhttp sees every line once, and the same
-line after that is looked up. What is remembered is a function of the bytes
+field lines, and whole field sections. llhttp sees a line until it has come twice, and
+after that it is looked up. What is remembered is a function of the bytes
 alone, and the tables are bounded.
 """
 
@@ -33,6 +33,8 @@ _ANNOUNCES_BODY: Final = frozenset((b"content-length", b"transfer-encoding"))
 
 _MOST_LINES: Final = 512  # request lines, and as many field sections
 _MOST_FIELD_LINES: Final = 2048
+_HASH_BITS: Final = 14
+_HASHES: Final = 1 << _HASH_BITS  # of what came once
 _LONGEST_LINE: Final = 512  # bytes; what is longer is parsed each time
 _LONGEST_SECTION: Final = 2048
 
@@ -44,13 +46,16 @@ class Memory(Generic[_Value]):
 
     In two generations: when the young one is full it becomes the old one, and
     what is asked for again moves back. Nothing is ever searched for the oldest.
+    What comes for the first time leaves a byte of its hash and no more: most of
+    it never comes again, and would push the rest out of the processor's caches.
     """
 
-    __slots__ = ("_longest", "_most", "_old", "young")
+    __slots__ = ("_hashes", "_longest", "_most", "_old", "young")
 
     def __init__(self, most: int, longest: int) -> None:
         self._most = most
         self._longest = longest
+        self._hashes = bytearray(_HASHES)
         self._old: dict[bytes, _Value] = {}
         self.young: dict[bytes, _Value] = {}
 
@@ -61,11 +66,21 @@ class Memory(Generic[_Value]):
         """Return what :attr:`young` does not have, if it is still known."""
         value = self._old.get(raw)
         if value is not None:
-            self.keep(raw, value)
+            self._put(raw, value)
         return value
 
-    def keep(self, raw: bytes, value: _Value) -> None:
-        """Remember *value*, for a while."""
+    def keep(self, raw: bytes, value: _Value) -> bool:
+        """Remember *value* for a while if *raw* came before, and say whether."""
+        key = hash(raw)
+        slot = key & (_HASHES - 1)
+        mark = (key >> _HASH_BITS) & 0xFF
+        if self._hashes[slot] != mark:
+            self._hashes[slot] = mark
+            return False
+        self._put(raw, value)
+        return True
+
+    def _put(self, raw: bytes, value: _Value) -> None:
         if len(raw) <= self._longest:
             if len(self.young) >= self._most:
                 self._old = self.young
@@ -141,7 +156,7 @@ class HeadParser:
                 if field.meaning:
                     _take_meaning(fields, field)
             check_codings(fields)
-            self._sections.keep(raw_fields, fields)
+            fields.kept = self._sections.keep(raw_fields, fields)
         if new_line:
             self._lines.keep(raw_line, line)
         return RequestHead(line, fields, keeps_alive(line, fields))
