@@ -12,7 +12,6 @@ from .tls_records import RecordLayer
 from .tls_transport import TLSTransport
 
 _MOST_DISCARDED: Final = 1024 * 1024
-_MOST_RECEIVED: Final = 256 * 1024  # asyncio allocates as much to receive anything
 _TEXT: Final = b"400 Bad Request: this port speaks HTTPS, and the request came without TLS\n"
 _HEAD: Final = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n"
 _REFUSAL: Final = _HEAD % len(_TEXT) + _TEXT
@@ -41,9 +40,6 @@ class TLSAcceptor:
         self.linger_seconds = linger_seconds
         self.on_failed = on_failed
         self.handshakes: set[TLSHandshake] = set()
-        # glibc gives the heap's end back to the kernel, and asks for it anew, whenever 128 KiB are free there, until a
-        # larger block has been freed once (mallopt(3), M_TRIM_THRESHOLD): with asyncio's loop for each piece received.
-        bytes(4 * _MOST_RECEIVED)
 
 
 class TLSHandshake:

@@ -30,6 +30,7 @@ from .protocol import Connection
 from .service import Observers, Service, ServiceSettings, TimeLimits
 from .tls import offer_http1_only
 
+_KEPT_BYTES: Final = 8 * 1024 * 1024
 _TICK_SECONDS: Final = 1.0
 _STOP_CHECK_SECONDS: Final = 0.02
 _STOP_MARGIN_SECONDS: Final = 0.5
@@ -144,6 +145,7 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
     def run(self) -> None:
         """Serve until told to stop."""
         cfg = self.cfg
+        _keep_freed_memory()
         self.loop = loop = _new_loop(cfg.asgi_loop)
         loop.set_exception_handler(self._loop_failed)
         declare_server()
@@ -392,6 +394,18 @@ class AsyncNoStreamGunicornWorker(AsyncGunicornWorker):
     """
 
     _stream = False
+
+
+def _keep_freed_memory() -> None:
+    """Have some freed memory kept by the process.
+
+    glibc gives the heap's end back to the kernel, and asks for it anew, whenever
+    128 KiB are free there: for each piece of an upload, and with asyncio's loop
+    whenever something is received. When a block that had a mapping of its own is
+    freed, its size becomes the limit for such blocks, and twice its size the
+    limit for the heap's end (mallopt(3)).
+    """
+    bytes(_KEPT_BYTES // 2)
 
 
 async def _last_turns(loop: asyncio.AbstractEventLoop, tasks: set[asyncio.Task[Any]], connections: set[Connection]) -> None:
