@@ -14,6 +14,7 @@ from typing import Any, Final
 from .http1.errors import LocalProtocolError
 from .http1.framing import LAST_CHUNK, Framing, chunk, response_framing
 from .http1.grammar import CONTENT_LENGTH, FIELD_VALUE, STATUS, TOKEN
+from .http1.memory import Sightings
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 Headers = list[tuple[str, str]]
@@ -85,8 +86,8 @@ class _StatusLine:
 class HeadEncoder:
     """Encodes the heads of responses; one serves all connections of a worker.
 
-    Checked and encoded lines are remembered, in bounded tables: applications
-    send the same few again and again.
+    Checked and encoded lines that came twice are remembered, in bounded tables:
+    applications send the same few again and again.
 
     :param server: value of the ``Server`` field.
     """
@@ -97,6 +98,7 @@ class HeadEncoder:
         self._defaults = b""
         self._statuses: dict[str, _StatusLine] = {}
         self._lines: dict[Any, _FieldLine] = {}
+        self._sightings = Sightings()
         self.set_time(time.time())
 
     def set_time(self, seconds: float) -> None:
@@ -149,7 +151,7 @@ class HeadEncoder:
         elif lower not in _HOP_BY_HOP and lower not in ("date", "server"):
             lower = ""
         line = _FieldLine(f"{name}: {value}\r\n".encode("latin-1"), lower, length)
-        if len(line.data) <= 256:
+        if len(line.data) <= 256 and self._sightings.seen(pair):
             if len(self._lines) >= _REMEMBERED:
                 self._lines.clear()
             self._lines[pair] = line

@@ -12,7 +12,7 @@ alone, and the tables are bounded.
 from __future__ import annotations
 
 import re
-from typing import Final, Generic, TypeVar
+from typing import Final
 
 import httptools
 
@@ -20,6 +20,7 @@ from .errors import RemoteProtocolError
 from .framing import check_codings, keeps_alive, read_framing
 from .grammar import ABSOLUTE_TARGET, HOST, REQUEST_LINE
 from .head import FieldLine, FieldSection, Limits, RequestHead, RequestLine
+from .memory import Memory
 
 _FOLD: Final = re.compile(rb"\r\n[ \t]+")
 _SPACE_BEFORE_COLON: Final = re.compile(rb"(?:^|(?<=\r\n))([^\s:]+)[ \t]+:")
@@ -33,59 +34,8 @@ _ANNOUNCES_BODY: Final = frozenset((b"content-length", b"transfer-encoding"))
 
 _MOST_LINES: Final = 512  # request lines, and as many field sections
 _MOST_FIELD_LINES: Final = 2048
-_HASH_BITS: Final = 14
-_HASHES: Final = 1 << _HASH_BITS  # of what came once
 _LONGEST_LINE: Final = 512  # bytes; what is longer is parsed each time
 _LONGEST_SECTION: Final = 2048
-
-_Value = TypeVar("_Value")
-
-
-class Memory(Generic[_Value]):
-    """A bounded table from bytes to what was made of them.
-
-    In two generations: when the young one is full it becomes the old one, and
-    what is asked for again moves back. Nothing is ever searched for the oldest.
-    What comes for the first time leaves a byte of its hash and no more: most of
-    it never comes again, and would push the rest out of the processor's caches.
-    """
-
-    __slots__ = ("_hashes", "_longest", "_most", "_old", "young")
-
-    def __init__(self, most: int, longest: int) -> None:
-        self._most = most
-        self._longest = longest
-        self._hashes = bytearray(_HASHES)
-        self._old: dict[bytes, _Value] = {}
-        self.young: dict[bytes, _Value] = {}
-
-    def __len__(self) -> int:
-        return len(self.young) + len(self._old)
-
-    def recall(self, raw: bytes) -> _Value | None:
-        """Return what :attr:`young` does not have, if it is still known."""
-        value = self._old.get(raw)
-        if value is not None:
-            self._put(raw, value)
-        return value
-
-    def keep(self, raw: bytes, value: _Value) -> bool:
-        """Remember *value* for a while if *raw* came before, and say whether."""
-        key = hash(raw)
-        slot = key & (_HASHES - 1)
-        mark = (key >> _HASH_BITS) & 0xFF
-        if self._hashes[slot] != mark:
-            self._hashes[slot] = mark
-            return False
-        self._put(raw, value)
-        return True
-
-    def _put(self, raw: bytes, value: _Value) -> None:
-        if len(raw) <= self._longest:
-            if len(self.young) >= self._most:
-                self._old = self.young
-                self.young = {}
-            self.young[raw] = value
 
 
 class HeadParser:

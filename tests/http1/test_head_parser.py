@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from aiohttp_worker.http1.head import Limits, RequestHead
-from aiohttp_worker.http1.head_parser import HeadParser, Memory
+from aiohttp_worker.http1.head_parser import HeadParser
 from aiohttp_worker.http1.reader import RequestReader
 
 from .reading import read_requests, status_of
@@ -104,34 +104,6 @@ def test_what_is_remembered_is_bounded() -> None:
     for table in tables:
         assert 0 < len(table) <= 4096
         assert max(map(len, table.young)) <= 2048
-
-
-def test_memory() -> None:
-    """What is asked for again stays, what is not goes."""
-    memory: Memory[int] = Memory(most=2, longest=3)
-
-    def keep_twice(raw: bytes, value: int) -> None:
-        memory.keep(raw, value)
-        assert memory.keep(raw, value)
-
-    keep_twice(b"a", 1)
-    keep_twice(b"long", 2)
-    assert len(memory) == 1
-    keep_twice(b"b", 2)
-    keep_twice(b"c", 3)
-    assert memory.young == {b"c": 3}
-    assert memory.recall(b"a") == 1
-    assert memory.recall(b"x") is None
-    keep_twice(b"d", 4)
-    assert memory.recall(b"b") is None
-    assert memory.recall(b"a") == 1
-
-
-def test_what_came_once_is_not_remembered() -> None:
-    """But for one in 256, whose hash looks like another's."""
-    memory: Memory[int] = Memory(most=10_000, longest=100)
-    kept = [memory.keep(b"line %d" % number, number) for number in range(1000)]
-    assert kept.count(True) == len(memory) < 100
 
 
 @pytest.mark.parametrize(
