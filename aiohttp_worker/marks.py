@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 _Application = TypeVar("_Application", bound=Callable[..., Any])
+#: Says of a request's environ, as yet without ``wsgi.input``, whether the input is to be a stream.
+Choice = Callable[[dict[str, Any]], bool]
 
 _MARK = "_aiohttp_worker_stream_input"
 
 
-def stream_input(application: _Application) -> _Application:
+@overload
+def stream_input(application: _Application) -> _Application: ...
+
+
+@overload
+def stream_input(*, when: Choice) -> Callable[[_Application], _Application]: ...
+
+
+def stream_input(application: _Application | None = None, *, when: Choice | None = None) -> Any:
     """Mark a WSGI callable to be called as soon as the request's head is there.
 
     Coroutine and generator functions are called so without it. Middleware
@@ -19,12 +29,26 @@ def stream_input(application: _Application) -> _Application:
     awaited in what the callable returns. Under another server the mark means
     nothing.
 
-    :return: *application* itself.
+    :param when: for single endpoints: called with each request's environ, and
+        the mark holds where it returns true. Other requests are served as
+        without the mark. It looks at environ and nothing else: everybody waits
+        for it. What it raises is answered with 500.
+    :return: *application* itself, or with *when* a decorator.
+    :raises TypeError: *application* or *when* cannot be called.
     """
-    setattr(application, _MARK, True)
-    return application
+    if when is not None and not callable(when):
+        raise TypeError(f"stream_input: when must be a callable that takes environ, not {when!r}")
+
+    def mark(marked: _Application) -> _Application:
+        if not callable(marked):
+            raise TypeError(f"stream_input marks a WSGI callable, not {marked!r}")
+        setattr(marked, _MARK, when or True)
+        return marked
+
+    return mark if application is None else mark(application)
 
 
-def wants_stream(application: object) -> bool:
-    """Say whether *application* was marked by :func:`stream_input`."""
-    return bool(getattr(application, _MARK, False))
+def stream_choice(application: object) -> Choice | bool:
+    """Return how *application* was marked by :func:`stream_input`: never, for some requests, or for all."""
+    choice: Choice | bool = getattr(application, _MARK, False)
+    return choice

@@ -19,7 +19,6 @@ from .http1.errors import RemoteProtocolError
 from .http1.head import RequestHead
 from .http1.proxy_protocol import ProxyHeaderReader
 from .http1.reader import END, NEED_DATA, RequestReader
-from .input import FileReader
 from .request_body import RequestBody, make_input_awaitable
 from .response import Headers, Response, error_response
 from .service import Service
@@ -272,28 +271,44 @@ class Connection(Client):
             environ,
             head.keep_alive and not service.draining and not self._eof and service.times.keep_alive > 0,
         )
+        awaits_input = service.awaits_input
+        if service.stream_when is not None:
+            awaits_input = self._chooses_stream(environ)
         if not head.has_body:
-            environ["wsgi.input"] = service.empty_stream if service.awaits_input else _BytesIO()
+            environ["wsgi.input"] = service.empty_stream if awaits_input else _BytesIO()
             self._run(exchange)
             return
         settings = service.settings
         length = head.fields.content_length or 0
         if settings.max_body_size and length > settings.max_body_size:
             raise RemoteProtocolError(f"the body is longer than {settings.max_body_size} bytes", 413)
-        if not service.early and 0 < length <= settings.body_memory_size:
+        early = awaits_input or (service.pool is not None and settings.stream)
+        if not early and 0 < length <= settings.body_memory_size:
             # A small body has come with its head, as a rule: nothing is to be waited for.
             body = self._reader.take_whole_body()
             if body is not None:
                 self._run_with_body(exchange, _BytesIO(body))
                 return
         self._body = body_to_come = RequestBody(service, head, exchange.response, self.sender, self._gate, self._body_moved)
-        if service.early:
-            environ["wsgi.input"] = body_to_come.stream()
+        if early:
+            environ["wsgi.input"] = body_to_come.stream(awaits_input)
             self._run(exchange)
             return
         self.phase = _COLLECT
         self._exchange = exchange
         body_to_come.collect(comes_already=self._reader.buffered > 0)
+
+    def _chooses_stream(self, environ: Environ) -> bool:
+        """Ask the application whether it wants to await this request's input.
+
+        :raises RemoteProtocolError: 500, it does not know.
+        """
+        assert self._service.stream_when is not None
+        try:
+            return bool(self._service.stream_when(environ))
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise RemoteProtocolError(f"stream_input: when failed for {environ['RAW_URI']}: {reason}", 500) from error
 
     def _run(self, exchange: Exchange) -> None:
         """Have the application called."""
@@ -323,8 +338,7 @@ class Connection(Client):
 
     def _run_with_body(self, exchange: Exchange, file: BinaryIO) -> None:
         """Have the application called with a body that is complete."""
-        service = self._service
-        exchange.environ["wsgi.input"] = FileReader(service.loop, file) if service.awaits_input else file
+        exchange.environ["wsgi.input"] = file
         self._run(exchange)
 
     def _receive_beside(self) -> None:

@@ -99,10 +99,13 @@ class RequestBody:
             self._file = file
         return file
 
-    def stream(self) -> StreamReader | BlockingReader:
-        """Return the input of an application that reads it while it comes."""
+    def stream(self, awaited: bool) -> StreamReader | BlockingReader:
+        """Return the input of an application that reads it while it comes.
+
+        :param awaited: on the loop; otherwise in a thread.
+        """
         service = self._service
-        if service.awaits_input:
+        if awaited:
             self._stream = StreamReader(service.loop, self.send_continue, self._taken)
         else:
             self._stream = BlockingReader(

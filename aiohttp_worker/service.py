@@ -21,7 +21,7 @@ from .http1.head import Limits
 from .http1.head_parser import HeadParser
 from .http1.proxy_protocol import ProxyProtocol
 from .input import StreamReader
-from .marks import wants_stream
+from .marks import Choice, stream_choice
 from .pool import ThreadPool
 from .response import HeadEncoder
 
@@ -113,9 +113,10 @@ class Service:
         ordinary = self.kind is ApplicationKind.ORDINARY
         self.pool = ThreadPool(settings.threads) if settings.threads > 1 and ordinary else None
         self.drive_generators = settings.stream and settings.threads == 1
-        # Whether the application is called before its body is there.
-        self.early = settings.stream and (not ordinary or self.pool is not None or wants_stream(application))
-        self.awaits_input = settings.stream and (not ordinary or wants_stream(application))
+        # Whether the application awaits its input, and so is called before its body is there.
+        choice = stream_choice(application) if settings.stream else False
+        self.awaits_input = settings.stream and (not ordinary or choice is True)
+        self.stream_when: Choice | None = None if isinstance(choice, bool) or self.awaits_input else choice
         self.empty_stream = StreamReader(loop, _nothing, _nothing)
         self.empty_stream.feed_end()
         self.slow_call = settings.slow_call or math.inf

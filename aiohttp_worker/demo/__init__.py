@@ -41,7 +41,8 @@ def main(global_conf: dict[str, str], **settings: str) -> Callable[[Environ, Sta
         "/fetch-in-steps": {"GET": views.fetch_in_steps},
     }
 
-    @stream_input  # call it when the head of a request is there: the upload is read while it arrives
+    # Called when the head of a request is there: the upload is read while it arrives.
+    @stream_input(when=lambda environ: environ["PATH_INFO"] == "/upload")
     def application(environ: Environ, start_response: StartResponse) -> Any:
         request = Request(environ)
         methods = routes.get(environ["PATH_INFO"])

@@ -23,6 +23,7 @@ CASES = {
 APPLICATIONS = {
     "coroutine": "coroutines:application",
     "marked": "coroutines:marked",
+    "chosen": "coroutines:chosen",
     "generator": "generators:application",
     "ordinary": "results:application",
 }
@@ -740,3 +741,44 @@ def test_an_async_generator_function_is_no_application_by_accident(serve: Serve)
         assert client.receive_chunk() == b"two"
         client.end_upload()
         assert client.receive_chunk() == b""
+
+
+# Single endpoints that read their input as it arrives
+
+
+def test_one_endpoint_reads_as_it_arrives(servers: Servers) -> None:
+    with servers("chosen").connect() as client:
+        client.start_upload("/stream")
+        client.send_chunk(b"one\n")
+        if servers.streams:
+            client.receive_head()
+            assert client.receive_chunk() == b"one\n", "the rest is not sent yet"
+            client.send_chunk(b"two\n")
+            assert client.receive_chunk() == b"two\n"
+            client.end_upload()
+            assert client.receive_chunk() == b""
+
+
+def test_the_others_are_ordinary(servers: Servers) -> None:
+    if servers.streams:
+        with servers("chosen").connect() as client:
+            for body in (b"", b"small", bytes(100_000), bytes(3_000_000)):
+                assert client.post("/file", body).text == f"{len(body)} {len(body)}"
+            client.request("POST", "/file", chunks=[b"a" * 70_000, b"b" * 70_000])
+            assert client.receive().text.startswith("140000 ")
+            assert client.post("/stream", b"and back\n").text == "and back\n"
+            assert client.get("/file").text == "0 None"
+            assert client.get("/stream").text == ""
+
+
+def test_a_choice_that_fails(servers: Servers) -> None:
+    """Is answered with 500, named in one line of the log, and harms nobody."""
+    server = servers("chosen")
+    mark = server.log.length
+    with server.connect() as client:
+        if servers.streams:
+            assert client.post("/broken", b"body").status_code == 500
+            server.wait_for_log(
+                "stream_input: when failed for /broken: LookupError: 'no such table'|LookupError: no such table", since=mark
+            )
+    assert server.get("/file").status_code == 200

@@ -20,7 +20,7 @@ with warnings.catch_warnings():
     from aiohttp_worker.demo import main
     from aiohttp_worker.demo.views import MOST_UPLOADS, PIECE, Views
 
-from aiohttp_worker.marks import wants_stream
+from aiohttp_worker.marks import stream_choice
 
 from .client import RawClient
 from .conftest import Serve
@@ -137,7 +137,9 @@ def test_status(path: str, method: str, status_code: int) -> None:
 
 
 def test_it_asks_for_the_stream() -> None:
-    assert wants_stream(main({}))
+    choice = stream_choice(main({}))
+    assert callable(choice)
+    assert [path for path in ("/", "/upload", "/upload/progress") if choice({"PATH_INFO": path})] == ["/upload"]
 
 
 def test_old_uploads_are_forgotten() -> None:

@@ -180,7 +180,7 @@ def test_upload_by_a_generator(start: Start) -> None:
 
 
 def test_upload_that_is_cut(start: Start) -> None:
-    """Neither the coroutine nor the dispatcher's collecting takes it for a whole one."""
+    """Neither the coroutine nor the framework takes it for a whole one."""
     server = start("wsgi_site:application")
     for target in ("/upload", "/say"):
         with server.connect() as client:
@@ -194,7 +194,7 @@ def test_upload_that_is_cut(start: Start) -> None:
 
 
 def test_forms_beside(on_loop: Server) -> None:
-    """The framework reads what the dispatcher collected: chunked, in memory and in a file."""
+    """The framework behind the dispatcher reads its bodies as ever: chunked, in memory and in a file."""
     assert say(on_loop, "", chunks=[b"text=", b"abc"]) == "0 heard it"
     pieces = [bytes(PIECE)] * 20
     with on_loop.connect() as client:
@@ -204,7 +204,7 @@ def test_forms_beside(on_loop: Server) -> None:
 
 
 def test_an_asynchronous_body_as_answer_to_a_form(start: Start) -> None:
-    """The dispatcher hands on whatever the framework returns for a body that was collected."""
+    """The dispatcher hands on whatever the framework returns."""
     for name in ("django", "wsgi"):
         with start(f"{name}_site:application").connect() as client:
             client.request("POST", "/events", headers=FORM, body=b"a=b")

@@ -313,3 +313,28 @@ def marked(environ: Environ, start_response: StartResponse) -> Any:
     """Middleware that hides what it wraps, and says so."""
     environ["marked"] = True
     return application(environ, start_response)
+
+
+def _asks_for_stream(environ: Environ) -> bool:
+    if environ["PATH_INFO"] == "/broken":
+        raise LookupError("no such table")
+    return bool(environ["PATH_INFO"].startswith("/stream"))
+
+
+@stream_input(when=_asks_for_stream)
+def chosen(environ: Environ, start_response: StartResponse) -> Any:
+    """An ordinary application with one endpoint that reads its input as it arrives."""
+    if environ["PATH_INFO"].startswith("/stream"):
+        return echoed(environ, start_response)
+    body = environ["wsgi.input"].read()
+    start(start_response)
+    return [f"{len(body)} {environ.get('CONTENT_LENGTH')}".encode()]
+
+
+async def echoed(environ: Environ, start_response: StartResponse) -> Any:
+    async def body() -> AsyncIterator[bytes]:
+        while data := await environ["wsgi.input"].readline():
+            yield data
+
+    start(start_response)
+    return body()
