@@ -114,7 +114,7 @@ class TLSTransport:
         data = records.receive(received)
         if data:
             self._protocol.data_received(data)
-        if records.outgoing.pending:
+        if records.outgoing.pending and not self._below.is_closing():
             self._sender.send([records.outgoing.read()])
         if records.waiting:
             self._flush()
