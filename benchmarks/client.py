@@ -7,6 +7,7 @@ within a round, and the middle one of all rounds is printed.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import statistics
@@ -125,6 +126,8 @@ def arguments() -> Any:
         "--environment", type=Path, default=ROOT / "build" / "benchmark-client", help="where the other aiohttp goes"
     )
     chosen = parser.parse_args()
+    if importlib.util.find_spec("httptools") is None:
+        parser.error(f"{sys.executable} lacks what our client needs; after `make test`, use .venv/bin/python")
     unknown = set(chosen.scenarios) - set(SCENARIOS)
     if unknown:
         parser.error(f"unknown: {', '.join(unknown)}")
