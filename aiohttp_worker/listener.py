@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import select
 import socket
 import ssl
+import time
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -16,6 +18,8 @@ from .tls_handshake import TLSAcceptor, TLSHandshake
 # Connections taken in one turn of the loop; the others are left to siblings.
 _BATCH: Final = 16
 _PAUSE_SECONDS: Final = 1.0
+_QUIET_SECONDS: Final = 0.005
+_MOST_REST_SECONDS: Final = 0.05
 _NO_MORE_FILES: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 
 
@@ -81,18 +85,35 @@ class Listeners:
     def stop(self, take_rest: bool) -> None:
         """Accept no more.
 
-        :param take_rest: take what is in the backlogs, and close the sockets in
-            the same breath: when nobody else listens, what is left is reset.
+        :param take_rest: take what is in the backlogs first: when nobody else
+            listens, what is left there is reset.
         """
         if self._stopped:
             return
         self.pause()
         self._stopped = True
+        if take_rest:
+            self._take_rest()
         for sock in self._sockets:
-            if take_rest:
-                while self._take(sock):
-                    pass
             sock.close()
+
+    def _take_rest(self) -> None:
+        """Take what comes, until nobody has come for a moment.
+
+        Who comes between the last accept and the closing of the socket is lost.
+        While this waits nobody is answered, so those who come again after each
+        answer stay away.
+        """
+        coming = select.poll()
+        for sock in self._sockets:
+            coming.register(sock, select.POLLIN)
+        limit = time.monotonic() + _MOST_REST_SECONDS
+        taken = True
+        while taken and time.monotonic() < limit and coming.poll(_QUIET_SECONDS * 1000):
+            taken = False
+            for sock in self._sockets:
+                while self._take(sock):
+                    taken = True
 
     def _accept(self, sock: socket.socket) -> None:
         if self._unseen:
