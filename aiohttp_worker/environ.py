@@ -102,7 +102,7 @@ class EnvironBuilder:
             "SCRIPT_NAME": mount_point,
             "PATH_INFO": _decoded(path),
             "QUERY_STRING": line.query,
-            "SERVER_PROTOCOL": f"HTTP/{line.version[0]}.{line.version[1]}",
+            "SERVER_PROTOCOL": line.protocol,
             "RAW_URI": line.target,
             "REQUEST_URI": line.target,
         }

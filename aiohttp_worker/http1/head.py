@@ -33,7 +33,7 @@ class RequestLine:
     makes of it.
     """
 
-    __slots__ = ("authority", "environ", "method", "minor", "path", "query", "target", "version")
+    __slots__ = ("authority", "environ", "method", "minor", "path", "protocol", "query", "target", "version")
 
     def __init__(
         self,
@@ -52,6 +52,7 @@ class RequestLine:
         self.version = version
         # What a version is asked for most: whether it is later than 1.0.
         self.minor = version > (1, 0)
+        self.protocol = "HTTP/1.1" if version == (1, 1) else f"HTTP/{version[0]}.{version[1]}"
         self.environ: dict[str, object] | None = None
 
 

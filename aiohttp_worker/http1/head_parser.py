@@ -134,9 +134,9 @@ class HeadParser:
         """Run the lines that are new through llhttp, and return the fields."""
         self._received = []
         self._complete = False
-        target = line.target.encode("ascii")
+        raw = b"GET %b HTTP/1.1\r\n" % line.target.encode("ascii")
         try:
-            self._llhttp.feed_data(b"\r\n".join([b"GET " + target + b" HTTP/1.1", *raw_fields, b"\r\n"]))
+            self._llhttp.feed_data(raw + b"\r\n".join([*raw_fields, b"\r\n"]))
         except httptools.HttpParserUpgrade:
             pass  # RFC 9110 section 7.8: a server may ignore Upgrade, and we do
         except httptools.HttpParserError as error:
@@ -168,7 +168,7 @@ class HeadParser:
             raise RemoteProtocolError(f"more fields than limit_request_fields ({limits.fields})", 431)
         if len(raw) + 2 > limits.field_size and max(map(len, lines)) + 2 > limits.field_size:
             raise RemoteProtocolError(f"a field is longer than limit_request_field_size ({limits.field_size})", 431)
-        if limits.permit_obsolete_folding or limits.strip_header_spaces or b"\t" in raw:
+        if limits.permit_obsolete_folding or limits.strip_header_spaces or 9 in raw:  # a tab
             lines = self._tidy(raw).split(b"\r\n")
         return lines
 

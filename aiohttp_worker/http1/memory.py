@@ -6,6 +6,7 @@ from typing import Final, Generic, TypeVar
 
 _HASH_BITS: Final = 14
 _MARKS: Final = 1 << _HASH_BITS
+_HASHES: Final = _MARKS << 8
 
 _Value = TypeVar("_Value")
 
@@ -24,9 +25,9 @@ class Sightings:
 
     def seen(self, key: object) -> bool:
         """Say whether *key* came before, and note that it came."""
-        value = hash(key)
+        value = hash(key) % _HASHES  # small, before anything else is done with it
         slot = value & (_MARKS - 1)
-        mark = (value >> _HASH_BITS) & 0xFF
+        mark = value >> _HASH_BITS
         if self._marks[slot] == mark:
             return True
         self._marks[slot] = mark
