@@ -55,6 +55,7 @@ _SKIP: Final = Phase.SKIP
 _CLOSING: Final = Phase.CLOSING
 _LINGER: Final = Phase.LINGER
 _CLOSED: Final = Phase.CLOSED
+_ORDINARY: Final = ApplicationKind.ORDINARY
 
 
 class Connection(Client):
@@ -318,7 +319,7 @@ class Connection(Client):
         service = self._service
         if service.pool is not None:
             exchange.run_in_thread()
-        elif service.kind is ApplicationKind.ORDINARY:
+        elif service.kind is _ORDINARY:
             exchange.run_inline()
         else:
             exchange.run_as_task()
