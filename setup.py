@@ -38,6 +38,7 @@ COMPILED = (
             "exchange",
             "files",
             "flow",
+            "outbox",
             "pool",
             "protocol",
             "request_body",

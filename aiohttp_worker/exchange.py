@@ -24,8 +24,9 @@ from .body import Marker
 from .environ import Environ
 from .errors import ClientDisconnectedError, IncompleteBodyError
 from .files import FilePart, FileSending, FileWrapper, file_part
-from .flow import MOST_HELD, WRITE_HIGH_MARK, Sender
+from .flow import WRITE_HIGH_MARK, Sender
 from .http1.head import RequestHead
+from .outbox import MOST_HELD
 from .pool import PoolThread
 from .response import ExcInfo, Headers, Response, error_response
 from .service import Service
@@ -343,7 +344,11 @@ class Exchange:
                         self._awaited = item.body
                         self._next = _ITEM
                         return
-                    self._send(response.piece(item))
+                    pieces = response.piece(item)
+                    if response.complete:
+                        self._send_last(pieces, len(item))
+                    else:
+                        self._send(pieces)
                 elif is_awaitable(item):
                     self._awaited = item
                     self._next = _ITEM
@@ -385,7 +390,7 @@ class Exchange:
 
     def _finish(self) -> None:
         """End a response whose iterable is exhausted."""
-        self._send(self.response.end())
+        self._send_last(self.response.end(), 0)
         self._check_complete()
         self._next = _END
         self._close_iterable()
@@ -539,6 +544,18 @@ class Exchange:
             outbox.extend(pieces)
             self._outbox_size += sum(map(len, pieces))
             self.service.post(self, False)
+
+    def _send_last(self, pieces: list[bytes], size: int) -> None:
+        """Send what completes the body, before the application's ``close()`` is called.
+
+        :param size: of what belongs to the body, in bytes.
+        """
+        if not pieces:
+            return
+        if self._outbox is None and not self._turned and size <= MOST_HELD:
+            self.service.outbox.put_early(self.client.sender, pieces, self.started)
+        else:
+            self._send(pieces)
 
     def flush(self) -> None:
         """Send, on the loop, what a thread has left to be sent."""

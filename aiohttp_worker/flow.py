@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import os
 import select
 import socket
@@ -17,12 +16,7 @@ WRITE_HIGH_MARK: Final = 64 * 1024
 
 _MOST_BUFFERS: Final = 64  # in one writev; more are joined
 _RESET: Final = struct.pack("ii", 1, 0)
-
-# Answers leave together only while they are this small, and come this quickly.
-MOST_HELD: Final = 16 * 1024  # bytes of one body
-_MOST_HELD_SECONDS: Final = 0.0005
-_QUICK_SECONDS: Final = 0.001
-_SLOW_FOR_SECONDS: Final = 1.0
+_TCP_FAMILIES: Final = (socket.AF_INET, socket.AF_INET6)
 
 
 class Sender:
@@ -36,7 +30,19 @@ class Sender:
         not with TLS, whose transport makes one record of several pieces.
     """
 
-    __slots__ = ("_fd", "_joins", "_kept", "_on_resume", "_queued", "_transport", "_waiters", "closed", "paused")
+    __slots__ = (
+        "_corked",
+        "_fd",
+        "_joins",
+        "_kept",
+        "_on_resume",
+        "_queued",
+        "_sock",
+        "_transport",
+        "_waiters",
+        "closed",
+        "paused",
+    )
 
     def __init__(self, transport: asyncio.WriteTransport, direct: bool) -> None:
         self._transport = transport
@@ -46,6 +52,8 @@ class Sender:
             sock = transport.get_extra_info("socket")
             if sock is not None:
                 self._fd = sock.fileno()
+        self._sock: socket.socket | None = None  # upon the same descriptor
+        self._corked = False
         self._queued = False
         self._kept: list[bytes] = []  # written while the loop could not run
         self._waiters: list[asyncio.Future[None]] = []
@@ -91,9 +99,59 @@ class Sender:
             self._transport.write(piece)
 
     def keep(self, pieces: list[bytes]) -> None:
-        """Keep *pieces* to be sent with the next, or by ``send([])``."""
+        """Keep *pieces* to be sent with the next, or by :meth:`release`."""
         if not self.closed:
             self._kept.extend(pieces)
+
+    def cork(self, pieces: list[bytes]) -> bool:
+        """Give *pieces* to the kernel, to be sent with the next, or by :meth:`release`.
+
+        Whatever this process does, and even if it dies, the kernel sends them:
+        on its own 0.2 seconds later (tcp(7), ``MSG_MORE``).
+
+        :return: whether it could be; otherwise they are sent.
+        """
+        sock = self._tcp_socket() if self.direct else None
+        if sock is None:
+            self.send(pieces)
+            return False
+        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        try:
+            sent = sock.send(data, socket.MSG_MORE)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            self._break()
+            return False
+        if sent < len(data):
+            self.send([data[sent:]])
+            return False
+        self._corked = True
+        return True
+
+    def _tcp_socket(self) -> socket.socket | None:
+        """Return an object for what ``os`` has no calls for, if this is TCP."""
+        if self._sock is None:
+            ours: socket.socket = self._transport.get_extra_info("socket")
+            if ours.family in _TCP_FAMILIES:
+                self._sock = socket.socket(ours.family, socket.SOCK_STREAM, 0, self._fd)
+        return self._sock
+
+    def release(self) -> None:
+        """Send what was kept or corked."""
+        if self._corked:
+            self._push()
+        if self._kept:
+            self.send([])
+
+    def _push(self) -> None:
+        self._corked = False
+        if self._sock is not None:
+            try:
+                # It is set already; to set it again sends what waits.
+                self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            except OSError:
+                pass  # the loop will tell the protocol
 
     def send_waiting(self, pieces: list[bytes], most: int, seconds: float) -> None:
         """Send *pieces* while the loop cannot run, and so no transport sends.
@@ -139,9 +197,15 @@ class Sender:
     def _break(self) -> None:
         """Give the connection up; the loop will tell the protocol."""
         self.closed = True
-        self._fd = -1
+        self._leave_socket()
         self._kept = []
         self._transport.abort()
+
+    def _leave_socket(self) -> None:
+        self._fd = -1
+        if self._sock is not None:
+            self._sock.detach()
+            self._sock = None
 
     def send_file(self, fd: int, offset: int, size: int) -> int:
         """Send from a file with ``sendfile`` as much as the socket takes.
@@ -176,15 +240,14 @@ class Sender:
         """Take up the end of the connection, and wake who waits."""
         self.closed = True
         self.paused = False
-        self._fd = -1
+        self._leave_socket()
         self._kept = []
         self._wake()
 
     def stop(self) -> None:
         """Leave the socket alone from now on; the transport is being closed."""
-        if self._kept:
-            self.send([])
-        self._fd = -1
+        self.release()
+        self._leave_socket()
 
     def on_resume(self, callback: Callable[[], None]) -> None:
         """Have *callback* called once, when sending can go on or has ended."""
@@ -217,61 +280,6 @@ class Sender:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             except OSError:
                 pass  # the connection is gone, which is as visible
-
-
-class Outbox:
-    """Small whole answers of one turn of the loop, which leave together at its end.
-
-    To wake a client that waits costs the kernel about as much as an answer
-    costs here, and it is awake when the next one comes at once. For no answer
-    this takes longer than half a millisecond and the application's next call;
-    there is none of it for a second after a call that was not quick.
-
-    :ivar until: the time of the monotonic clock when :meth:`flush` is due.
-    """
-
-    __slots__ = ("_due", "_held", "_loop", "_slow_until", "until")
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._held: list[Sender] = []
-        self._due = False
-        self._slow_until = 0.0
-        self.until = math.inf
-
-    def put(self, sender: Sender, pieces: list[bytes], began: float) -> None:
-        """Have *pieces* sent in this turn, after which no code of the application's is run for them.
-
-        :param began: when the application was called, by the monotonic clock.
-        """
-        if began < self._slow_until:
-            sender.send(pieces)
-            return
-        sender.keep(pieces)
-        held = self._held
-        if not held:
-            self.until = began + _MOST_HELD_SECONDS
-            if not self._due:
-                self._due = True
-                self._loop.call_soon(self._turn_ends)
-        held.append(sender)
-
-    def note_call(self, seconds: float, now: float) -> None:
-        """Learn how long a call took."""
-        if seconds > _QUICK_SECONDS:
-            self._slow_until = now + _SLOW_FOR_SECONDS
-
-    def _turn_ends(self) -> None:
-        self._due = False
-        if self._held:
-            self.flush()
-
-    def flush(self) -> None:
-        """Send what is held."""
-        held, self._held = self._held, []
-        self.until = math.inf
-        for sender in held:
-            sender.send([])
 
 
 class ReadGate:

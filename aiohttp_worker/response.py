@@ -309,6 +309,11 @@ class Response:
         return self._content_length
 
     @property
+    def complete(self) -> bool:
+        """Whether nothing can be added to what was given, by the length that the head says."""
+        return self._framing is Framing.LENGTH and self.sent == self._content_length
+
+    @property
     def missing(self) -> int:
         """Bytes of the announced body that have not been given yet."""
         if self._framing is not Framing.LENGTH or self._content_length is None:

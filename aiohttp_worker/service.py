@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from .application import ApplicationKind, classify_application
 from .environ import Environ, EnvironBuilder
-from .flow import Outbox
 from .forwarding import AddressList, ForwardingPolicy
 from .http1.errors import RemoteProtocolError
 from .http1.head import Limits
@@ -22,6 +21,7 @@ from .http1.head_parser import HeadParser
 from .http1.proxy_protocol import ProxyProtocol
 from .input import StreamReader
 from .marks import Choice, stream_choice
+from .outbox import Outbox
 from .pool import ThreadPool
 from .response import HeadEncoder
 

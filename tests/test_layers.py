@@ -20,7 +20,7 @@ LAYERS = [
     {"marks", "errors", "body", "forwarding", "options"},
     {"environ", "response", "access_log"},
     {"input", "flow", "files", "tls", "tls_records", "tls_transport", "tls_handshake"},
-    {"pool", "application", "service", "exchange", "request_body"},
+    {"outbox", "pool", "application", "service", "exchange", "request_body"},
     {"hooks", "protocol", "listener"},
     {"boot", "worker"},
     {"ini", "runner", "demo", "__main__"},

@@ -160,6 +160,20 @@ def test_first_piece_leaves_before_the_second_exists(server: Server, gate: Gate,
         answers(client)
 
 
+@pytest.mark.parametrize("length", ["", "9"])
+def test_an_answer_does_not_wait_for_close(server: Server, gate: Gate, key: str, mark: int, length: str) -> None:
+    """However quick the calls before were, so that answers leave together."""
+    with server.connect() as client:
+        for _ in range(20):
+            answers(client)
+        client.request("GET", f"/close-at-gate?gate={gate.port}&key={key}&length={length}")
+        response = client.receive()
+        assert (response.text, response.complete) == ("all of it", True)
+        gate.let_through()
+        server.log.wait_for(f"closed {key}", since=mark)
+        answers(client)
+
+
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
 @pytest.mark.parametrize("length", ["", "1"])
 def test_a_big_body_arrives_whole(server: Server, version: str, length: str) -> None:

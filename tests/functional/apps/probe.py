@@ -651,6 +651,19 @@ def at_gate(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     return [b"through"]
 
 
+def close_at_gate(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """Gives all of its body, of the length it says or of an unknown one, and is blocked in close()."""
+    length = query(environ, "length")
+    start_response("200 OK", [*PLAIN, ("Content-Length", length)] if length else PLAIN)
+
+    class Body(Recorder):
+        def close(self) -> None:
+            gate.wait(environ)
+            super().close()
+
+    return Body(query(environ, "key"), [b"all of it"])
+
+
 def size_after_gate(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     """Reads its body only when the test has opened the gate."""
     gate.wait(environ)
