@@ -16,7 +16,7 @@ WRITE_HIGH_MARK: Final = 64 * 1024
 
 _MOST_BUFFERS: Final = 64  # in one writev; more are joined
 _RESET: Final = struct.pack("ii", 1, 0)
-_TCP_FAMILIES: Final = (socket.AF_INET, socket.AF_INET6)
+_AF_UNIX: Final = socket.AF_UNIX
 
 
 class Sender:
@@ -26,8 +26,8 @@ class Sender:
     way before an application computes the next one (PEP 3333, "Buffering and
     Streaming"). What cannot waits in the transport.
 
-    :param direct: whether the socket may be written to without the transport;
-        not with TLS, whose transport makes one record of several pieces.
+    :param sock: the transport's, where it may be written to without the
+        transport; not with TLS, whose transport makes one record of several pieces.
     """
 
     __slots__ = (
@@ -44,15 +44,11 @@ class Sender:
         "paused",
     )
 
-    def __init__(self, transport: asyncio.WriteTransport, direct: bool) -> None:
+    def __init__(self, transport: asyncio.WriteTransport, sock: socket.socket | None) -> None:
         self._transport = transport
-        self._fd = -1
-        self._joins = not direct
-        if direct:
-            sock = transport.get_extra_info("socket")
-            if sock is not None:
-                self._fd = sock.fileno()
-        self._sock: socket.socket | None = None  # upon the same descriptor
+        self._sock = sock
+        self._fd = -1 if sock is None else sock.fileno()
+        self._joins = sock is None
         self._corked = False
         self._queued = False
         self._kept: list[bytes] = []  # written while the loop could not run
@@ -111,8 +107,8 @@ class Sender:
 
         :return: whether it could be; otherwise they are sent.
         """
-        sock = self._tcp_socket() if self.direct else None
-        if sock is None:
+        sock = self._sock
+        if sock is None or not self.direct or sock.family is _AF_UNIX:
             self.send(pieces)
             return False
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
@@ -128,14 +124,6 @@ class Sender:
             return False
         self._corked = True
         return True
-
-    def _tcp_socket(self) -> socket.socket | None:
-        """Return an object for what ``os`` has no calls for, if this is TCP."""
-        if self._sock is None:
-            ours: socket.socket = self._transport.get_extra_info("socket")
-            if ours.family in _TCP_FAMILIES:
-                self._sock = socket.socket(ours.family, socket.SOCK_STREAM, 0, self._fd)
-        return self._sock
 
     def release(self) -> None:
         """Send what was kept or corked."""
@@ -203,9 +191,7 @@ class Sender:
 
     def _leave_socket(self) -> None:
         self._fd = -1
-        if self._sock is not None:
-            self._sock.detach()
-            self._sock = None
+        self._sock = None
 
     def send_file(self, fd: int, offset: int, size: int) -> int:
         """Send from a file with ``sendfile`` as much as the socket takes.

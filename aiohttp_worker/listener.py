@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import select
 import socket
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from functools import partial
+from ipaddress import ip_address
 from typing import Any, Final
 
 from .protocol import Connection
@@ -21,6 +23,48 @@ _PAUSE_SECONDS: Final = 1.0
 _QUIET_SECONDS: Final = 0.005
 _MOST_REST_SECONDS: Final = 0.05
 _NO_MORE_FILES: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
+
+
+class _TCP(socket.socket):
+    """An accepted socket that says what it is without a look-up in an enumeration.
+
+    For each connection it is asked three times.
+    """
+
+    __slots__ = ()
+    family = socket.AF_INET
+    type = socket.SOCK_STREAM
+
+
+class _TCP6(_TCP):
+    __slots__ = ()
+    family = socket.AF_INET6
+
+
+class _Unix(_TCP):
+    __slots__ = ()
+    family = socket.AF_UNIX
+
+
+@dataclass(frozen=True)
+class _Listening:
+    """What the connections of one listening socket have in common.
+
+    :ivar address: to which all of them come, ``None`` if that differs.
+    """
+
+    accept: Callable[[], tuple[int, Any]]
+    kind: Callable[..., socket.socket]
+    address: Any
+
+    @classmethod
+    def of(cls, sock: socket.socket) -> _Listening:
+        family = sock.family
+        address = sock.getsockname()
+        kind = next(kind for kind in (_TCP, _TCP6, _Unix) if kind.family is family)
+        anywhere = family is not socket.AF_UNIX and ip_address(address[0].partition("%")[0]).is_unspecified
+        accept: Any = sock._accept  # type: ignore[attr-defined]  # accept(), without the object that it makes
+        return cls(accept, partial(kind, family, socket.SOCK_STREAM, 0), None if anywhere else address)
 
 
 class Listeners:
@@ -47,6 +91,7 @@ class Listeners:
         self._service = service
         self._loop = service.loop
         self._sockets = sockets
+        self._listening = {sock: _Listening.of(sock) for sock in sockets}
         self._limit = limit
         self._batch = 1 if one_by_one else _BATCH
         self._one_by_one = one_by_one
@@ -54,7 +99,7 @@ class Listeners:
         if context is not None:
             linger = service.times.linger
             self._tls = TLSAcceptor(self._loop, context, handshake_seconds, linger, self._handshake_failed)
-        self._connecting: set[asyncio.Task[None]] = set()
+        self._connecting: set[Coroutine[Any, Any, Any]] = set()
         self._accepting = False
         self._unseen = False
         self._stopped = False
@@ -127,8 +172,9 @@ class Listeners:
 
     def _take(self, sock: socket.socket) -> bool:
         """Accept one connection, if there is one."""
+        listening = self._listening[sock]
         try:
-            accepted, _ = sock.accept()
+            fd, peername = listening.accept()
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
             return False
         except OSError as error:
@@ -138,38 +184,51 @@ class Listeners:
             self.pause()
             self._loop.call_later(_PAUSE_SECONDS, self.start)
             return False
-        accepted.setblocking(False)
-        if accepted.family != socket.AF_UNIX:
-            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if self._one_by_one and self._tls is None:
-            self._unseen = True
-        task = self._loop.create_task(self._connect(accepted))
-        self._connecting.add(task)
-        task.add_done_callback(self._connected)
+        self._connect(listening.kind(fileno=fd), peername, listening.address)
         return True
 
-    async def _connect(self, accepted: socket.socket) -> None:
-        # These have a protocol's methods without being one of asyncio's classes.
-        make: Callable[[], Any] = lambda: Connection(self._service)  # noqa: E731
-        if (tls := self._tls) is not None:
-            make = lambda: TLSHandshake(tls, lambda: Connection(self._service))  # noqa: E731
+    def _connect(self, accepted: socket.socket, peername: Any, address: Any) -> None:
+        """Have the loop make a transport.
+
+        Without a task: it would take a turn of the loop more, and about as long
+        as a small request.
+        """
+        service = self._service
         try:
-            await self._loop.connect_accepted_socket(make, accepted)
+            sockname = accepted.getsockname() if address is None else address
+        except OSError as error:
+            accepted.close()
+            self._not_set_up(error)
+            return
+        # These have a protocol's methods without being one of asyncio's classes.
+        make: Callable[[], Any] = lambda: Connection(service, accepted, peername, sockname)  # noqa: E731
+        if (tls := self._tls) is not None:
+            make = lambda: TLSHandshake(tls, accepted, lambda: Connection(service, accepted, peername, sockname))  # noqa: E731
+        elif self._one_by_one:
+            self._unseen = True
+        coroutine = self._loop.connect_accepted_socket(make, accepted)
+        self._connecting.add(coroutine)
+        self._go_on(coroutine, accepted)
+
+    def _go_on(self, coroutine: Coroutine[Any, Any, Any], accepted: socket.socket) -> None:
+        try:
+            future = coroutine.send(None)
+        except StopIteration:
+            self._connected(coroutine)
         except OSError as error:
             # A client that left before.
             accepted.close()
+            self._connected(coroutine)
             self._not_set_up(error)
-        except asyncio.CancelledError:
-            accepted.close()  # the worker ends
-            raise
+        else:
+            future._asyncio_future_blocking = False  # as a task does with what it waits for
+            future.add_done_callback(lambda _: self._go_on(coroutine, accepted))
 
-    def _connected(self, task: asyncio.Task[None]) -> None:
-        self._connecting.discard(task)
+    def _connected(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+        self._connecting.discard(coroutine)
         if self._unseen:
             # One turn for the transport to start reading, one to read.
             self._loop.call_soon(self._loop.call_soon, self._seen)
-        if not task.cancelled():
-            task.result()
 
     def _handshake_failed(self, error: Exception) -> None:
         self._not_set_up(error)
@@ -178,8 +237,10 @@ class Listeners:
     def _not_set_up(self, error: Exception) -> None:
         self._service.log_debug("a connection could not be set up: %s", error)
 
-    def abort_handshakes(self) -> None:
-        """Give up the connections whose TLS handshake is not over."""
+    def abort_unfinished(self) -> None:
+        """Give up the connections that are not set up, or whose TLS handshake is not over."""
+        for coroutine in list(self._connecting):
+            coroutine.close()
         if self._tls is not None:
             for handshake in list(self._tls.handshakes):
                 handshake.abort()

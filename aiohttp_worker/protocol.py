@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import io
 import math
+import socket
 import threading
 import time
 from typing import Any, BinaryIO, Final
@@ -62,6 +63,9 @@ class Connection(Client):
     """The requests of one connection, one after the other.
 
     :param service: what all connections share.
+    :param sock: the accepted one, which the transport owns.
+    :param peername: the address of the client, as :meth:`socket.socket.accept` gives it.
+    :param sockname: the address that the client connected to.
     """
 
     __slots__ = (
@@ -79,6 +83,8 @@ class Connection(Client):
         "_refused",
         "_resumed",
         "_service",
+        "_sock",
+        "_sockname",
         "_unsent",
         "deadline",
         "disconnected",
@@ -88,12 +94,14 @@ class Connection(Client):
         "transport",
     )
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, sock: socket.socket, peername: Any, sockname: Any) -> None:
         self._service = service
+        self._sock: socket.socket | None = sock
+        self._sockname = sockname
         self.phase = _IDLE
         self.deadline = _NEVER
         self.disconnected = False
-        self.peername: Any = None
+        self.peername = peername
         self._advancing = False
         self._exchange: Exchange | None = None
         self._body: RequestBody | None = None  # of the request that is answered now, or was last
@@ -110,9 +118,9 @@ class Connection(Client):
         """Take up a connection, after the handshake where there is TLS."""
         service = self._service
         self.transport = transport
-        self.peername = transport.get_extra_info("peername")
         ssl_object = transport.get_extra_info("ssl_object")
-        self.sender = Sender(transport, direct=ssl_object is None)
+        self.sender = Sender(transport, self._sock if ssl_object is None else None)
+        self._sock = None
         self._gate = ReadGate(transport)
         settings = service.settings
         trusted = peer_is_trusted(settings.forwarding, self.peername)
@@ -125,7 +133,7 @@ class Connection(Client):
         base["wsgi.url_scheme"] = "http" if ssl_object is None else "https"
         base["wsgi.early_hints"] = self.early_hints
         base["aiohttp_worker.client_disconnected"] = self.client_disconnected
-        _take_addresses(base, self.peername, transport.get_extra_info("sockname"))
+        _take_addresses(base, self.peername, self._sockname)
         if ssl_object is not None:
             base.update(tls_environ(ssl_object))
         if settings.proxy_protocol is not None:

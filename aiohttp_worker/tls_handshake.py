@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Callable
 from typing import Any, Final
@@ -47,12 +48,14 @@ class TLSHandshake:
 
     Others are served meanwhile. Who speaks plain HTTP is told so, in plain HTTP.
 
+    :param sock: the accepted one.
     :param make_protocol: called when the handshake has succeeded; a
         :class:`~.tls_transport.TLSTransport` is its transport.
     """
 
-    def __init__(self, acceptor: TLSAcceptor, make_protocol: Callable[[], Any]) -> None:
+    def __init__(self, acceptor: TLSAcceptor, sock: socket.socket, make_protocol: Callable[[], Any]) -> None:
         self._acceptor = acceptor
+        self._sock = sock
         self._make_protocol = make_protocol
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
@@ -68,7 +71,7 @@ class TLSHandshake:
         """Take up an accepted connection."""
         acceptor = self._acceptor
         self._transport = transport
-        self._sender = Sender(transport, direct=True)
+        self._sender = Sender(transport, self._sock)
         self._timer = acceptor.loop.call_later(acceptor.handshake_seconds, self._too_late)
         acceptor.handshakes.add(self)
 

@@ -222,7 +222,7 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
             self._service.pool.stop()
         self._listeners.stop(take_rest=False)
         self._service.outbox.flush()
-        self._listeners.abort_handshakes()
+        self._listeners.abort_unfinished()
         for connection in list(self._service.connections):
             connection.transport.abort()
         tasks = asyncio.all_tasks(loop)

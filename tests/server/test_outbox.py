@@ -15,15 +15,11 @@ from aiohttp_worker.outbox import Outbox
 
 
 class Transport:
-    """What a sender asks of a transport, upon a socket."""
+    """What a sender asks of a transport."""
 
-    def __init__(self, sock: socket.socket) -> None:
-        self._sock = sock
+    def __init__(self) -> None:
         self.aborted = False
         self.written: list[bytes] = []
-
-    def get_extra_info(self, name: str) -> socket.socket:
-        return self._sock
 
     def set_write_buffer_limits(self, high: int, low: int) -> None:
         pass
@@ -51,8 +47,8 @@ class End:
         self._ours, self._theirs = pair()
         self._ours.setblocking(False)
         self._theirs.setblocking(False)
-        self.transport = Transport(self._ours)
-        self.sender = Sender(self.transport, direct=True)  # type: ignore[arg-type]
+        self.transport = Transport()
+        self.sender = Sender(self.transport, self._ours)  # type: ignore[arg-type]
 
     def received(self) -> bytes:
         try:

@@ -170,7 +170,7 @@ class Server:
 
     async def accept(self, sock: socket.socket, notes: Notes) -> None:
         loop = asyncio.get_running_loop()
-        await loop.connect_accepted_socket(lambda: TLSHandshake(self.acceptor, lambda: notes), sock)  # type: ignore[arg-type, return-value]
+        await loop.connect_accepted_socket(lambda: TLSHandshake(self.acceptor, sock, lambda: notes), sock)  # type: ignore[arg-type, return-value]
 
     async def failure(self) -> Exception:
         """Wait for a handshake that comes to nothing; nothing is left of it."""
