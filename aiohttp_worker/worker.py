@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import time
 from types import FrameType
@@ -166,6 +167,10 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
         loop.call_soon(self._tick)
         if not self.alive:
             loop.call_soon(self._stop)
+        # What is loaded by now stays, so collections need not look at it: they stop
+        # the worker for shorter times, and memory that is shared since the fork
+        # stays shared.
+        gc.freeze()
         try:
             loop.run_forever()
             if self._exit is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -53,6 +54,13 @@ def test_the_order_of_a_life(serve: Serve, loop: str) -> None:
         "worker_exit 1",
         "on_exit",
     ]
+
+
+def test_collections_leave_alone_what_is_loaded(serve: Serve, loop: str) -> None:
+    """Also what a hook loads when the application is there."""
+    extra = "loaded = []\ndef post_worker_init(worker):\n    loaded.extend([] for _ in range(1_000_000))\n"
+    server = serve("facts:application", worker_class=STREAM, loop=loop, extra=extra)
+    assert json.loads(server.get("/process").body)["frozen"] > 1_000_000
 
 
 @pytest.mark.parametrize(

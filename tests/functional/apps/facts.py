@@ -1,6 +1,7 @@
 """What a worker process knows of itself, and the views of ``probe``."""
 
 import asyncio
+import gc
 import grp
 import json
 import logging
@@ -74,6 +75,7 @@ def process(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         "listeners": listeners(),
         "files": held_files(),
         "trace": sys.gettrace() is not None,
+        "frozen": gc.get_freeze_count(),
     }
     start_response("200 OK", [("Content-Type", "application/json")])
     return [json.dumps(facts).encode()]
