@@ -552,7 +552,7 @@ class Exchange:
         """
         if not pieces:
             return
-        if self._outbox is None and not self._turned and size <= MOST_HELD:
+        if self._outbox is None and not self._turned and size <= MOST_HELD and self.response.keep_alive:
             self.service.outbox.put_early(self.client.sender, pieces, self.started)
         else:
             self._send(pieces)
