@@ -73,6 +73,15 @@ def test_both_families_on_one_socket(serve: Serve, loop: str) -> None:
     assert get(("127.0.0.1", port))["REMOTE_ADDR"] == "::ffff:127.0.0.1"
 
 
+def test_every_address_of_the_machine(serve: Serve, loop: str) -> None:
+    """The server's name is the address that this client came to."""
+    server = serve("facts:application", worker_class=STREAM, loop=loop, bind="0.0.0.0:0")
+    port = int(server.address[1])
+    for host in ("127.0.0.1", "127.0.0.2"):
+        told = get((host, port))
+        assert (told["SERVER_NAME"], told["SERVER_PORT"]) == (host, str(port))
+
+
 @pytest.mark.parametrize(("umask", "mode"), [(0, 0o777), (0o77, 0o700), (0o117, 0o660)])
 def test_unix_socket_with_umask(serve: Serve, tmp_path: Path, umask: int, mode: int) -> None:
     path = tmp_path / "socket"
