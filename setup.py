@@ -43,6 +43,7 @@ COMPILED = (
             "protocol",
             "request_body",
             "response",
+            "running_loop",
             "service",
             "tls_records",
             "tls_transport",

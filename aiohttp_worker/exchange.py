@@ -36,7 +36,6 @@ _TURN_SECONDS: Final = 0.005
 _TURN_BYTES: Final = 1024 * 1024
 _MOST_WRITTEN: Final = 1024 * 1024
 
-_set_running_loop: Final[Callable[[asyncio.AbstractEventLoop | None], None]] = asyncio._set_running_loop
 _monotonic: Final = time.monotonic
 
 
@@ -234,17 +233,14 @@ class Exchange:
         self.service.post(self, True)
 
     def _run_hidden(self, piece: Callable[[], None]) -> None:
-        """Run a piece of the application's code where it cannot see the loop.
-
-        Otherwise Django's ORM, ``asyncio.run`` and ``async_to_sync`` refuse to
-        work in it.
-        """
+        """Run a piece of the application's code where it cannot see the loop."""
         service = self.service
-        _set_running_loop(None)
+        running_loop = service.running_loop
+        running_loop.enter_application()
         try:
             self._context.run(piece)
         finally:
-            _set_running_loop(service.loop)
+            running_loop.leave_application()
         following = self._next
         if following is _END:
             now = _monotonic()
@@ -652,7 +648,7 @@ class Exchange:
     def _run_post_request(self) -> None:
         """Run Gunicorn's hook as a piece of the application's code."""
         service = self.service
-        _set_running_loop(None)
+        service.running_loop.enter_application()
         try:
             assert service.post_request is not None
             self._context.run(service.post_request, self)
@@ -660,7 +656,7 @@ class Exchange:
             service.check_exit(error)
             service.log_failure(self, error)
         finally:
-            _set_running_loop(service.loop)
+            service.running_loop.leave_application()
 
     def client_left(self) -> None:
         """Take up that the connection is lost while this goes on."""

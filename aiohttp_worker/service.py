@@ -24,6 +24,7 @@ from .marks import Choice, stream_choice
 from .outbox import Outbox
 from .pool import ThreadPool
 from .response import HeadEncoder
+from .running_loop import RunningLoop
 
 if TYPE_CHECKING:
     from .exchange import Exchange
@@ -126,15 +127,18 @@ class Service:
         self.log_error = observers.log_error
         self.log_debug = observers.log_debug
         self.outbox = Outbox(loop)
+        self.running_loop = RunningLoop(loop)
         self._slow_paths: set[str] = set()
         self._posts: deque[tuple[Exchange, bool]] = deque()
         self._scheduled = False
         self._eager = sys.version_info >= (3, 12)
 
     def start(self) -> None:
-        """Start what runs beside the loop."""
+        """Start what runs beside the loop, and prepare the loop that is about to run."""
         if self.pool is not None:
             self.pool.start()
+        elif self.kind is ApplicationKind.ORDINARY:
+            self.loop.call_soon(self.running_loop.hide_until_task)
 
     def tick(self) -> None:
         """Once a second: the date, and every connection's time limits."""
@@ -152,6 +156,7 @@ class Service:
 
     def new_task(self, coroutine: Any, context: contextvars.Context) -> asyncio.Task[Any]:
         """Run *coroutine* in a task of its own, its first step at once if possible."""
+        self.running_loop.show()
         if self._eager and asyncio._get_running_loop() is self.loop:
             task: asyncio.Task[Any] = _new_task(coroutine, loop=self.loop, context=context, eager_start=True)
             return task

@@ -127,13 +127,15 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
 
     def _exit_now(self, error: SystemExit) -> None:
         # The loop may swallow what is raised inside one of its callbacks, so it is
-        # stopped as well. Only the application's code has to be interrupted: inline
-        # it sees no running loop, and a coroutine is the current task.
+        # stopped as well. Only the application's code has to be interrupted.
         self._exit = error
         self._wake()
-        loop = asyncio._get_running_loop()
-        if loop is None or asyncio.current_task(loop) is not None:
+        loop: asyncio.AbstractEventLoop | None = getattr(self, "loop", None)  # it comes with run()
+        if loop is None or not loop.is_running() or self._interrupts(loop):
             raise error
+
+    def _interrupts(self, loop: asyncio.AbstractEventLoop) -> bool:
+        return self._service.running_loop.in_application or asyncio.current_task(loop) is not None
 
     def _wake(self) -> None:
         try:

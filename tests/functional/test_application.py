@@ -782,3 +782,15 @@ def test_a_choice_that_fails(servers: Servers) -> None:
                 "stream_input: when failed for /broken: LookupError: 'no such table'|LookupError: no such table", since=mark
             )
     assert server.get("/file").status_code == 200
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_the_loop_is_seen_by_tasks_alone(serve: Serve, loop: str) -> None:
+    """In a new worker: before the first task, in it, and after it."""
+    server = serve("results:application", worker_class=STREAM, loop=loop)
+    with server.connect() as client:
+        for _ in range(2):
+            for _ in range(2):
+                assert client.get("/runs-loops").text.startswith("run new runner")
+            assert client.get("/coroutine").text == "coroutine visible main"
+            assert client.get("/awaiting-generator").text == "awaited"

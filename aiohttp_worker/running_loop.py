@@ -1,0 +1,58 @@
+"""Who may see, in its own thread, that an event loop runs there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final
+
+_set_running_loop: Final[Callable[[asyncio.AbstractEventLoop | None], None]] = asyncio._set_running_loop
+
+
+class RunningLoop:
+    """Keeps the loop out of the sight of ordinary applications.
+
+    Django's ORM, ``asyncio.run`` and ``async_to_sync`` refuse to work where they
+    see one. To hide it and to show it again takes two system calls for each
+    piece of an application (``getpid``, up to Python 3.11), and before the first
+    task nobody needs to see it: so it stays hidden until somebody makes one.
+
+    :ivar in_application: whether a piece of an ordinary application runs now.
+    """
+
+    __slots__ = ("_loop", "_shown", "in_application")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._shown = True
+        self.in_application = False
+
+    def hide_until_task(self) -> None:
+        """Hide it from everybody; call this on the running loop."""
+        self._shown = False
+        self._loop.set_task_factory(self._first_task)
+        _set_running_loop(None)
+
+    def _first_task(self, loop: asyncio.AbstractEventLoop, coroutine: Any, **arguments: Any) -> asyncio.Task[Any]:
+        loop.set_task_factory(None)
+        self.show()
+        return asyncio.Task(coroutine, loop=loop, **arguments)
+
+    def show(self) -> None:
+        """Show it from now on, to all but ordinary applications: a task is to be made."""
+        if not self._shown:
+            self._shown = True
+            if not self.in_application and self._loop.is_running():
+                _set_running_loop(self._loop)
+
+    def enter_application(self) -> None:
+        """Hide it: a piece of an ordinary application begins."""
+        self.in_application = True
+        if self._shown:
+            _set_running_loop(None)
+
+    def leave_application(self) -> None:
+        """Show it again: the piece has ended."""
+        self.in_application = False
+        if self._shown:
+            _set_running_loop(self._loop)
