@@ -103,7 +103,8 @@ class Sender:
         """Give *pieces* to the kernel, to be sent with the next, or by :meth:`release`.
 
         Whatever this process does, and even if it dies, the kernel sends them:
-        on its own 0.2 seconds later (tcp(7), ``MSG_MORE``).
+        on its own 0.2 seconds later (tcp(7), ``MSG_MORE``), or after the time
+        until a retransmission (RFC 6298), if the network is so slow.
 
         :return: whether it could be; otherwise they are sent.
         """
