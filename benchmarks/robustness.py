@@ -30,6 +30,7 @@ TROUBLES: dict[str, Trouble] = {
     "idle": stalls.idle_connections,
     "loris": slow_loris.slow_loris,
     "upload": transfer.upload_of_1_gib,
+    "upload-coroutine": transfer.upload_of_1_gib,
     "download": transfer.download_of_1_gib,
 }
 EVENTS: dict[str, tuple[str, str, signal.Signals | None, int]] = {
@@ -75,8 +76,13 @@ def take_through(server: Server, names: list[str], environment: Environment, pin
             if name in EVENTS:
                 yield from event_cells(name, server, environment, pinned, runs)
                 continue
-            with running(server, deploy(server), environment, pinned.server) as started:
-                check(started, environment, 0, 13)
+            deployment, size = deploy(server), 13
+            if name == "upload-coroutine":
+                if "coroutine" not in server.interfaces:
+                    continue
+                deployment, size = replace(deployment, application="coroutine:upload", interface="coroutine"), 1
+            with running(server, deployment, environment, pinned.server) as started:
+                check(started, environment, 0, size)
                 if name == "cut":
                     yield from cut_uploads.cut_uploads(started, environment)
                 else:
