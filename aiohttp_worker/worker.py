@@ -178,6 +178,7 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
             if self._exit is not None:
                 raise self._exit
         finally:
+            gc.unfreeze()  # or the interpreter would take all down in another order at its end
             self._clean_up()
 
     def _tick(self) -> None:
