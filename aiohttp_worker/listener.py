@@ -211,15 +211,18 @@ class Listeners:
         self._go_on(coroutine, accepted)
 
     def _go_on(self, coroutine: Coroutine[Any, Any, Any], accepted: socket.socket) -> None:
+        if coroutine not in self._connecting:
+            return  # given up
         try:
             future = coroutine.send(None)
         except StopIteration:
             self._connected(coroutine)
-        except OSError as error:
-            # A client that left before.
+        except Exception as error:
             accepted.close()
             self._connected(coroutine)
-            self._not_set_up(error)
+            if not isinstance(error, OSError):
+                raise
+            self._not_set_up(error)  # a client that left before
         else:
             future._asyncio_future_blocking = False  # as a task does with what it waits for
             future.add_done_callback(lambda _: self._go_on(coroutine, accepted))
@@ -239,7 +242,8 @@ class Listeners:
 
     def abort_unfinished(self) -> None:
         """Give up the connections that are not set up, or whose TLS handshake is not over."""
-        for coroutine in list(self._connecting):
+        connecting, self._connecting = self._connecting, set()
+        for coroutine in connecting:
             coroutine.close()
         if self._tls is not None:
             for handshake in list(self._tls.handshakes):
