@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import select
 import socket
@@ -211,8 +212,6 @@ class Listeners:
         self._go_on(coroutine, accepted)
 
     def _go_on(self, coroutine: Coroutine[Any, Any, Any], accepted: socket.socket) -> None:
-        if coroutine not in self._connecting:
-            return  # given up
         try:
             future = coroutine.send(None)
         except StopIteration:
@@ -225,7 +224,13 @@ class Listeners:
             self._not_set_up(error)  # a client that left before
         else:
             future._asyncio_future_blocking = False  # as a task does with what it waits for
-            future.add_done_callback(lambda _: self._go_on(coroutine, accepted))
+            future.add_done_callback(lambda future: self._waited(future, coroutine, accepted))
+
+    def _waited(self, future: asyncio.Future[Any], coroutine: Coroutine[Any, Any, Any], accepted: socket.socket) -> None:
+        if coroutine in self._connecting:
+            self._go_on(coroutine, accepted)
+        elif not future.cancelled():
+            future.exception()  # it was given up, and nobody else asks
 
     def _connected(self, coroutine: Coroutine[Any, Any, Any]) -> None:
         self._connecting.discard(coroutine)

@@ -163,17 +163,17 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
             handshake_seconds=self._options["handshake_timeout"] or 3600,
         )
         self._tick_seconds = min(_TICK_SECONDS, cfg.timeout / 2) if cfg.timeout else _TICK_SECONDS
-        loop.add_reader(self.PIPE[0], self._woken)
-        service.start()
-        self._listeners.start()
-        loop.call_soon(self._tick)
-        if not self.alive:
-            loop.call_soon(self._stop)
-        # What is loaded by now stays, so collections need not look at it: they stop
-        # the worker for shorter times, and memory that is shared since the fork
-        # stays shared.
-        gc.freeze()
         try:
+            loop.add_reader(self.PIPE[0], self._woken)
+            service.start()
+            self._listeners.start()
+            loop.call_soon(self._tick)
+            if not self.alive:
+                loop.call_soon(self._stop)
+            # What is loaded by now stays, so collections need not look at it: they stop
+            # the worker for shorter times, and memory that is shared since the fork
+            # stays shared.
+            gc.freeze()
             loop.run_forever()
             if self._exit is not None:
                 raise self._exit

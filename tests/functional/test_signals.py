@@ -106,6 +106,16 @@ def test_int_and_quit_wait_for_nobody(busy: tuple[Server, RawClient], number: in
     server.wait_for_log("hook worker_exit")
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_quit_while_clients_come(serve: Serve, loop: str, threads: int) -> None:
+    """Connections that are being set up are closed without a word in the log."""
+    server = serve("facts:application", worker_class=STREAM, loop=loop, threads=threads)
+    with Load(server.address, count=20) as load:
+        load.more()
+        server.signal(QUIT)
+        assert server.wait() == 0
+
+
 @pytest.mark.parametrize("threads", [1, 4])
 def test_hup_loses_no_request(serve: Serve, loop: str, threads: int) -> None:
     """New workers beside the old ones, with clients asking all along."""
