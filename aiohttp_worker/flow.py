@@ -109,22 +109,14 @@ class Sender:
         :return: whether it could be; otherwise they are sent.
         """
         sock = self._sock
-        if sock is None or not self.direct or sock.family is _AF_UNIX:
-            self.send(pieces)
-            return False
-        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        try:
-            sent = sock.send(data, socket.MSG_MORE)
-        except BlockingIOError:
-            sent = 0
-        except OSError:
-            self._break()
-            return False
-        if sent < len(data):
-            self.send([data[sent:]])
-            return False
-        self._corked = True
-        return True
+        rest = pieces
+        if sock is not None and self.direct and sock.family is not _AF_UNIX:
+            rest = self._write([b"".join(pieces)], sock)
+            if not rest and not self.closed:
+                self._corked = True
+                return True
+        self.send(rest)
+        return False
 
     def release(self) -> None:
         """Send what was kept or corked."""
@@ -162,12 +154,18 @@ class Sender:
             rest = self._write(rest)
         self._kept = rest
 
-    def _write(self, pieces: list[bytes]) -> list[bytes]:
-        """Write to the socket what it takes, and return the rest."""
+    def _write(self, pieces: list[bytes], corked: socket.socket | None = None) -> list[bytes]:
+        """Write to the socket what it takes, and return the rest.
+
+        :param corked: the socket, if more is said to follow a single piece.
+        """
         if len(pieces) > _MOST_BUFFERS:
             pieces = [b"".join(pieces)]
         try:
-            sent = os.write(self._fd, pieces[0]) if len(pieces) == 1 else os.writev(self._fd, pieces)
+            if corked is not None:
+                sent = corked.send(pieces[0], socket.MSG_MORE)
+            else:
+                sent = os.write(self._fd, pieces[0]) if len(pieces) == 1 else os.writev(self._fd, pieces)
         except BlockingIOError:
             return pieces
         except OSError:

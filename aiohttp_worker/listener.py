@@ -91,7 +91,6 @@ class Listeners:
     ) -> None:
         self._service = service
         self._loop = service.loop
-        self._sockets = sockets
         self._listening = {sock: _Listening.of(sock) for sock in sockets}
         self._limit = limit
         self._batch = 1 if one_by_one else _BATCH
@@ -117,7 +116,7 @@ class Listeners:
         """Begin to accept."""
         if not self._accepting and not self._stopped:
             self._accepting = True
-            for sock in self._sockets:
+            for sock in self._listening:
                 sock.setblocking(False)
                 self._loop.add_reader(sock.fileno(), self._accept, sock)
 
@@ -125,7 +124,7 @@ class Listeners:
         """Leave new connections in the backlog."""
         if self._accepting:
             self._accepting = False
-            for sock in self._sockets:
+            for sock in self._listening:
                 self._loop.remove_reader(sock.fileno())
 
     def stop(self, take_rest: bool) -> None:
@@ -140,7 +139,7 @@ class Listeners:
         self._stopped = True
         if take_rest:
             self._take_rest()
-        for sock in self._sockets:
+        for sock in self._listening:
             sock.close()
 
     def _take_rest(self) -> None:
@@ -151,13 +150,13 @@ class Listeners:
         answer stay away.
         """
         coming = select.poll()
-        for sock in self._sockets:
+        for sock in self._listening:
             coming.register(sock, select.POLLIN)
         limit = time.monotonic() + _MOST_REST_SECONDS
         taken = True
         while taken and time.monotonic() < limit and coming.poll(_QUIET_SECONDS * 1000):
             taken = False
-            for sock in self._sockets:
+            for sock in self._listening:
                 while self._take(sock):
                     taken = True
 
