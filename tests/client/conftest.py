@@ -10,16 +10,9 @@ from typing import Any
 import pytest
 
 import aiohttp
+from tests.loops import LOOPS, new_loop
 
 from .raw_server import RawServer
-
-LOOPS = ["asyncio"]
-try:
-    import uvloop
-
-    LOOPS.append("uvloop")
-except ImportError:
-    uvloop = None
 
 Run = Callable[[Callable[[], Coroutine[Any, Any, Any]]], Any]
 
@@ -27,7 +20,6 @@ Run = Callable[[Callable[[], Coroutine[Any, Any, Any]]], Any]
 @pytest.fixture(params=LOOPS)
 def run(request: pytest.FixtureRequest) -> Iterator[Run]:
     """Run a coroutine function on one of the loops, in debug mode; what the loop complains about is an error."""
-    factory = uvloop.new_event_loop if request.param == "uvloop" else asyncio.new_event_loop
     complaints: list[dict[str, Any]] = []
 
     def run_it(main: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
@@ -36,7 +28,7 @@ def run(request: pytest.FixtureRequest) -> Iterator[Run]:
             async with asyncio.timeout(30):
                 return await main()
 
-        with asyncio.Runner(debug=True, loop_factory=factory) as runner:
+        with asyncio.Runner(debug=True, loop_factory=lambda: new_loop(request.param)) as runner:
             return runner.run(guarded())
 
     yield run_it

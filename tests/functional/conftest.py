@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+from tests.loops import LOOPS
+
 from .server import NO_STREAM, STREAM, Gate, Server
 
 Serve = Callable[..., Server]
 
-#: asyncio always; uvloop where it is installed.
-LOOPS = ["asyncio", *(["uvloop"] if importlib.util.find_spec("uvloop") else [])]
 WORKERS = {"stream": STREAM, "nostream": NO_STREAM}
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from .conftest import LOOPS, Serve
+from tests.loops import LOOPS
+
+from .conftest import Serve
 from .observing import wait_until
 from .server import NO_STREAM, STREAM, Gate
 

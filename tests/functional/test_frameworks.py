@@ -9,8 +9,10 @@ from urllib.parse import urlencode
 
 import pytest
 
+from tests.loops import LOOPS
+
 from .client import RawClient
-from .conftest import LOOPS, Serve
+from .conftest import Serve
 from .server import NO_STREAM, STREAM, Gate, Server
 
 FRAMEWORKS = ["bottle", "django", "falcon", "flask", "pyramid", "webob"]

@@ -15,8 +15,10 @@ import pytest
 from docutils import nodes
 from docutils.core import publish_doctree
 
+from tests.loops import LOOPS
+
 from .client import RawClient, Response
-from .conftest import LOOPS, Serve
+from .conftest import Serve
 from .server import NO_STREAM, PATIENCE, ROOT, STREAM, Server
 
 PAGE = (ROOT / "docs" / "frameworks.rst").read_text(encoding="utf-8")

@@ -8,8 +8,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.loops import LOOPS
+
 from .client import RawClient
-from .conftest import LOOPS, Serve
+from .conftest import Serve
 from .server import NO_STREAM, STREAM, Server
 
 CLIENTS = 1000

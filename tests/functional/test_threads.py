@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import LOOPS, Serve
+from tests.loops import LOOPS
+
+from .conftest import Serve
 from .server import NO_STREAM, STREAM, Gate, Server
 
 WORKERS = [STREAM, NO_STREAM]

@@ -17,8 +17,10 @@ from urllib.parse import quote
 
 import pytest
 
+from tests.loops import LOOPS
+
 from .client import RawClient, Response, chunk_of
-from .conftest import LOOPS, Serve
+from .conftest import Serve
 from .server import NO_STREAM, STREAM, Gate, Server
 
 CASES = {

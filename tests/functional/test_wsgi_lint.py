@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import LOOPS, Serve
+from tests.loops import LOOPS
+
+from .conftest import Serve
 from .server import NO_STREAM, STREAM, Server
 
 pytest.importorskip("webtest")

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 from collections.abc import Callable
 
 import pytest
 
 from aiohttp_worker.running_loop import RunningLoop
-
-LOOPS = ["asyncio", *(["uvloop"] if importlib.util.find_spec("uvloop") else [])]
+from tests.loops import LOOPS, new_loop
 
 
 def seen() -> bool:
@@ -22,19 +20,20 @@ def run(request: pytest.FixtureRequest) -> Callable[[Callable[[RunningLoop, list
     """Runs a function in a callback of a running loop; returns what it has noted."""
 
     def run(callback: Callable[[RunningLoop, list[object]], None]) -> list[object]:
-        if request.param == "uvloop":
-            import uvloop
-
-            loop = uvloop.new_event_loop()
-        else:
-            loop = asyncio.new_event_loop()
+        loop = new_loop(request.param)
         notes: list[object] = []
 
         def begin() -> None:
             try:
                 callback(RunningLoop(loop), notes)
             finally:
-                loop.call_later(0.01, loop.stop)
+                turn(5)
+
+        def turn(left: int) -> None:
+            if left:
+                loop.call_soon(turn, left - 1)
+            else:
+                loop.stop()
 
         loop.call_soon(begin)
         loop.run_forever()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib.util
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
@@ -23,8 +22,7 @@ from aiohttp_worker.tls import (
     tls_environ,
 )
 from tests.certificates import Authority, Certificate
-
-LOOPS = ["asyncio", *(["uvloop"] if importlib.util.find_spec("uvloop") else [])]
+from tests.loops import LOOPS, new_loop
 
 
 @pytest.fixture(scope="module")
@@ -49,12 +47,7 @@ def alice(authority: Authority) -> Certificate:
 @pytest.fixture(params=LOOPS)
 def run(request: pytest.FixtureRequest) -> Callable[[Any], Any]:
     def run(coroutine: Any) -> Any:
-        factory = None
-        if request.param == "uvloop":
-            import uvloop
-
-            factory = uvloop.new_event_loop
-        with asyncio.Runner(loop_factory=factory) as runner:
+        with asyncio.Runner(loop_factory=lambda: new_loop(request.param)) as runner:
             return runner.run(coroutine)
 
     return run

@@ -8,8 +8,9 @@ import ssl
 import pytest
 
 from tests.certificates import Authority
+from tests.loops import LOOPS
 
-from .tls_peer import LOOPS, Notes, Peer, Server, run, socket_pair
+from .tls_peer import Notes, Peer, Server, run, socket_pair
 
 
 @pytest.fixture(scope="module")

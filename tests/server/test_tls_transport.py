@@ -17,8 +17,9 @@ from typing import Any
 import pytest
 
 from tests.certificates import Authority
+from tests.loops import LOOPS
 
-from .tls_peer import LOOPS, Notes, Peer, Server, connected, run, socket_pair
+from .tls_peer import Notes, Peer, Server, connected, run, socket_pair
 
 MEGABYTE = 1024 * 1024
 

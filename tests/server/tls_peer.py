@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib.util
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -12,19 +11,14 @@ from typing import Any
 
 from aiohttp_worker.tls_handshake import TLSAcceptor, TLSHandshake
 from aiohttp_worker.tls_transport import TLSTransport
+from tests.loops import new_loop
 
-LOOPS = ["asyncio", *(["uvloop"] if importlib.util.find_spec("uvloop") else [])]
 SECONDS = 60  # for what never takes long
 
 
 def run(name: str, main: Coroutine[Any, Any, None]) -> None:
     """Run *main* on a loop of that kind; what the loop is told of is raised."""
-    if name == "uvloop":
-        import uvloop
-
-        loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
-    else:
-        loop = asyncio.new_event_loop()
+    loop = new_loop(name)
     failures: list[dict[str, Any]] = []
     loop.set_exception_handler(lambda _, context: failures.append(context))
     try:
