@@ -65,6 +65,9 @@ class EnvironBuilder:
             follows from the Host field.
         :raises RemoteProtocolError: 400 or 500, as the forwarding policy says.
         """
+        known = head.environ
+        if known is not None:
+            return known.copy()
         line = head.line
         fields = head.fields
         of_line = line.environ
@@ -90,6 +93,8 @@ class EnvironBuilder:
             path_below(line.path, self._policy.script_name)
         if environ["SERVER_NAME"] is None:
             _take_names_from_host(environ, fields.host)
+        if head.repeated:
+            head.environ = environ.copy()
         return environ
 
     def _of_line(self, line: RequestLine) -> Environ:

@@ -189,7 +189,8 @@ class Connection(Client):
         self.phase = _CLOSED
         self.disconnected = True
         self.deadline = _NEVER
-        self._base = {}  # it leads back to here
+        self._base = {}  # it leads back to here, as what was made of the last head does
+        self._reader.forget()
         service = self._service
         service.connections.discard(self)
         body = self._body

@@ -44,17 +44,27 @@ def check_requests(data: bytes, cuts: bytes) -> None:
     for shared, limits in ((SHARED, SHARED.limits), (SHARED_SMALL, SMALL)):
         if limits is SMALL:
             data += b"\r\n\r\n"  # limits may be noticed late, but no later than at the end of a head
-        for eof in (False, True):
-            whole, known = without_cut_data(read_requests([data], eof=eof, head_parser=HeadParser(limits)))
-            pieces, other = without_cut_data(read_requests(cut(data, cuts), eof=eof, head_parser=shared))
-            assert known.startswith(other) or other.startswith(known), (data, cuts)
-            if whole and isinstance(whole[-1], int):
-                # Of two faults the one that is seen first names the status.
-                assert whole[-1] in REFUSALS, (whole, data)
-                assert pieces, (whole, pieces, data, cuts)
-                assert pieces[-1] in REFUSALS, (whole, pieces, data, cuts)
-                whole, pieces = whole[:-1], pieces[:-1]
-            assert whole == pieces, (whole, pieces, data, cuts)
+        compare_requests(cut(data, cuts), shared)
+        compare_requests([data] * 3, shared)  # as a program sends that polls
+
+
+def compare_requests(pieces: list[bytes], shared: HeadParser) -> None:
+    """Hold it for bytes that come in *pieces*, against a reader that gets all at once and has seen nothing before.
+
+    :raises AssertionError: when it does not hold.
+    """
+    data = b"".join(pieces)
+    for eof in (False, True):
+        whole, known = without_cut_data(read_requests([data], eof=eof, head_parser=HeadParser(shared.limits)))
+        apart, other = without_cut_data(read_requests(pieces, eof=eof, head_parser=shared))
+        assert known.startswith(other) or other.startswith(known), pieces
+        if whole and isinstance(whole[-1], int):
+            # Of two faults the one that is seen first names the status.
+            assert whole[-1] in REFUSALS, (whole, pieces)
+            assert apart, (whole, pieces)
+            assert apart[-1] in REFUSALS, (whole, apart, pieces)
+            whole, apart = whole[:-1], apart[:-1]
+        assert whole == apart, (whole, apart, pieces)
 
 
 def read_responses(pieces: list[bytes], method: str) -> list[Any]:

@@ -116,14 +116,21 @@ class FieldSection:
 
 
 class RequestHead:
-    """One request's line and fields, and the framing that follows from both."""
+    """One request's line and fields, and the framing that follows from both.
 
-    __slots__ = ("expect_continue", "fields", "has_body", "keep_alive", "line")
+    :param known: whether both came before, on whatever connection.
+    """
 
-    def __init__(self, line: RequestLine, fields: FieldSection, keep_alive: bool) -> None:
+    __slots__ = ("environ", "expect_continue", "fields", "has_body", "keep_alive", "known", "line", "repeated")
+
+    def __init__(self, line: RequestLine, fields: FieldSection, keep_alive: bool, known: bool) -> None:
         self.line = line
         self.fields = fields
         self.keep_alive = keep_alive
+        self.known = known
+        # That its connection sends it again and again, and what the WSGI side makes of it there.
+        self.repeated = False
+        self.environ: dict[str, object] | None = None
         self.has_body = fields.chunked or bool(fields.content_length)
         # RFC 9110 section 10.1.1: to be ignored in a request of HTTP/1.0.
         self.expect_continue = fields.expect_continue and self.has_body and line.minor

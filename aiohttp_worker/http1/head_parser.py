@@ -63,7 +63,7 @@ class HeadParser:
             head = self._parse_unknown(raw_line, raw_fields)
             line, fields = head.line, head.fields
         else:
-            head = RequestHead(line, fields, keeps_alive(line, fields))
+            head = RequestHead(line, fields, keeps_alive(line, fields), True)
         host = fields.host
         if host is None:
             if line.minor:
@@ -109,7 +109,7 @@ class HeadParser:
             fields.kept = self._sections.keep(raw_fields, fields)
         if new_line:
             self._lines.keep(raw_line, line)
-        return RequestHead(line, fields, keeps_alive(line, fields))
+        return RequestHead(line, fields, keeps_alive(line, fields), False)
 
     # llhttp calls these while it is fed.
 

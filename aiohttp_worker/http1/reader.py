@@ -60,6 +60,8 @@ class RequestReader:
     __slots__ = (
         "_chunked",
         "_data",
+        "_last_head",
+        "_last_raw",
         "_line_ends",
         "_parser",
         "_partial",
@@ -79,6 +81,9 @@ class RequestReader:
         self._state = _HEAD
         self._remaining = 0
         self._chunked: ChunkedBody | None = None
+        # Programs that poll send the same request over and over.
+        self._last_raw = b""
+        self._last_head: RequestHead | None = None
 
     @property
     def buffered(self) -> int:
@@ -138,6 +143,10 @@ class RequestReader:
         self._state = _HEAD
         return body
 
+    def forget(self) -> None:
+        """Let go of the last head, and of what was made of it."""
+        self._last_head = None
+
     def feed_eof(self) -> None:
         """Take up the end of the connection.
 
@@ -154,6 +163,13 @@ class RequestReader:
         start = self._position
         if start == len(data):
             return NEED_DATA
+        last = self._last_head
+        if last is not None and start == 0 and data.startswith(self._last_raw):
+            last.repeated = True
+            self._position = len(self._last_raw)
+            if last.has_body:
+                self._expect_body(last)
+            return last
         if data[start] == 13:
             # RFC 9112 section 2.2: empty lines before a request are ignored.
             while data.startswith(b"\r\n", start):
@@ -174,6 +190,9 @@ class RequestReader:
             raw = data[start:end]
             self._position = end + 4
         head = self._parser.parse(raw)
+        if head.known:
+            self._last_head = head
+            self._last_raw = raw + b"\r\n\r\n"
         if head.has_body:
             self._expect_body(head)
         return head

@@ -30,6 +30,7 @@ def test_valid(path: Path) -> None:
     assert read_requests(single_bytes(data), eof=True) == expected
     for pieces in splits(data):
         assert read_requests(pieces, eof=True) == expected, pieces
+    assert read_requests([data] * 4, eof=True) == expected * 4
 
 
 @pytest.mark.parametrize("path", INVALID, ids=lambda path: path.stem)

@@ -12,7 +12,7 @@ def head(version: tuple[int, int] = (1, 1), keep_alive: bool = True, **facts: An
     fields = FieldSection([FieldLine("Host", "a", "host"), FieldLine("A", "b", "")])
     for name, value in facts.items():
         setattr(fields, name, value)
-    return RequestHead(RequestLine("POST", "/a?b", None, "/a", "b", version), fields, keep_alive)
+    return RequestHead(RequestLine("POST", "/a?b", None, "/a", "b", version), fields, keep_alive, known=False)
 
 
 def test_parts() -> None:

@@ -50,6 +50,52 @@ def test_data_is_handed_on_as_it_came() -> None:
     assert one.between_requests
 
 
+@pytest.mark.parametrize("body", [b"", b"hello"])
+def test_a_head_that_is_sent_again_and_again_is_remembered(body: bytes) -> None:
+    one = reader()
+    request = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(body)
+    heads = []
+    for _ in range(6):
+        one.feed(request + body)
+        head = one.next_event()
+        assert isinstance(head, RequestHead)
+        assert head.content_length == len(body)
+        heads.append(head)
+        if body:
+            assert one.next_event() == body
+            assert one.next_event() is END
+        assert one.next_event() is NEED_DATA
+        assert one.between_requests
+    assert heads[5] is heads[4] is heads[3]
+    assert heads[5].repeated
+    assert not heads[0].repeated
+
+
+def test_a_head_that_begins_like_the_one_before_is_another() -> None:
+    one = reader()
+    for _ in range(4):
+        one.feed(GET)
+        assert isinstance(one.next_event(), RequestHead)
+    for other in (GET[:-2] + b"B: c\r\n\r\n", GET.replace(b"/", b"/b", 1), b"\r\n" + GET):
+        one.feed(other)
+        head = one.next_event()
+        assert isinstance(head, RequestHead)
+        assert (head.target, len(head.headers)) == (("/b", 1) if b"/b" in other else ("/", other.count(b":")))
+        assert one.next_event() is NEED_DATA
+
+
+def test_the_last_head_can_be_forgotten() -> None:
+    one = reader()
+    heads = []
+    for _ in range(5):
+        one.feed(GET)
+        heads.append(one.next_event())
+    one.forget()
+    one.feed(GET)
+    assert heads[3] is heads[4]
+    assert one.next_event() is not heads[4]
+
+
 def test_pipelined_requests_wait_as_bytes() -> None:
     one = reader()
     one.feed(GET * 3)

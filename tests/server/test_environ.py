@@ -1,0 +1,73 @@
+"""Heads and addresses → environs, where the same are asked for again and again."""
+
+import pytest
+
+from aiohttp_worker.environ import Environ, EnvironBuilder
+from aiohttp_worker.forwarding import ForwardingPolicy
+from aiohttp_worker.http1.head import Limits, RequestHead
+from aiohttp_worker.http1.head_parser import HeadParser
+from aiohttp_worker.http1.reader import RequestReader
+
+TCP: Environ = {
+    "SERVER_NAME": "127.0.0.1",
+    "SERVER_PORT": "80",
+    "REMOTE_ADDR": "127.0.0.1",
+    "REMOTE_PORT": "5",
+    "wsgi.url_scheme": "http",
+}
+UNIX: Environ = {"REMOTE_ADDR": "", "wsgi.url_scheme": "http"}
+REQUEST = (
+    b"GET /a%41?b=c HTTP/1.1\r\nHost: a.example:81\r\nX-Forwarded-Proto: https\r\nScript-Name: /no\r\n"
+    b"Cookie: a=b\r\nCookie: c=d\r\nAccept: e\r\nAccept: f\r\n\r\n"
+)
+
+
+def new_head(reader: RequestReader, request: bytes = REQUEST) -> RequestHead:
+    reader.feed(request)
+    head = reader.next_event()
+    assert isinstance(head, RequestHead)
+    return head
+
+
+@pytest.mark.parametrize("trusted", [False, True])
+@pytest.mark.parametrize("of_connection", [TCP, UNIX], ids=["tcp", "unix"])
+def test_each_request_has_an_environ_of_its_own(of_connection: Environ, trusted: bool) -> None:
+    builder = EnvironBuilder(ForwardingPolicy(), trusted, {"wsgi.version": (1, 0)})
+    reader = RequestReader(HeadParser(Limits()))
+    first = builder.build(new_head(reader), of_connection)
+    facts = dict(first)
+    assert facts["PATH_INFO"] == "/aA"
+    assert facts["HTTP_COOKIE"] == "a=b; c=d"
+    assert facts["HTTP_ACCEPT"] == "e,f"
+    assert facts["wsgi.url_scheme"] == ("https" if trusted else "http")
+    assert facts["SERVER_NAME"] == ("127.0.0.1" if of_connection is TCP else "a.example")
+    seen = [first]
+    for _ in range(6):
+        head = new_head(reader)
+        environ = builder.build(head, of_connection)
+        assert environ == facts
+        assert all(environ is not other for other in seen)
+        seen.append(environ)
+        # What an application does with its own.
+        environ["PATH_INFO"] = environ["HTTP_COOKIE"] = "spoilt"
+        environ["beaker.session"] = object()
+        del environ["HTTP_ACCEPT"]
+    assert head.environ is not None, "the last ones were to be copies"
+
+
+def test_another_connection_has_its_own_addresses() -> None:
+    builder = EnvironBuilder(ForwardingPolicy(), False, {})
+    parser = HeadParser(Limits())
+    for port in ("5", "6"):
+        reader = RequestReader(parser)
+        for _ in range(5):
+            environ = builder.build(new_head(reader), {**TCP, "REMOTE_PORT": port})
+            assert environ["REMOTE_PORT"] == port
+
+
+def test_another_request_in_between() -> None:
+    builder = EnvironBuilder(ForwardingPolicy(), False, {})
+    reader = RequestReader(HeadParser(Limits()))
+    for target in ("/a", "/a", "/a", "/a", "/b", "/b", "/b", "/b", "/a", "/b", "/a"):
+        request = f"GET {target} HTTP/1.1\r\nHost: a\r\n\r\n".encode()
+        assert builder.build(new_head(reader, request), TCP)["PATH_INFO"] == target
