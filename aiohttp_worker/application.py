@@ -164,7 +164,7 @@ async def call_application(exchange: Exchange) -> Any:
     try:
         if service.pre_request is not None:
             service.pre_request(exchange)
-        result = service.application(exchange.environ, exchange.start_response)
+        result = service.application(exchange.environ, exchange)
         if type(result) is types.CoroutineType:
             # What comes of it as a rule is handled right here.
             result = await result

@@ -28,7 +28,8 @@ from .flow import WRITE_HIGH_MARK, Sender
 from .http1.head import RequestHead
 from .outbox import MOST_HELD
 from .pool import PoolThread
-from .response import ExcInfo, Headers, Response, error_response
+from .response import ExcInfo, Response, error_response
+from .response_head import Headers
 from .service import Service
 
 # What an inline iterable may do before others get their turn.
@@ -161,8 +162,8 @@ class Exchange:
 
     # What the application is given.
 
-    def start_response(self, status: str, headers: Headers, exc_info: ExcInfo | None = None) -> Callable[[bytes], None]:
-        """PEP 3333's ``start_response``."""
+    def __call__(self, status: str, headers: Headers, exc_info: ExcInfo | None = None) -> Callable[[bytes], None]:
+        """PEP 3333's ``start_response``: applications get the exchange itself, a method of it costs more than the rest."""
         try:
             self.response.start(status, headers, exc_info)
         finally:
@@ -212,7 +213,7 @@ class Exchange:
     def run_inline(self) -> None:
         """Call the application now; call this from a plain callback only."""
         self.started = _monotonic()
-        self._run_hidden(self._call)
+        self._run_hidden(_call)
 
     def run_in_thread(self) -> None:
         """Have the application called by a thread of the pool."""
@@ -226,19 +227,19 @@ class Exchange:
         assert pool is not None
         self._member = pool.current()
         self._outbox = deque()
-        self._in_thread(self._call)
+        self._in_thread(_call)
 
-    def _in_thread(self, piece: Callable[[], None]) -> None:
-        self._context.run(piece)
+    def _in_thread(self, piece: Callable[[Exchange], None]) -> None:
+        self._context.run(piece, self)
         self.service.post(self, True)
 
-    def _run_hidden(self, piece: Callable[[], None]) -> None:
+    def _run_hidden(self, piece: Callable[[Exchange], None]) -> None:
         """Run a piece of the application's code where it cannot see the loop."""
         service = self.service
         running_loop = service.running_loop
         running_loop.enter_application()
         try:
-            self._context.run(piece)
+            self._context.run(piece, self)
         finally:
             running_loop.leave_application()
         following = self._next
@@ -256,7 +257,7 @@ class Exchange:
             self._turned = True
             self._go_on(following)
 
-    def _step_on(self, piece: Callable[[], None]) -> None:
+    def _step_on(self, piece: Callable[[Exchange], None]) -> None:
         """Run a piece of the application's code where the others ran."""
         if self._member is None:
             self._run_hidden(piece)
@@ -270,7 +271,7 @@ class Exchange:
         try:
             if service.pre_request is not None:
                 service.pre_request(self)
-            result = service.application(self.environ, self.start_response)
+            result = service.application(self.environ, self)
             kind = type(result)
             if (kind is list or kind is tuple) and self.send_whole(result):
                 self._next = _END
@@ -396,13 +397,13 @@ class Exchange:
         if following is _END:
             self._end(_monotonic())
         elif following is _TURN:
-            self.service.loop.call_soon(self._step_on, self._resume)
+            self.service.loop.call_soon(self._step_on, Exchange._resume)
         elif following is _DRAIN:
             sender = self.client.sender
             if sender.paused:
-                sender.on_resume(lambda: self._step_on(self._resume))
+                sender.on_resume(lambda: self._step_on(Exchange._resume))
             else:
-                self.service.loop.call_soon(self._step_on, self._resume)
+                self.service.loop.call_soon(self._step_on, Exchange._resume)
         elif following is _ASYNC:
             self.client.awaitable_input(self.environ)
             self._start_task(respond(self, self._result))
@@ -422,14 +423,14 @@ class Exchange:
             head, size = self.response.start_file(part.size)
         except BaseException as error:
             self._error = error
-            self._step_on(self._resume)
+            self._step_on(Exchange._resume)
             return
         self.client.sender.send([head])
         if size is None:
             # Only pieces can be framed: the application did not say how long it is,
             # and the file does not tell either.
             self._iterator = iter(self.iterable)
-            self._step_on(self._step)
+            self._step_on(Exchange._step)
             return
         sending = FileSending(
             self.client.sender,
@@ -446,10 +447,10 @@ class Exchange:
             error = ClientDisconnectedError("the client went away")
         if error is not None:
             self._error = error
-            self._step_on(self._resume)
+            self._step_on(Exchange._resume)
             return
         self._check_complete()
-        self._step_on(self._close_iterable)
+        self._step_on(Exchange._close_iterable)
 
     # Asynchronous applications.
 
@@ -510,16 +511,16 @@ class Exchange:
             error = task.exception()
         if self._next is _ITEM or error is not None:
             self._error = error
-            self._step_on(self._resume)
+            self._step_on(Exchange._resume)
         elif (result := task.result()) is not None:
             self.iterable = result
             self._result = result
-            self._step_on(self._continue)
+            self._step_on(Exchange._continue)
         elif self.iterable is None:
             self._end(_monotonic())
         else:
             self._next = _END
-            self._step_on(self._close_iterable)
+            self._step_on(Exchange._close_iterable)
 
     def _continue(self) -> None:
         """Step the iterable that a task returned."""
@@ -663,3 +664,7 @@ class Exchange:
         task = self._task
         if task is not None:
             self.service.cancel_later(task)
+
+
+# Bound here once, as is all that costs a request more than what it does.
+_call: Final[Callable[[Exchange], None]] = Exchange._call

@@ -17,6 +17,8 @@ WRITE_HIGH_MARK: Final = 64 * 1024
 _MOST_BUFFERS: Final = 64  # in one writev; more are joined
 _RESET: Final = struct.pack("ii", 1, 0)
 _AF_UNIX: Final = socket.AF_UNIX
+_write: Final = os.write
+_writev: Final = os.writev
 
 
 class Sender:
@@ -78,7 +80,7 @@ class Sender:
         if self.closed:
             return
         if self._kept:
-            pieces = self._kept + pieces
+            pieces = self._kept + pieces if pieces else self._kept
             self._kept = []
         if not pieces:
             return
@@ -97,7 +99,7 @@ class Sender:
     def keep(self, pieces: list[bytes]) -> None:
         """Keep *pieces* to be sent with the next, or by :meth:`release`."""
         if not self.closed:
-            self._kept.extend(pieces)
+            self._kept = self._kept + pieces if self._kept else pieces
 
     def cork(self, pieces: list[bytes]) -> bool:
         """Give *pieces* to the kernel, to be sent with the next, or by :meth:`release`.
@@ -165,7 +167,7 @@ class Sender:
             if corked is not None:
                 sent = corked.send(pieces[0], socket.MSG_MORE)
             else:
-                sent = os.write(self._fd, pieces[0]) if len(pieces) == 1 else os.writev(self._fd, pieces)
+                sent = _write(self._fd, pieces[0]) if len(pieces) == 1 else _writev(self._fd, pieces)
         except BlockingIOError:
             return pieces
         except OSError:

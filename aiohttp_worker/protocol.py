@@ -21,7 +21,8 @@ from .http1.head import RequestHead
 from .http1.proxy_protocol import ProxyHeaderReader
 from .http1.reader import END, NEED_DATA, RequestReader
 from .request_body import RequestBody, make_input_awaitable
-from .response import Headers, Response, error_response
+from .response import Response, error_response
+from .response_head import Headers
 from .service import Service
 from .tls import connection_socket, tls_environ
 

@@ -23,7 +23,7 @@ from .input import StreamReader
 from .marks import Choice, stream_choice
 from .outbox import Outbox
 from .pool import ThreadPool
-from .response import HeadEncoder
+from .response_head import HeadEncoder
 from .running_loop import RunningLoop
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS = [
     {"http1"},
     {"marks", "errors", "body", "forwarding", "options"},
-    {"environ", "response", "access_log"},
+    {"environ", "response_head", "response", "access_log"},
     {"input", "flow", "running_loop", "files", "tls", "tls_records", "tls_transport", "tls_handshake"},
     {"outbox", "pool", "application", "service", "exchange", "request_body"},
     {"hooks", "protocol", "listener"},
@@ -31,7 +31,7 @@ RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 KNOW_GUNICORN = {"boot", "worker", "ini", "runner"}
 
 # Pure files: bytes and values in, bytes and values out.
-PURE = {"http1", "marks", "errors", "forwarding", "environ", "response"}
+PURE = {"http1", "marks", "errors", "forwarding", "environ", "response_head", "response"}
 IMPURE_MODULES = {"asyncio", "gunicorn", "multiprocessing", "selectors", "signal", "socket", "ssl", "threading", "uvloop"}
 
 

@@ -17,7 +17,8 @@ from aiohttp_worker.environ import EnvironBuilder
 from aiohttp_worker.forwarding import ForwardingPolicy
 from aiohttp_worker.http1.head import Limits, RequestHead
 from aiohttp_worker.http1.reader import HeadParser, RequestReader
-from aiohttp_worker.response import HeadEncoder, Response
+from aiohttp_worker.response import Response
+from aiohttp_worker.response_head import HeadEncoder
 
 PLAIN = b"GET %b HTTP/1.1\r\nHost: 127.0.0.1:8000\r\n%b\r\n"
 BROWSER = (
