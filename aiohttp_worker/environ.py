@@ -45,7 +45,7 @@ class EnvironBuilder:
     :param base: what is the same in every environ of the worker.
     """
 
-    __slots__ = ("_base", "_keys", "_mounted", "_policy", "_scheme_keys", "_trusted")
+    __slots__ = ("_base", "_keys", "_mounted", "_policy", "_special", "_trusted")
 
     def __init__(self, policy: ForwardingPolicy, trusted: bool, base: Environ) -> None:
         self._policy = policy
@@ -55,7 +55,10 @@ class EnvironBuilder:
         # are replaced does not have to grow.
         self._base = dict.fromkeys(_PLACES) | base
         self._keys: dict[str, str] = {}
-        self._scheme_keys = {"HTTP_" + name.replace("-", "_") for name in policy.secure_scheme_headers}
+        # Of fields that say more than their values: the names, in upper case.
+        self._special = {"SCRIPT_NAME"}
+        if trusted:
+            self._special.update(policy.secure_scheme_headers)
 
     def build(self, head: RequestHead, of_connection: Environ) -> Environ:
         """Return a new environ for one request.
@@ -70,9 +73,6 @@ class EnvironBuilder:
             return known.copy()
         line = head.line
         fields = head.fields
-        of_line = line.environ
-        if of_line is None:
-            of_line = line.environ = self._of_line(line)
         of_fields = fields.environ
         if of_fields is not None:
             environ = of_fields.copy()
@@ -81,7 +81,14 @@ class EnvironBuilder:
             if fields.kept:
                 fields.environ = environ.copy()
         environ.update(of_connection)
-        environ.update(of_line)
+        of_line = line.environ
+        if of_line is not None:
+            environ.update(of_line)
+        else:
+            self._take_line(line, environ)
+            if line.kept:
+                line.environ = of_line = {}
+                self._take_line(line, of_line)
         if fields.scheme:
             environ["wsgi.url_scheme"] = fields.scheme
         mount_point = fields.script_name
@@ -97,25 +104,25 @@ class EnvironBuilder:
             head.environ = environ.copy()
         return environ
 
-    def _of_line(self, line: RequestLine) -> Environ:
+    def _take_line(self, line: RequestLine, environ: Environ) -> None:
         mount_point = self._policy.script_name
         path = line.path
         if mount_point and path.startswith(mount_point):
             path = path[len(mount_point) :]
-        return {
-            "REQUEST_METHOD": line.method,
-            "SCRIPT_NAME": mount_point,
-            "PATH_INFO": _decoded(path),
-            "QUERY_STRING": line.query,
-            "SERVER_PROTOCOL": line.protocol,
-            "RAW_URI": line.target,
-            "REQUEST_URI": line.target,
-        }
+        target = line.target
+        environ["REQUEST_METHOD"] = line.method
+        environ["SCRIPT_NAME"] = mount_point
+        environ["PATH_INFO"] = _decoded(path)
+        environ["QUERY_STRING"] = line.query
+        environ["SERVER_PROTOCOL"] = line.protocol
+        environ["RAW_URI"] = target
+        environ["REQUEST_URI"] = target
 
     def _of_fields(self, fields: FieldSection) -> Environ:
-        policy = self._policy
         environ = self._base.copy()
         keys = self._keys
+        special = False
+        size = len(environ)
         for line in fields.lines:
             key = line.key
             if key is None:
@@ -124,24 +131,32 @@ class EnvironBuilder:
                 if key is None:
                     key = self._learn_key(name)
                 line.key = key
+                line.special = line.name.upper() in self._special
+            if line.special:
+                special = True
             if not key:
                 continue
-            if key in environ:
+            environ.setdefault(key, line.value)
+            if len(environ) > size:
+                size += 1
+            else:
                 # RFC 9110 section 5.3; cookies alone are not joined by commas
                 # (RFC 6265 section 5.4).
                 separator = "; " if key == "HTTP_COOKIE" else ","
                 environ[key] = f"{environ[key]}{separator}{line.value}"
-            else:
-                environ[key] = line.value
-        if self._trusted and any([key in environ for key in self._scheme_keys]):  # noqa: C419, a generator costs more
-            received = [(line.name.upper(), line.value) for line in fields.lines]
-            fields.scheme = url_scheme(policy, received, True, "")
-        if "HTTP_SCRIPT_NAME" in environ:
-            # "Script-Name", which any client may send, has the same key and says nothing of mount points.
-            for line in fields.lines:
-                if line.key and line.name.upper() == "SCRIPT_NAME":
-                    fields.script_name = line.value
+        if special:
+            self._take_special(fields)
         return environ
+
+    def _take_special(self, fields: FieldSection) -> None:
+        """Take up what fields say beyond their values: the scheme, and where the application is mounted."""
+        if self._trusted:
+            received = [(line.name.upper(), line.value) for line in fields.lines]
+            fields.scheme = url_scheme(self._policy, received, True, "")
+        for line in fields.lines:
+            # Not "Script-Name", which any client may send, though it has the same key.
+            if line.key and line.name.upper() == "SCRIPT_NAME":
+                fields.script_name = line.value
 
     def _learn_key(self, name: str) -> str:
         """Decide, once for a name, where the values of a field go, "" for nowhere."""

@@ -29,7 +29,8 @@ CONTENT_LENGTH: Final = re.compile(r"[0-9]{1,18}")
 # visible ASCII without "#" (RFC 3986 section 2), which starts a fragment and has no
 # place in it. Clients do send the characters that RFC 3986 leaves out (such as "|"
 # and "{"); they harm nobody.
-REQUEST_LINE: Final = re.compile(rf"([{_TCHAR}]+) ([!\"$-~]+) HTTP/([0-9])\.([0-9])")
+TARGET: Final = re.compile(r"[!\"$-~]+")
+VERSION: Final = re.compile(r"HTTP/([0-9])\.([0-9])")
 ABSOLUTE_TARGET: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)://([^/?]*)(.*)")
 
 # RFC 9110 section 7.2: uri-host [":" port], without user information.

@@ -33,7 +33,7 @@ class RequestLine:
     makes of it.
     """
 
-    __slots__ = ("authority", "environ", "method", "minor", "path", "protocol", "query", "target", "version")
+    __slots__ = ("authority", "environ", "kept", "method", "minor", "path", "protocol", "query", "target", "version")
 
     def __init__(
         self,
@@ -51,8 +51,10 @@ class RequestLine:
         self.query = query
         self.version = version
         # What a version is asked for most: whether it is later than 1.0.
-        self.minor = version > (1, 0)
-        self.protocol = "HTTP/1.1" if version == (1, 1) else f"HTTP/{version[0]}.{version[1]}"
+        major, minor = version
+        self.minor = major > 1 or (major == 1 and minor > 0)
+        self.protocol = "HTTP/1.1" if major == 1 and minor == 1 else f"HTTP/{major}.{minor}"
+        self.kept = False  # remembered, so that it pays to keep what is made of it
         self.environ: dict[str, object] | None = None
 
 
@@ -63,7 +65,7 @@ class FieldLine:
         itself, otherwise empty.
     """
 
-    __slots__ = ("close", "keep_alive", "key", "meaning", "name", "value")
+    __slots__ = ("close", "keep_alive", "key", "meaning", "name", "special", "value")
 
     def __init__(self, name: str, value: str, meaning: str) -> None:
         self.name = name
@@ -72,8 +74,9 @@ class FieldLine:
         # Of Connection (RFC 9110 section 7.6.1).
         self.close = False
         self.keep_alive = False
-        # Of the WSGI side: the key in environ, "" for none.
+        # Of the WSGI side: the key in environ, "" for none, and whether more than a value hangs on it.
         self.key: str | None = None
+        self.special = False
 
 
 class FieldSection:

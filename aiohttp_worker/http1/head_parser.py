@@ -18,7 +18,7 @@ import httptools
 
 from .errors import RemoteProtocolError
 from .framing import check_codings, keeps_alive, read_framing
-from .grammar import ABSOLUTE_TARGET, HOST, REQUEST_LINE
+from .grammar import ABSOLUTE_TARGET, HOST, TARGET, TOKEN, VERSION
 from .head import FieldLine, FieldSection, Limits, RequestHead, RequestLine
 from .memory import Memory
 
@@ -31,6 +31,8 @@ _MEANINGFUL: Final = frozenset(("connection", "content-length", "content-type", 
 _COMMON_METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"))
 # After these llhttp waits for a body, which it is not going to get.
 _ANNOUNCES_BODY: Final = frozenset((b"content-length", b"transfer-encoding"))
+
+_UNKNOWN: Final = FieldLine("", "", "")
 
 _MOST_LINES: Final = 512  # request lines, and as many field sections
 _MOST_FIELD_LINES: Final = 2048
@@ -83,32 +85,29 @@ class HeadParser:
             if new_line:
                 self._feed(line, [])
         else:
-            raw_lines = self._split(raw_fields)
             known = self._field_lines
-            found: list[FieldLine | None] = []
+            lines: list[FieldLine] = []
+            places: list[int] = []
             unknown: list[bytes] = []
-            for raw in raw_lines:
-                field = known.young.get(raw)
+            for raw in self._split(raw_fields):
+                field = known.young.get(raw) or known.recall(raw)
                 if field is None:
-                    field = known.recall(raw)
-                    if field is None:
-                        unknown.append(raw)
-                found.append(field)
+                    places.append(len(lines))
+                    unknown.append(raw)
+                    field = _UNKNOWN
+                lines.append(field)
             if unknown or new_line:
                 new_fields = self._feed(line, unknown)
-                index = 0
-                for position, field in enumerate(found):
-                    if field is None:
-                        found[position] = new_fields[index]
-                        index += 1
-            fields = FieldSection([field for field in found if field is not None])
-            for field in fields.lines:
+                for number in range(len(places)):
+                    lines[places[number]] = new_fields[number]
+            fields = FieldSection(lines)
+            for field in lines:
                 if field.meaning:
                     _take_meaning(fields, field)
             check_codings(fields)
             fields.kept = self._sections.keep(raw_fields, fields)
         if new_line:
-            self._lines.keep(raw_line, line)
+            line.kept = self._lines.keep(raw_line, line)
         return RequestHead(line, fields, keeps_alive(line, fields), False)
 
     # llhttp calls these while it is fed.
@@ -221,17 +220,24 @@ def _read_request_line(raw: bytes, limits: Limits) -> RequestLine:
     """
     if 0 < limits.request_line < len(raw):
         raise RemoteProtocolError(f"the request line is longer than limit_request_line ({limits.request_line})", 414)
-    match = REQUEST_LINE.fullmatch(raw.decode("latin-1"))
-    if match is None:
-        raise RemoteProtocolError(f"malformed request line: {_shown(raw)}")
-    method, target, major, minor = match.groups()
+    parts = raw.decode("latin-1").split(" ")
+    if len(parts) != 3:
+        raise _malformed_line(raw)
+    method, target, protocol = parts[0], parts[1], parts[2]
+    version = (1, 1)
+    if protocol != "HTTP/1.1":
+        match = VERSION.fullmatch(protocol)
+        if match is None:
+            raise _malformed_line(raw)
+        version = (int(match[1]), int(match[2]))
+    if TARGET.fullmatch(target) is None or (method not in _COMMON_METHODS and TOKEN.fullmatch(method) is None):
+        raise _malformed_line(raw)
     if limits.casefold_http_method:
         method = method.upper()
     if method not in _COMMON_METHODS:
         _check_method(method, limits)
-    version = (1, 1) if major == minor == "1" else (int(major), int(minor))
     if version[0] != 1 and not limits.permit_unconventional_http_version:
-        raise RemoteProtocolError(f"HTTP/{major}.{minor} is not spoken here", 505)
+        raise RemoteProtocolError(f"{protocol} is not spoken here", 505)
     authority: str | None = None
     path = target
     if not target.startswith("/"):
@@ -290,6 +296,10 @@ def _same_host(authority: str, host: str) -> bool:
     for port in (":80", ":443", ":"):
         first, second = first.removesuffix(port), second.removesuffix(port)
     return first == second
+
+
+def _malformed_line(raw: bytes) -> RemoteProtocolError:
+    return RemoteProtocolError(f"malformed request line: {_shown(raw)}")
 
 
 def _shown(raw: bytes) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, Generic, TypeVar
 
-_HASH_BITS: Final = 14
+_HASH_BITS: Final = 12
 _MARKS: Final = 1 << _HASH_BITS
 _HASHES: Final = _MARKS << 8
 
@@ -21,7 +21,7 @@ class Sightings:
     __slots__ = ("_marks",)
 
     def __init__(self) -> None:
-        self._marks = bytearray(_MARKS)
+        self._marks = [0] * _MARKS  # small numbers, which exist once
 
     def seen(self, key: object) -> bool:
         """Say whether *key* came before, and note that it came."""

@@ -68,6 +68,14 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
             "a`b",
         ],
     ),
+    "TARGET": (
+        ["/", "*", "/a?b", '/|{}^`[]\\"<>%20', "http://a/b"],
+        ["", "/a b", "/\t", "/\x00", "/\x7f", "/a#b", "/\xe9", "/\n"],
+    ),
+    "VERSION": (
+        ["HTTP/1.1", "HTTP/0.0", "HTTP/2.0"],
+        ["", "HTTP/1", "HTTP/1.10", "HTTP/1.1 ", "HTTP/1.1\r", "http/1.1", "HTTP/1.\xb9", "HTTP/11", "HTTP/1,1"],
+    ),
     "ABSOLUTE_TARGET": (
         ["http://a", "http://a/b?c", "HTTP://a?b", "a+b-c.d1://x/", "http://"],
         ["", "/a", "://a", "1a://b", "http:/a", "http:a", "*"],
@@ -76,26 +84,6 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
 
 BYTES_CASES: dict[str, tuple[list[bytes], list[bytes]]] = {
     "TOKEN_BYTES": ([b"GET", b"a-b"], [b"", b"a b", b"\xe9", b"a\n"]),
-    "REQUEST_LINE": (
-        [b"GET / HTTP/1.1", b"a * HTTP/0.0", b"X /a?b HTTP/2.0", b'GET /|{}^`[]\\"<>%20 HTTP/1.1', b"GET http://a/b HTTP/1.1"],
-        [
-            b"GET /",
-            b"GET  / HTTP/1.1",
-            b"GET / HTTP/1.1 ",
-            b" GET / HTTP/1.1",
-            b"GET / HTTP/1.10",
-            b"GET / HTTP/1.1\r",
-            b"GET /\tHTTP/1.1",
-            b"GET / http/1.1",
-            b"G(T / HTTP/1.1",
-            b"GET /a b HTTP/1.1",
-            b"GET /\x00 HTTP/1.1",
-            b"GET /\x7f HTTP/1.1",
-            b"GET /a#b HTTP/1.1",
-            b"GET /\xe9 HTTP/1.1",
-            b"GET / HTTP/1.\xb9",
-        ],
-    ),
     "CHUNK_LINE": (
         [
             b"5\r\n",
@@ -182,9 +170,9 @@ def test_parts() -> None:
     target = grammar.ABSOLUTE_TARGET.fullmatch("http://a:1/b?c")
     assert target is not None
     assert target.groups() == ("http", "a:1", "/b?c")
-    line = grammar.REQUEST_LINE.fullmatch("GET /a HTTP/1.0")
-    assert line is not None
-    assert line.groups() == ("GET", "/a", "1", "0")
+    version = grammar.VERSION.fullmatch("HTTP/1.0")
+    assert version is not None
+    assert version.groups() == ("1", "0")
     chunk = grammar.CHUNK_LINE.fullmatch(b"000a;b=c\r\n")
     assert chunk is not None
     assert chunk.groups() == (b"000a", b";b=c")

@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 
+from aiohttp_worker.http1.errors import RemoteProtocolError
 from aiohttp_worker.http1.head import Limits, RequestHead
 from aiohttp_worker.http1.head_parser import HeadParser
 from aiohttp_worker.http1.reader import RequestReader
@@ -236,3 +237,53 @@ def test_connection(version: str, values: list[str], keep_alive: bool) -> None:
     lines = "".join(f"Connection: {value}\r\n" for value in values)
     head = one_head(f"GET / HTTP/{version}\r\nHost: a\r\n{lines}\r\n".encode(), Limits())
     assert head.keep_alive is keep_alive
+
+
+LENIENT = Limits(permit_unconventional_http_method=True, permit_unconventional_http_version=True)
+
+
+@pytest.mark.parametrize(
+    ("line", "parts"),
+    [
+        (b"GET / HTTP/1.1", ("GET", "/", (1, 1))),
+        (b"a /b HTTP/0.9", ("a", "/b", (0, 9))),
+        (b"X /a?b HTTP/2.0", ("X", "/a?b", (2, 0))),
+        (b"OPTIONS * HTTP/1.0", ("OPTIONS", "*", (1, 0))),
+        (b'GET /|{}^`[]\\"<>%20 HTTP/1.1', ("GET", '/|{}^`[]\\"<>%20', (1, 1))),
+        (b"GET http://a/b HTTP/1.1", ("GET", "http://a/b", (1, 1))),
+    ],
+)
+def test_request_line(line: bytes, parts: tuple[str, str, tuple[int, int]]) -> None:
+    head = one_head(line + b"\r\nHost: a\r\n\r\n", LENIENT)
+    assert (head.method, head.target, head.version) == parts
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"GET /",
+        b"GET  / HTTP/1.1",
+        b"GET / HTTP/1.1 ",
+        b" GET / HTTP/1.1",
+        b"GET / HTTP/1.10",
+        b"GET / HTTP/1.1\r",
+        b"GET /\tHTTP/1.1",
+        b"GET / http/1.1",
+        b"G(T / HTTP/1.1",
+        b"G\xe9T / HTTP/1.1",
+        b"GET /a b HTTP/1.1",
+        b"GET /\x00 HTTP/1.1",
+        b"GET /\x7f HTTP/1.1",
+        b"GET /a#b HTTP/1.1",
+        b"GET /\xe9 HTTP/1.1",
+        b"GET / HTTP/1.\xb9",
+        b"GET\xa0/ HTTP/1.1",
+        b"",
+    ],
+)
+def test_malformed_request_line(line: bytes) -> None:
+    one = HeadParser(LENIENT)
+    for _ in range(3):
+        with pytest.raises(RemoteProtocolError) as caught:
+            one.parse(line + b"\r\nHost: a")
+        assert caught.value.status_code == 400

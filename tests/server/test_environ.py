@@ -71,3 +71,25 @@ def test_another_request_in_between() -> None:
     for target in ("/a", "/a", "/a", "/a", "/b", "/b", "/b", "/b", "/a", "/b", "/a"):
         request = f"GET {target} HTTP/1.1\r\nHost: a\r\n\r\n".encode()
         assert builder.build(new_head(reader, request), TCP)["PATH_INFO"] == target
+
+
+def test_a_dropped_name_may_still_say_the_scheme() -> None:
+    """Gunicorn looks at all fields as received, before ``header_map`` drops any."""
+    policy = ForwardingPolicy(secure_scheme_headers={"X_SSL": "on"})
+    for trusted, scheme in ((True, "https"), (False, "http")):
+        builder = EnvironBuilder(policy, trusted, {})
+        reader = RequestReader(HeadParser(Limits()))
+        for _ in range(4):
+            environ = builder.build(new_head(reader, b"GET / HTTP/1.1\r\nHost: a\r\nX_SSL: on\r\n\r\n"), TCP)
+            assert environ["wsgi.url_scheme"] == scheme
+            assert "HTTP_X_SSL" not in environ
+
+
+def test_script_name_of_a_trusted_front_end_only() -> None:
+    for trusted, mount_point in ((True, "/a"), (False, "")):
+        builder = EnvironBuilder(ForwardingPolicy(), trusted, {})
+        reader = RequestReader(HeadParser(Limits()))
+        for name in ("Script_Name", "SCRIPT_NAME", "Script-Name"):
+            for _ in range(4):
+                environ = builder.build(new_head(reader, f"GET /a/b HTTP/1.1\r\nHost: a\r\n{name}: /a\r\n\r\n".encode()), TCP)
+                assert environ["SCRIPT_NAME"] == ("" if name == "Script-Name" else mount_point)
