@@ -55,10 +55,8 @@ class EnvironBuilder:
         # are replaced does not have to grow.
         self._base = dict.fromkeys(_PLACES) | base
         self._keys: dict[str, str] = {}
-        # Of fields that say more than their values: the names, in upper case.
-        self._special = {"SCRIPT_NAME"}
-        if trusted:
-            self._special.update(policy.secure_scheme_headers)
+        # Which of these say more than their values.
+        self._special: set[str] = set()
 
     def build(self, head: RequestHead, of_connection: Environ) -> Environ:
         """Return a new environ for one request.
@@ -131,7 +129,7 @@ class EnvironBuilder:
                 if key is None:
                     key = self._learn_key(name)
                 line.key = key
-                line.special = line.name.upper() in self._special
+                line.special = line.name in self._special
             if line.special:
                 special = True
             if not key:
@@ -172,7 +170,10 @@ class EnvironBuilder:
             key = "HTTP_" + key
         if len(self._keys) >= _MOST_KEYS:
             self._keys.clear()
+            self._special.clear()
         self._keys[name] = key
+        if upper == "SCRIPT_NAME" or (self._trusted and upper in policy.secure_scheme_headers):
+            self._special.add(name)
         return key
 
 

@@ -6,7 +6,7 @@ import time
 from typing import Any, Final
 
 from .http1.errors import LocalProtocolError
-from .http1.grammar import CONTENT_LENGTH, FIELD_VALUE, STATUS, TOKEN
+from .http1.grammar import CONTENT_LENGTH, FIELD_VALUE, STATUS, TOKEN, is_plain_text
 from .http1.memory import Sightings
 
 Headers = list[tuple[str, str]]
@@ -71,12 +71,14 @@ class FieldBlock:
     :ivar closes: whether they ask for the end of the connection.
     :ivar has_server: whether ``Server`` is among them.
     :ivar has_date: whether ``Date`` is among them.
+    :ivar known: whether each of them was known before.
     """
 
-    __slots__ = ("_defaults", "_head", "_line", "closes", "data", "has_date", "has_server", "length")
+    __slots__ = ("_defaults", "_head", "_line", "closes", "data", "has_date", "has_server", "known", "length")
 
-    def __init__(self, data: bytes, length: int | None, closes: bool, names: set[str]) -> None:
+    def __init__(self, data: bytes, length: int | None, closes: bool, names: set[str], known: bool) -> None:
         self.data = data
+        self.known = known
         self.length = length
         self.closes = closes
         self.has_server = "server" in names
@@ -113,6 +115,7 @@ class HeadEncoder:
         self._date = b""
         self._defaults = b""
         self._statuses: dict[str, StatusLine] = {}
+        self._names: dict[str, str] = {}
         self._lines: dict[Any, _FieldLine] = {}
         self._blocks: dict[Any, FieldBlock] = {}
         self._sightings = Sightings()
@@ -158,7 +161,7 @@ class HeadEncoder:
             block = None
         if block is None:
             block = self._new_block(headers)
-            if len(block.data) <= _LONGEST_BLOCK and self._sightings.seen(key):
+            if block.known and len(block.data) <= _LONGEST_BLOCK and self._sightings.seen(key):
                 if len(self._blocks) >= _MOST_BLOCKS:
                     self._blocks.clear()
                 self._blocks[key] = block
@@ -170,12 +173,14 @@ class HeadEncoder:
         names: set[str] = set()
         length: int | None = None
         closes = False
+        all_known = True
         for pair in headers:
             try:
                 line = known.get(pair)
             except TypeError:
                 line = None
             if line is None:
+                all_known = False
                 line = self.field_line(pair)
             name = line.name
             if name:
@@ -191,7 +196,7 @@ class HeadEncoder:
                     continue
                 names.add(name)
             lines.append(line.data)
-        return FieldBlock(b"".join(lines), length, closes, names)
+        return FieldBlock(b"".join(lines), length, closes, names, all_known)
 
     def field_line(self, pair: Any) -> _FieldLine:
         """Check and encode one field.
@@ -207,26 +212,36 @@ class HeadEncoder:
             raise TypeError(
                 f"a header's name and value must be str, not {type(name).__name__} and {type(value).__name__} ({name!r})"
             )
-        if TOKEN.fullmatch(name) is None:
-            raise LocalProtocolError(f"invalid name of a header: {name!r}")
-        if FIELD_VALUE.fullmatch(value) is None:
+        kind = self._names.get(name)
+        if kind is None:
+            kind = self._learn_name(name)
+        if not is_plain_text(value) and FIELD_VALUE.fullmatch(value) is None:
             # The value may be a secret: it stays out of the log.
             raise LocalProtocolError(f"invalid character in the value of the header {name!r}")
         value = value.strip(" \t")
-        lower = name.lower()
         length = 0
-        if lower == "content-length":
+        if kind == "content-length":
             if CONTENT_LENGTH.fullmatch(value) is None:
                 raise LocalProtocolError(f"Content-Length is no length: {value!r}")
             length = int(value)
-        elif lower not in _HOP_BY_HOP and lower not in ("date", "server"):
-            lower = ""
-        line = _FieldLine(f"{name}: {value}\r\n".encode("latin-1"), lower, length)
+        line = _FieldLine(f"{name}: {value}\r\n".encode("latin-1"), kind, length)
         if len(line.data) <= 256 and self._sightings.seen(pair):
             if len(self._lines) >= _REMEMBERED:
                 self._lines.clear()
             self._lines[pair] = line
         return line
+
+    def _learn_name(self, name: str) -> str:
+        """Return a name in lower case if it means something to the framing or to us, otherwise ""."""
+        if TOKEN.fullmatch(name) is None:
+            raise LocalProtocolError(f"invalid name of a header: {name!r}")
+        lower = name.lower()
+        kind = lower if lower in _HOP_BY_HOP or lower in ("content-length", "date", "server") else ""
+        if len(name) <= 64:
+            if len(self._names) >= _REMEMBERED:
+                self._names.clear()
+            self._names[name] = kind
+        return kind
 
     def early_hints(self, headers: Headers) -> bytes:
         """Return an interim response 103 (RFC 8297).

@@ -25,11 +25,7 @@ STATUS: Final = re.compile(r"[1-9][0-9][0-9](?: [\t\x20-\x7e\x80-\xff]*)?")
 # RFC 9110 section 8.6. Eighteen digits fit into 64 bits whatever they are.
 CONTENT_LENGTH: Final = re.compile(r"[0-9]{1,18}")
 
-# RFC 9112 section 3: method SP request-target SP HTTP-version. A target is made of
-# visible ASCII without "#" (RFC 3986 section 2), which starts a fragment and has no
-# place in it. Clients do send the characters that RFC 3986 leaves out (such as "|"
-# and "{"); they harm nobody.
-TARGET: Final = re.compile(r"[!\"$-~]+")
+# RFC 9112 section 2.3
 VERSION: Final = re.compile(r"HTTP/([0-9])\.([0-9])")
 ABSOLUTE_TARGET: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)://([^/?]*)(.*)")
 
@@ -46,3 +42,18 @@ CHUNK_LINE: Final = re.compile(rb"(?=[0-9A-Fa-f])(0*+[0-9A-Fa-f]{0,15})((?:" + _
 
 # RFC 9112 section 5: field-line CRLF
 FIELD_LINE: Final = re.compile(rb"(" + _TOKEN + rb"):([\t\x20-\x7e\x80-\xff]*)\r\n")
+
+
+def is_target(text: str) -> bool:
+    """Say whether *text* can be a request-target (RFC 9112 section 3.2).
+
+    It is made of visible ASCII without "#" (RFC 3986 section 2), which starts a
+    fragment and has no place in it. Clients do send the characters that RFC 3986
+    leaves out (such as "|" and "{"); they harm nobody.
+    """
+    return text != "" and is_plain_text(text) and " " not in text and "#" not in text
+
+
+def is_plain_text(text: str) -> bool:
+    """Say whether *text* is made of visible ASCII and spaces: faster than a pattern, and mostly true."""
+    return text.isascii() and text.isprintable()

@@ -18,7 +18,7 @@ import httptools
 
 from .errors import RemoteProtocolError
 from .framing import check_codings, keeps_alive, read_framing
-from .grammar import ABSOLUTE_TARGET, HOST, TARGET, TOKEN, VERSION
+from .grammar import ABSOLUTE_TARGET, HOST, TOKEN, VERSION, is_target
 from .head import FieldLine, FieldSection, Limits, RequestHead, RequestLine
 from .memory import Memory
 
@@ -230,7 +230,7 @@ def _read_request_line(raw: bytes, limits: Limits) -> RequestLine:
         if match is None:
             raise _malformed_line(raw)
         version = (int(match[1]), int(match[2]))
-    if TARGET.fullmatch(target) is None or (method not in _COMMON_METHODS and TOKEN.fullmatch(method) is None):
+    if not is_target(target) or (method not in _COMMON_METHODS and TOKEN.fullmatch(method) is None):
         raise _malformed_line(raw)
     if limits.casefold_http_method:
         method = method.upper()

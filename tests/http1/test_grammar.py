@@ -68,10 +68,6 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
             "a`b",
         ],
     ),
-    "TARGET": (
-        ["/", "*", "/a?b", '/|{}^`[]\\"<>%20', "http://a/b"],
-        ["", "/a b", "/\t", "/\x00", "/\x7f", "/a#b", "/\xe9", "/\n"],
-    ),
     "VERSION": (
         ["HTTP/1.1", "HTTP/0.0", "HTTP/2.0"],
         ["", "HTTP/1", "HTTP/1.10", "HTTP/1.1 ", "HTTP/1.1\r", "http/1.1", "HTTP/1.\xb9", "HTTP/11", "HTTP/1,1"],
@@ -194,3 +190,20 @@ def test_a_long_chunk_line_costs_no_more_than_its_length(line: bytes) -> None:
     pattern = grammar.CHUNK_LINE
     assert pattern.match(line) is None
     assert pattern.match(line + b"(\r\n") is None
+
+
+@pytest.mark.parametrize("text", ["/", "*", "/a?b", '/|{}^`[]\\"<>%20', "http://a/b"])
+def test_targets(text: str) -> None:
+    assert grammar.is_target(text)
+
+
+def test_what_is_no_target() -> None:
+    assert not grammar.is_target("")
+    allowed = {character for number in range(0x180) if grammar.is_target("/" + (character := chr(number)))}
+    assert allowed == {chr(number) for number in range(0x21, 0x7F)} - {"#"}
+
+
+def test_plain_text_is_a_field_value() -> None:
+    plain = {character for number in range(0x180) if grammar.is_plain_text(character := chr(number))}
+    assert plain == {chr(number) for number in range(0x20, 0x7F)}
+    assert all(grammar.FIELD_VALUE.fullmatch(character) for character in plain)
