@@ -38,6 +38,8 @@ _TURN_BYTES: Final = 1024 * 1024
 _MOST_WRITTEN: Final = 1024 * 1024
 
 _monotonic: Final = time.monotonic
+_next_item: Final[Callable[[Iterator[Any], object], Any]] = next
+_EXHAUSTED: Final = object()
 
 
 class _Next(enum.Enum):
@@ -331,9 +333,8 @@ class Exchange:
         sent = 0
         try:
             while True:
-                try:
-                    item = next(iterator)
-                except StopIteration:
+                item = _next_item(iterator, _EXHAUSTED)
+                if item is _EXHAUSTED:
                     self._finish()
                     return
                 if isinstance(item, bytes):

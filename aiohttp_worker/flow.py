@@ -17,6 +17,10 @@ WRITE_HIGH_MARK: Final = 64 * 1024
 _MOST_BUFFERS: Final = 64  # in one writev; more are joined
 _RESET: Final = struct.pack("ii", 1, 0)
 _AF_UNIX: Final = socket.AF_UNIX
+# As numbers, which the socket takes without a look at what they are called.
+_MSG_MORE: Final = int(getattr(socket, "MSG_MORE", 0))  # Linux has it
+_IPPROTO_TCP: Final = int(socket.IPPROTO_TCP)
+_TCP_NODELAY: Final = int(socket.TCP_NODELAY)
 _write: Final = os.write
 _writev: Final = os.writev
 
@@ -112,7 +116,7 @@ class Sender:
         """
         sock = self._sock
         rest = pieces
-        if sock is not None and self.direct and sock.family is not _AF_UNIX:
+        if sock is not None and _MSG_MORE and self.direct and sock.family is not _AF_UNIX:
             rest = self._write([b"".join(pieces)], sock)
             if not rest and not self.closed:
                 self._corked = True
@@ -132,7 +136,7 @@ class Sender:
         if self._sock is not None:
             try:
                 # It is set already; to set it again sends what waits.
-                self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                self._sock.setsockopt(_IPPROTO_TCP, _TCP_NODELAY, 1)
             except OSError:
                 pass  # the loop will tell the protocol
 
@@ -165,7 +169,7 @@ class Sender:
             pieces = [b"".join(pieces)]
         try:
             if corked is not None:
-                sent = corked.send(pieces[0], socket.MSG_MORE)
+                sent = corked.send(pieces[0], _MSG_MORE)
             else:
                 sent = _write(self._fd, pieces[0]) if len(pieces) == 1 else _writev(self._fd, pieces)
         except BlockingIOError:
