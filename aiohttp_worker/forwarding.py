@@ -18,8 +18,11 @@ import ipaddress
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Final
 
 from .http1.errors import RemoteProtocolError
+
+_MOST_VERDICTS: Final = 1024
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -57,6 +60,8 @@ class AddressList:
 
     networks: tuple[Network, ...] = ()
     everyone: bool = False
+    # Of hosts that came before: to take an address apart costs more than the rest of a connection.
+    _verdicts: dict[str, bool] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def parse(cls, addresses: Iterable[str]) -> AddressList:
@@ -84,8 +89,18 @@ class AddressList:
             return True
         if not peername:
             return False
+        host = str(peername[0])
+        verdict = self._verdicts.get(host)
+        if verdict is None:
+            verdict = self._includes(host)
+            if len(self._verdicts) >= _MOST_VERDICTS:
+                self._verdicts.clear()
+            self._verdicts[host] = verdict
+        return verdict
+
+    def _includes(self, host: str) -> bool:
         try:
-            address = ipaddress.ip_address(str(peername[0]))
+            address = ipaddress.ip_address(host)
         except ValueError:
             return False
         return any(address in network for network in self.networks)

@@ -58,6 +58,17 @@ def test_address_list(listed: list[str], peername: Peername, allowed: bool) -> N
     assert peer_is_trusted(policy, peername) is allowed
 
 
+def test_what_is_remembered_of_addresses_is_bounded() -> None:
+    allowed = AddressList.parse(["10.0.0.0/16"])
+    for _ in range(2):
+        for number in range(3000):
+            inside = number % 2 == 0
+            host = f"10.{0 if inside else 1}.{number // 256}.{number % 256}"
+            assert allowed.allows((host, number)) is inside
+    assert len(allowed._verdicts) <= 1024
+    assert allowed == AddressList.parse(["10.0.0.0/16"])
+
+
 @pytest.mark.parametrize("address", ["localhost", "10.0.0.1/8", "", "1.2.3"])
 def test_address_list_refuses_what_is_no_address(address: str) -> None:
     with pytest.raises(ValueError, match=r".*"):
