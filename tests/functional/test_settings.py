@@ -323,6 +323,9 @@ def test_suppress_ragged_eofs(serve: Serve, authority: Authority) -> None:
     files = {"certfile": str(certificate.certfile), "keyfile": str(certificate.keyfile)}
     server = serve("facts:application", worker_class=STREAM, suppress_ragged_eofs=False, **files)
     server.wait_for_log(r"WARNING.*suppress_ragged_eofs")
+    # Stopped before its worker has started, Gunicorn's master leaves that one's heartbeat file open.
+    with server.connect(tls=authority.client_context(), server_hostname="localhost") as client:
+        assert client.get("/hello").status_code == 200
 
 
 @setting(N, "http_protocols")
