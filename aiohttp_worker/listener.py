@@ -99,7 +99,8 @@ class Listeners:
         if context is not None:
             linger = service.times.linger
             self._tls = TLSAcceptor(self._loop, context, handshake_seconds, linger, self._handshake_failed)
-        self._connecting: set[Coroutine[Any, Any, Any]] = set()
+        # Connections that are being set up, with what they wait for.
+        self._connecting: dict[Coroutine[Any, Any, Any], asyncio.Future[Any] | None] = {}
         self._accepting = False
         self._unseen = False
         self._stopped = False
@@ -207,7 +208,7 @@ class Listeners:
         elif self._one_by_one:
             self._unseen = True
         coroutine = self._loop.connect_accepted_socket(make, accepted)
-        self._connecting.add(coroutine)
+        self._connecting[coroutine] = None
         self._go_on(coroutine, accepted)
 
     def _go_on(self, coroutine: Coroutine[Any, Any, Any], accepted: socket.socket) -> None:
@@ -223,16 +224,15 @@ class Listeners:
             self._not_set_up(error)  # a client that left before
         else:
             future._asyncio_future_blocking = False  # as a task does with what it waits for
-            future.add_done_callback(lambda future: self._waited(future, coroutine, accepted))
+            self._connecting[coroutine] = future
+            future.add_done_callback(lambda _: self._waited(coroutine, accepted))
 
-    def _waited(self, future: asyncio.Future[Any], coroutine: Coroutine[Any, Any, Any], accepted: socket.socket) -> None:
+    def _waited(self, coroutine: Coroutine[Any, Any, Any], accepted: socket.socket) -> None:
         if coroutine in self._connecting:
             self._go_on(coroutine, accepted)
-        elif not future.cancelled():
-            future.exception()  # it was given up, and nobody else asks
 
     def _connected(self, coroutine: Coroutine[Any, Any, Any]) -> None:
-        self._connecting.discard(coroutine)
+        self._connecting.pop(coroutine, None)
         if self._unseen:
             # One turn for the transport to start reading, one to read.
             self._loop.call_soon(self._loop.call_soon, self._seen)
@@ -246,9 +246,12 @@ class Listeners:
 
     def abort_unfinished(self) -> None:
         """Give up the connections that are not set up, or whose TLS handshake is not over."""
-        connecting, self._connecting = self._connecting, set()
-        for coroutine in connecting:
+        connecting, self._connecting = self._connecting, {}
+        for coroutine, future in connecting.items():
             coroutine.close()
+            # Not cancelled, it fails when uvloop is closed, and nobody asks it any more.
+            if future is not None and not future.cancel() and not future.cancelled():
+                future.exception()
         if self._tls is not None:
             for handshake in list(self._tls.handshakes):
                 handshake.abort()

@@ -35,6 +35,7 @@ _KEPT_BYTES: Final = 8 * 1024 * 1024
 _TICK_SECONDS: Final = 1.0
 _STOP_CHECK_SECONDS: Final = 0.02
 _STOP_MARGIN_SECONDS: Final = 0.5
+_LEAST_LAST_TURNS: Final = 5
 _MOST_LAST_TURNS: Final = 100
 _MOST_FIELDS: Final = 32768
 _DEFAULT_FIELD_SIZE: Final = 8190
@@ -231,6 +232,7 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
         self._listeners.stop(take_rest=False)
         self._service.outbox.flush()
         self._listeners.abort_unfinished()
+        loop.remove_reader(self.PIPE[0])  # what it says now must not cut the last turns short
         for connection in list(self._service.connections):
             connection.transport.abort()
         tasks = asyncio.all_tasks(loop)
@@ -421,13 +423,14 @@ async def _last_turns(loop: asyncio.AbstractEventLoop, tasks: set[asyncio.Task[A
     if tasks:
         await asyncio.wait(tasks, timeout=1.0)
     await loop.shutdown_asyncgens()
-    turns = 0
-    while connections and turns < _MOST_LAST_TURNS:
+    for turn in range(_MOST_LAST_TURNS):
+        # Among them some whose transports were being made when the others were aborted.
+        for connection in list(connections):
+            connection.transport.abort()
         await asyncio.sleep(0)
-        turns += 1
-    # uvloop closes the socket of a transport a turn or two after it told the protocol.
-    for _ in range(5):
-        await asyncio.sleep(0)
+        # uvloop closes the socket of a transport a turn or two after it told the protocol.
+        if turn + 1 >= _LEAST_LAST_TURNS and not connections:
+            return
 
 
 def _has_uvloop() -> bool:

@@ -108,10 +108,14 @@ def test_int_and_quit_wait_for_nobody(busy: tuple[Server, RawClient], number: in
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_quit_while_clients_come(serve: Serve, loop: str, threads: int) -> None:
-    """Connections that are being set up are closed without a word in the log."""
+    """Connections that are being set up are closed without a word in the log, also when it is said twice."""
     server = serve("facts:application", worker_class=STREAM, loop=loop, threads=threads)
     with Load(server.address, count=20) as load:
         load.more()
+        (worker,) = server.worker_pids(1)
+        os.kill(worker, QUIT)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(worker, QUIT)
         server.signal(QUIT)
         assert server.wait() == 0
 
