@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-from .forwarding import FieldRule, ForwardingPolicy, field_rule, path_below, refuse_field, url_scheme
+from .forwarding import FieldRule, ForwardingPolicy, field_rule, kept_headers, path_below, refuse_field, script_name, url_scheme
 from .http1.head import FieldSection, RequestHead, RequestLine
+from .http1.memory import remember
 
 Environ = dict[str, object]
 
@@ -45,7 +46,7 @@ class EnvironBuilder:
     :param base: what is the same in every environ of the worker.
     """
 
-    __slots__ = ("_base", "_keys", "_mounted", "_policy", "_special", "_trusted")
+    __slots__ = ("_base", "_keys", "_mounted", "_policy", "_trusted")
 
     def __init__(self, policy: ForwardingPolicy, trusted: bool, base: Environ) -> None:
         self._policy = policy
@@ -54,9 +55,8 @@ class EnvironBuilder:
         # With a place for every key: a dictionary that is copied and whose values
         # are replaced does not have to grow.
         self._base = dict.fromkeys(_PLACES) | base
-        self._keys: dict[str, str] = {}
-        # Which of these say more than their values.
-        self._special: set[str] = set()
+        # Of a field name: where its values go, "" for nowhere, and whether more hangs on them.
+        self._keys: dict[str, tuple[str, bool]] = {}
 
     def build(self, head: RequestHead, of_connection: Environ) -> Environ:
         """Return a new environ for one request.
@@ -124,12 +124,11 @@ class EnvironBuilder:
         for line in fields.lines:
             key = line.key
             if key is None:
-                name = line.name
-                key = keys.get(name)
-                if key is None:
-                    key = self._learn_key(name)
-                line.key = key
-                line.special = line.name in self._special
+                learned = keys.get(line.name)
+                if learned is None:
+                    learned = self._learn_key(line.name)
+                line.key, line.special = learned
+                key = learned[0]
             if line.special:
                 special = True
             if not key:
@@ -148,16 +147,15 @@ class EnvironBuilder:
 
     def _take_special(self, fields: FieldSection) -> None:
         """Take up what fields say beyond their values: the scheme, and where the application is mounted."""
-        if self._trusted:
-            received = [(line.name.upper(), line.value) for line in fields.lines]
-            fields.scheme = url_scheme(self._policy, received, True, "")
-        for line in fields.lines:
-            # Not "Script-Name", which any client may send, though it has the same key.
-            if line.key and line.name.upper() == "SCRIPT_NAME":
-                fields.script_name = line.value
+        policy = self._policy
+        received = [(line.name.upper(), line.value) for line in fields.lines]
+        fields.scheme = url_scheme(policy, received, self._trusted, "")
+        mount_point = script_name(policy, kept_headers(policy, received, self._trusted))
+        if mount_point != policy.script_name:
+            fields.script_name = mount_point
 
-    def _learn_key(self, name: str) -> str:
-        """Decide, once for a name, where the values of a field go, "" for nowhere."""
+    def _learn_key(self, name: str) -> tuple[str, bool]:
+        """Decide, once for a name, what becomes of a field."""
         upper = name.upper()
         policy = self._policy
         rule = field_rule(policy, upper, self._trusted)
@@ -168,13 +166,9 @@ class EnvironBuilder:
             key = ""
         elif upper not in ("CONTENT-TYPE", "CONTENT-LENGTH"):
             key = "HTTP_" + key
-        if len(self._keys) >= _MOST_KEYS:
-            self._keys.clear()
-            self._special.clear()
-        self._keys[name] = key
-        if upper == "SCRIPT_NAME" or (self._trusted and upper in policy.secure_scheme_headers):
-            self._special.add(name)
-        return key
+        learned = (key, upper == "SCRIPT_NAME" or (self._trusted and upper in policy.secure_scheme_headers))
+        remember(self._keys, _MOST_KEYS, name, learned)
+        return learned
 
 
 def _decoded(path: str) -> str:

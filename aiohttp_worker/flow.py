@@ -21,8 +21,8 @@ _AF_UNIX: Final = socket.AF_UNIX
 _MSG_MORE: Final = int(getattr(socket, "MSG_MORE", 0))  # Linux has it
 _IPPROTO_TCP: Final = int(socket.IPPROTO_TCP)
 _TCP_NODELAY: Final = int(socket.TCP_NODELAY)
-_write: Final = os.write
-_writev: Final = os.writev
+_os_write: Final = os.write
+_os_writev: Final = os.writev
 
 
 class Sender:
@@ -171,7 +171,7 @@ class Sender:
             if corked is not None:
                 sent = corked.send(pieces[0], _MSG_MORE)
             else:
-                sent = _write(self._fd, pieces[0]) if len(pieces) == 1 else _writev(self._fd, pieces)
+                sent = _os_write(self._fd, pieces[0]) if len(pieces) == 1 else _os_writev(self._fd, pieces)
         except BlockingIOError:
             return pieces
         except OSError:

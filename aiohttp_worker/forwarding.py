@@ -21,6 +21,7 @@ from types import MappingProxyType
 from typing import Final
 
 from .http1.errors import RemoteProtocolError
+from .http1.memory import remember
 
 _MOST_VERDICTS: Final = 1024
 
@@ -93,9 +94,7 @@ class AddressList:
         verdict = self._verdicts.get(host)
         if verdict is None:
             verdict = self._includes(host)
-            if len(self._verdicts) >= _MOST_VERDICTS:
-                self._verdicts.clear()
-            self._verdicts[host] = verdict
+            remember(self._verdicts, _MOST_VERDICTS, host, verdict)
         return verdict
 
     def _includes(self, host: str) -> bool:

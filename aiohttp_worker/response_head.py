@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from .http1.errors import LocalProtocolError
 from .http1.grammar import CONTENT_LENGTH, FIELD_VALUE, STATUS, TOKEN, is_plain_text
-from .http1.memory import Sightings
+from .http1.memory import Sightings, remember
 
 Headers = list[tuple[str, str]]
 
@@ -162,9 +162,7 @@ class HeadEncoder:
         if block is None:
             block = self._new_block(headers)
             if block.known and len(block.data) <= _LONGEST_BLOCK and self._sightings.seen(key):
-                if len(self._blocks) >= _MOST_BLOCKS:
-                    self._blocks.clear()
-                self._blocks[key] = block
+                remember(self._blocks, _MOST_BLOCKS, key, block)
         return block
 
     def _new_block(self, headers: list[Any]) -> FieldBlock:
@@ -226,9 +224,7 @@ class HeadEncoder:
             length = int(value)
         line = _FieldLine(f"{name}: {value}\r\n".encode("latin-1"), kind, length)
         if len(line.data) <= 256 and self._sightings.seen(pair):
-            if len(self._lines) >= _REMEMBERED:
-                self._lines.clear()
-            self._lines[pair] = line
+            remember(self._lines, _REMEMBERED, pair, line)
         return line
 
     def _learn_name(self, name: str) -> str:
@@ -238,9 +234,7 @@ class HeadEncoder:
         lower = name.lower()
         kind = lower if lower in _HOP_BY_HOP or lower in ("content-length", "date", "server") else ""
         if len(name) <= 64:
-            if len(self._names) >= _REMEMBERED:
-                self._names.clear()
-            self._names[name] = kind
+            remember(self._names, _REMEMBERED, name, kind)
         return kind
 
     def early_hints(self, headers: Headers) -> bytes:

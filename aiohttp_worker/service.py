@@ -154,6 +154,11 @@ class Service:
         for connection in list(self.connections):
             connection.drain(now)
 
+    def abort(self) -> None:
+        """Cut every connection."""
+        for connection in list(self.connections):
+            connection.transport.abort()
+
     def new_task(self, coroutine: Any, context: contextvars.Context) -> asyncio.Task[Any]:
         """Run *coroutine* in a task of its own, its first step at once if possible."""
         self.running_loop.show()

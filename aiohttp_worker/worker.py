@@ -221,8 +221,7 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
         left = len(self._service.connections)
         if left:
             self.log.warning("graceful_timeout is over: %d connections are cut", left)
-        for connection in list(self._service.connections):
-            connection.transport.abort()
+        self._service.abort()
         self.loop.stop()
 
     def _clean_up(self) -> None:
@@ -233,13 +232,12 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
         self._service.outbox.flush()
         self._listeners.abort_unfinished()
         loop.remove_reader(self.PIPE[0])  # what it says now must not cut the last turns short
-        for connection in list(self._service.connections):
-            connection.transport.abort()
+        self._service.abort()
         tasks = asyncio.all_tasks(loop)
         for task in tasks:
             task.cancel()
         try:
-            loop.run_until_complete(_last_turns(loop, tasks, self._service.connections))
+            loop.run_until_complete(_last_turns(loop, tasks, self._service))
         except (RuntimeError, SystemExit):
             pass  # it was stopped once more meanwhile
         finally:
@@ -418,18 +416,17 @@ def _keep_freed_memory() -> None:
     bytes(_KEPT_BYTES // 2)
 
 
-async def _last_turns(loop: asyncio.AbstractEventLoop, tasks: set[asyncio.Task[Any]], connections: set[Connection]) -> None:
+async def _last_turns(loop: asyncio.AbstractEventLoop, tasks: set[asyncio.Task[Any]], service: Service) -> None:
     """Let transports close and cancelled tasks end."""
     if tasks:
         await asyncio.wait(tasks, timeout=1.0)
     await loop.shutdown_asyncgens()
     for turn in range(_MOST_LAST_TURNS):
         # Among them some whose transports were being made when the others were aborted.
-        for connection in list(connections):
-            connection.transport.abort()
+        service.abort()
         await asyncio.sleep(0)
         # uvloop closes the socket of a transport a turn or two after it told the protocol.
-        if turn + 1 >= _LEAST_LAST_TURNS and not connections:
+        if turn + 1 >= _LEAST_LAST_TURNS and not service.connections:
             return
 
 

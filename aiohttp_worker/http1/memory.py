@@ -8,7 +8,15 @@ _HASH_BITS: Final = 12
 _MARKS: Final = 1 << _HASH_BITS
 _HASHES: Final = _MARKS << 8
 
+_Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
+
+
+def remember(table: dict[_Key, _Value], most: int, key: _Key, value: _Value) -> None:
+    """Put an entry into a table that begins anew when it has *most* of them."""
+    if len(table) >= most:
+        table.clear()
+    table[key] = value
 
 
 class Sightings:
