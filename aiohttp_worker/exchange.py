@@ -90,6 +90,14 @@ class Client(abc.ABC):
         """Wake the thread that waits so."""
 
     @abc.abstractmethod
+    def pause_writing(self) -> None:
+        """Take up that the client reads more slowly than is sent."""
+
+    @abc.abstractmethod
+    def resume_writing(self) -> None:
+        """Take up that everything is sent."""
+
+    @abc.abstractmethod
     def leaves_body(self, exchange: Exchange) -> bool:
         """Say whether there is a body that nobody asked for, too much to skip."""
 
@@ -437,7 +445,9 @@ class Exchange:
             self.client.sender,
             part,
             min(size, part.size),
-            self.service.loop.call_soon,
+            self.service.writable,
+            self.client.pause_writing,
+            self.client.resume_writing,
             self._file_sent,
         )
         sending.run()

@@ -8,10 +8,15 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from .flow import Sender
+from .writable import WritableSockets
 
 _BLOCK: Final = 64 * 1024
 # What one file may send before others get their turn.
 _TURN_BYTES: Final = 4 * 1024 * 1024
+# That wait in a socket for the network, while the loop comes back to it soon. A
+# buffer of megabytes is sent when the client's confirmations come, after it has
+# left the processor's caches.
+_SHORT_BUFFER: Final = 128 * 1024
 
 
 class FileWrapper:
@@ -65,57 +70,124 @@ def file_part(wrapper: FileWrapper) -> FilePart | None:
 class FileSending:
     """Sends part of a file, as fast as the client reads and in turns.
 
-    What the socket does not take at once goes block by block through the
-    transport, which knows when the socket takes more.
+    By the kernel, into the socket; where it cannot, block by block through the
+    transport.
 
+    :param size: bytes to send.
+    :param pause: called when the client has to read before more can be sent.
+    :param resume: called, after that, when all is sent.
     :param done: called once, with the number of bytes sent, and the error that
         ended it early, if one did.
     """
 
-    __slots__ = ("_call_soon", "_done", "_offset", "_part", "_rest", "_sender", "_sent")
+    __slots__ = (
+        "_buffer",
+        "_done",
+        "_fd",
+        "_offset",
+        "_part",
+        "_pause",
+        "_rest",
+        "_resume",
+        "_sender",
+        "_sent",
+        "_waiting",
+        "_writable",
+    )
 
     def __init__(
         self,
         sender: Sender,
         part: FilePart,
         size: int,
-        call_soon: Callable[[Callable[[], None]], object],
+        writable: WritableSockets,
+        pause: Callable[[], None],
+        resume: Callable[[], None],
         done: Callable[[int, OSError | None], None],
     ) -> None:
         self._sender = sender
         self._part = part
-        self._rest = size
         self._offset = part.offset
+        self._rest = size
         self._sent = 0
-        self._call_soon = call_soon
+        self._writable = writable
+        self._fd = sender.fd if writable.available else -1
+        self._buffer = 0
+        self._waiting = False
+        self._pause = pause
+        self._resume = resume
         self._done = done
 
     def run(self) -> None:
         """Send until the client has to read first, or others get their turn."""
         sender = self._sender
-        turn = _TURN_BYTES
+        if sender.paused and not self._waiting:
+            sender.on_resume(self.run)  # of what was sent before, too much waits
+            return
+        failure: OSError | None = None
         try:
-            while self._rest and turn > 0 and not sender.closed:
-                if sender.paused:
-                    sender.on_resume(self.run)
-                    return
-                count = -1
-                if sender.direct:
-                    count = sender.send_file(self._part.fd, self._offset, min(self._rest, turn))
-                if count < 0:
-                    data = os.pread(self._part.fd, min(self._rest, 2 * _BLOCK), self._offset)
-                    count = len(data)
-                    sender.send([data])
-                if count == 0:
-                    break  # the file is shorter than it was
-                self._offset += count
-                self._sent += count
-                self._rest -= count
-                turn -= count
+            if self._rest and not sender.closed and not (self._send_blocks() if self._fd < 0 else self._send_by_kernel()):
+                return
         except OSError as error:
-            self._done(self._sent, error)
-            return
-        if self._rest and turn <= 0 and not sender.closed:
-            self._call_soon(self.run)
-            return
-        self._done(self._sent, None)
+            failure = error
+        self._end(failure)
+
+    # Both say whether that was the end.
+
+    def _send_by_kernel(self) -> bool:
+        sender = self._sender
+        # The last piece the socket may have at once.
+        buffer = 0 if self._rest <= 2 * _SHORT_BUFFER or self._writable.loop_is_slow() else _SHORT_BUFFER
+        if buffer != self._buffer:
+            self._buffer = buffer
+            sender.keep_short(buffer)
+        if sender.direct:
+            count = sender.send_file(self._part.fd, self._offset, min(self._rest, _TURN_BYTES))
+            if count == 0 or self._took(count):
+                return True  # all is sent, or the file is shorter than it was
+        # A full socket is left alone until there is room for more than a little.
+        sender.file_rest = self._rest
+        if not self._waiting:
+            self._waiting = True
+            self._writable.add(self._fd, self.run)
+            self._pause()
+            sender.on_resume(self._resumed)
+        return False
+
+    def _send_blocks(self) -> bool:
+        sender = self._sender
+        turn = _TURN_BYTES
+        while turn > 0:
+            data = os.pread(self._part.fd, min(self._rest, 2 * _BLOCK), self._offset)
+            sender.send([data])
+            turn -= len(data)
+            if not data or self._took(len(data)) or sender.closed:
+                return True
+            if sender.paused:
+                sender.on_resume(self.run)
+                return False
+        self._writable.loop.call_soon(self.run)
+        return False
+
+    def _took(self, count: int) -> bool:
+        """Count what is sent; say whether that is all."""
+        if count > 0:
+            self._offset += count
+            self._sent += count
+            self._rest -= count
+        return self._rest == 0
+
+    def _resumed(self) -> None:
+        if self._sender.closed:
+            self._end(None)
+
+    def _end(self, error: OSError | None) -> None:
+        if self._buffer:
+            self._sender.keep_short(0)
+        if self._waiting:
+            self._waiting = False
+            self._writable.remove(self._fd)
+            self._sender.file_rest = 0
+            if not self._sender.closed:
+                self._resume()
+        self._done(self._sent, error)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import select
 import socket
 import struct
+import sys
+import termios
 from collections.abc import Callable
 from typing import Final
 
@@ -21,6 +24,7 @@ _AF_UNIX: Final = socket.AF_UNIX
 _MSG_MORE: Final = int(getattr(socket, "MSG_MORE", 0))  # Linux has it
 _IPPROTO_TCP: Final = int(socket.IPPROTO_TCP)
 _TCP_NODELAY: Final = int(socket.TCP_NODELAY)
+_TCP_NOTSENT_LOWAT: Final = int(getattr(socket, "TCP_NOTSENT_LOWAT", 0))  # Linux and macOS have it
 _os_write: Final = os.write
 _os_writev: Final = os.writev
 
@@ -34,11 +38,12 @@ class Sender:
 
     :param sock: the transport's, where it may be written to without the
         transport; not with TLS, whose transport makes one record of several pieces.
+    :ivar fd: of that socket, -1 without one.
+    :ivar file_rest: bytes of a file that wait for the client to read.
     """
 
     __slots__ = (
         "_corked",
-        "_fd",
         "_joins",
         "_kept",
         "_on_resume",
@@ -47,27 +52,48 @@ class Sender:
         "_transport",
         "_waiters",
         "closed",
+        "fd",
+        "file_rest",
         "paused",
     )
 
     def __init__(self, transport: asyncio.WriteTransport, sock: socket.socket | None) -> None:
         self._transport = transport
         self._sock = sock
-        self._fd = -1 if sock is None else sock.fileno()
+        self.fd = -1 if sock is None else sock.fileno()
         self._joins = sock is None
         self._corked = False
         self._queued = False
         self._kept: list[bytes] = []  # written while the loop could not run
         self._waiters: list[asyncio.Future[None]] = []
         self._on_resume: Callable[[], None] | None = None
+        self.file_rest = 0
         self.paused = False
         self.closed = False
         transport.set_write_buffer_limits(high=WRITE_HIGH_MARK, low=0)
 
     @property
     def unsent(self) -> int:
-        """Bytes that wait in the transport."""
-        if not self._queued or self.closed:
+        """Bytes that wait for the client to read."""
+        if self.closed:
+            return 0
+        return self.file_rest or self._in_transport
+
+    @property
+    def unconfirmed(self) -> int:
+        """Bytes that wait for the client to read, with those in the socket's buffer: less each time it reads."""
+        unsent = self.unsent
+        sock = self._transport.get_extra_info("socket") if unsent else None
+        if sock is None:
+            return unsent
+        try:
+            return unsent + int.from_bytes(fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+        except OSError:
+            return unsent  # no queue to be seen, on this system or any more
+
+    @property
+    def _in_transport(self) -> int:
+        if not self._queued:
             return 0
         size = self._transport.get_write_buffer_size()
         if size == 0:
@@ -77,7 +103,7 @@ class Sender:
     @property
     def direct(self) -> bool:
         """Whether nothing stands between the next byte and the socket."""
-        return self._fd >= 0 and not self._kept and (not self._queued or self.unsent == 0)
+        return self.fd >= 0 and not self._kept and self._in_transport == 0
 
     def send(self, pieces: list[bytes]) -> None:
         """Send *pieces* in order; nothing happens on a closed connection."""
@@ -88,7 +114,7 @@ class Sender:
             self._kept = []
         if not pieces:
             return
-        if self._fd >= 0 and (not self._queued or self.unsent == 0):
+        if self.fd >= 0 and (not self._queued or self._in_transport == 0):
             pieces = self._write(pieces)
             if not pieces or self.closed:
                 return
@@ -147,13 +173,13 @@ class Sender:
             thread waits until the client reads.
         :param seconds: to wait for the client to read anything.
         """
-        if self._fd < 0 or self.closed or self.unsent:
+        if self.fd < 0 or self.closed or self.unsent:
             self.send(pieces)
             return
         rest = self._write(self._kept + pieces)
         while not self.closed and sum(map(len, rest)) > most:
             poll = select.poll()
-            poll.register(self._fd, select.POLLOUT)
+            poll.register(self.fd, select.POLLOUT)
             if not poll.poll(seconds * 1000 if seconds else None):
                 self._break()
                 return
@@ -171,7 +197,7 @@ class Sender:
             if corked is not None:
                 sent = corked.send(pieces[0], _MSG_MORE)
             else:
-                sent = _os_write(self._fd, pieces[0]) if len(pieces) == 1 else _os_writev(self._fd, pieces)
+                sent = _os_write(self.fd, pieces[0]) if len(pieces) == 1 else _os_writev(self.fd, pieces)
         except BlockingIOError:
             return pieces
         except OSError:
@@ -195,7 +221,7 @@ class Sender:
         self._transport.abort()
 
     def _leave_socket(self) -> None:
-        self._fd = -1
+        self.fd = -1
         self._sock = None
 
     def send_file(self, fd: int, offset: int, size: int) -> int:
@@ -206,16 +232,28 @@ class Sender:
         :raises OSError: the file cannot be sent so, or the connection is gone.
         """
         try:
-            return os.sendfile(self._fd, fd, offset, size)
+            return os.sendfile(self.fd, fd, offset, size)
         except BlockingIOError:
             return -1
 
+    def keep_short(self, size: int) -> None:
+        """Have the socket's buffer take no more while *size* bytes in it are not on their way yet (tcp(7)).
+
+        :param size: 0 for as much as the system likes.
+        """
+        sock = self._sock
+        if sock is not None and _TCP_NOTSENT_LOWAT and sock.family is not _AF_UNIX:
+            try:
+                sock.setsockopt(_IPPROTO_TCP, _TCP_NOTSENT_LOWAT, size)
+            except OSError:
+                pass  # the loop will tell the protocol
+
     def peer_left(self) -> bool:
         """Say whether the client has gone, of a socket that is not read from now."""
-        if self._fd < 0:
+        if self.fd < 0:
             return False
         poll = select.poll()
-        poll.register(self._fd, select.POLLRDHUP)
+        poll.register(self.fd, select.POLLRDHUP)
         return bool(poll.poll(0))
 
     def pause(self) -> None:

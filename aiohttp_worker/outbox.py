@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from typing import Final
 
 from .flow import Sender
 
+_monotonic: Final = time.monotonic
 # Answers leave together only while they are this small, and come this quickly.
 MOST_HELD: Final = 16 * 1024  # bytes of one body
 _MOST_HELD_SECONDS: Final = 0.001
@@ -70,6 +72,11 @@ class Outbox:
                 self._due = True
                 self._loop.call_soon(self._turn_ends)
         held.append(sender)
+
+    @property
+    def slow(self) -> bool:
+        """Whether a call that was not quick is not long ago."""
+        return _monotonic() < self._slow_until
 
     def note_call(self, seconds: float, now: float) -> None:
         """Learn how long a call took."""

@@ -25,6 +25,7 @@ from .outbox import Outbox
 from .pool import ThreadPool
 from .response_head import HeadEncoder
 from .running_loop import RunningLoop
+from .writable import WritableSockets
 
 if TYPE_CHECKING:
     from .exchange import Exchange
@@ -128,6 +129,7 @@ class Service:
         self.log_debug = observers.log_debug
         self.outbox = Outbox(loop)
         self.running_loop = RunningLoop(loop)
+        self.writable = WritableSockets(loop, lambda: self.outbox.slow)
         self._slow_paths: set[str] = set()
         self._posts: deque[tuple[Exchange, bool]] = deque()
         self._scheduled = False
