@@ -209,7 +209,7 @@ class Connection(Client):
     def pause_writing(self) -> None:
         """Take up that the client reads more slowly than is sent."""
         self.sender.pause()
-        self._unsent = self.sender.unsent
+        self._unsent = self.sender.unconfirmed
         self.deadline = _monotonic() + (self._service.times.write or _NEVER)
 
     def resume_writing(self) -> None:
@@ -481,7 +481,7 @@ class Connection(Client):
 
     def check_time(self, now: float) -> None:
         """End what took too long; called once a second."""
-        unsent = self.sender.unsent
+        unsent = self.sender.unconfirmed
         if unsent and unsent != self._unsent:
             self._unsent = unsent
             self.deadline = now + (self._service.times.write or _NEVER)
@@ -495,7 +495,7 @@ class Connection(Client):
         phase = self.phase
         if unsent:
             log("%s: the client does not read, the connection is ended", self.peer)
-            self.transport.abort()
+            self.cut()
         elif phase is _IDLE:
             self._close()
         elif phase is _HEAD or phase is _COLLECT:
@@ -517,6 +517,13 @@ class Connection(Client):
             self.deadline = min(self.deadline, now + self._service.times.linger)
         elif self._exchange is not None and not self._exchange.response.head_sent:
             self._exchange.response.keep_alive = False
+
+    def cut(self) -> None:
+        """End the connection at once, so that an answer in the middle does not look complete."""
+        response = None if self._exchange is None else self._exchange.response
+        if self.sender.unsent or (response is not None and response.head_sent and response.cut_looks_complete):
+            self.sender.reset_on_close()
+        self.transport.abort()
 
     def _refuse(self, error: RemoteProtocolError) -> None:
         """Answer what cannot be served, and end the connection."""

@@ -159,7 +159,7 @@ class Service:
     def abort(self) -> None:
         """Cut every connection."""
         for connection in list(self.connections):
-            connection.transport.abort()
+            connection.cut()
 
     def new_task(self, coroutine: Any, context: contextvars.Context) -> asyncio.Task[Any]:
         """Run *coroutine* in a task of its own, its first step at once if possible."""

@@ -66,6 +66,7 @@ class RawClient:
         *,
         timeout: float = 10.0,
         receive_buffer: int | None = None,
+        segment: int | None = None,
         tls: ssl.SSLContext | None = None,
         server_hostname: str | None = None,
     ) -> None:
@@ -76,6 +77,8 @@ class RawClient:
         self.socket.settimeout(timeout)
         if receive_buffer is not None:  # only before connect does it bound the window
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        if segment is not None:  # as of a real network: loopback's are as large as a whole window
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, segment)
         try:
             self.socket.connect(address)
             if not isinstance(address, str):

@@ -6,6 +6,7 @@ import contextlib
 import json
 import re
 import resource
+import signal
 import ssl
 import threading
 import time
@@ -206,6 +207,47 @@ def test_a_response_that_is_not_read(shared_server: Serve, kind: str) -> None:
         server.wait_for_log("application: stream closed", since=mark)
         assert_healthy(server)
     assert "Traceback" not in server.log.text(mark)
+
+
+def test_a_response_that_is_read_slowly(shared_server: Serve, kind: str) -> None:
+    """Who reads a little at a time is not given up, though the socket takes nothing for long: its buffer holds megabytes."""
+    server = shared_server(**KINDS[kind], environ=SHORT_TIMES)
+    for path in ["/stream", *(["/file"] if kind != "coroutine" else [])]:
+        mark = server.log.length
+        with server.connect(segment=1400) as client:
+            client.request("GET", path)
+            client.receive_head()
+            end = time.monotonic() + 3.0  # of the write time-out six times
+            while time.monotonic() < end:
+                client.receive_exactly(16384)
+                time.sleep(0.03)  # the pace itself; nothing is waited for
+            assert "stream closed" not in server.log.text(mark)
+        server.wait_for_log("application: stream closed", since=mark)
+        assert "Traceback" not in server.log.text(mark)
+
+
+def test_a_response_that_is_cut_looks_so(shared_server: Serve, kind: str) -> None:
+    """What the client got before it stopped reading, and only the connection's end delimits, it must not take for all."""
+    server = shared_server(**KINDS[kind], environ=SHORT_TIMES)
+    mark = server.log.length
+    with server.connect(receive_buffer=4096) as client:
+        client.request("GET", "/stream", version="1.0")
+        server.wait_for_log("application: stream closed", since=mark)
+        with pytest.raises(ConnectionResetError):
+            while client.socket.recv(65536):
+                pass
+
+
+def test_a_response_that_a_stop_cuts_looks_so(serve: Serve, kind: str) -> None:
+    server = serve(**KINDS[kind], graceful_timeout=1)
+    with server.connect(receive_buffer=4096) as client:
+        client.request("GET", "/stream", version="1.0")
+        client.receive_head()
+        server.signal(signal.SIGTERM)
+        server.wait_for_log("graceful_timeout is over: 1 connections are cut")
+        with pytest.raises(ConnectionResetError):
+            while client.socket.recv(65536):
+                pass
 
 
 def test_stalled_clients_delay_nobody(shared_server: Serve, kind: str) -> None:

@@ -5,6 +5,7 @@
 
 import os
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, NoReturn
 
@@ -32,6 +33,8 @@ def application(environ: Environ, start_response: Start) -> Any:
         FAULTS[path]()
     if path == "/stream":
         return stream(environ, start_response)
+    if path == "/file":
+        return file(environ, start_response)
     if path == "/unread":
         return answer(start_response, b"not read")
     if path == "/late":
@@ -89,6 +92,25 @@ async def asynchronous_stream(environ: Environ) -> AsyncIterator[bytes]:
             yield piece
     finally:
         say(environ, "stream closed")
+
+
+class SparseFile:
+    """A file of 50 MiB that takes no room, and says when it is closed."""
+
+    def __init__(self, environ: Environ) -> None:
+        self._environ = environ
+        self._file = tempfile.TemporaryFile()
+        self._file.truncate(50 << 20)
+        self.fileno, self.read, self.tell = self._file.fileno, self._file.read, self._file.tell
+
+    def close(self) -> None:
+        self._file.close()
+        say(self._environ, "stream closed")
+
+
+def file(environ: Environ, start_response: Start) -> Any:
+    start_response("200 OK", [("Content-Type", "application/octet-stream")])
+    return environ["wsgi.file_wrapper"](SparseFile(environ))
 
 
 def broken_stream(environ: Environ, start_response: Start) -> Iterator[bytes]:
