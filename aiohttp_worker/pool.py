@@ -13,11 +13,12 @@ Job = Callable[[], None]
 class PoolThread:
     """One thread of a :class:`ThreadPool`, with work that only it may do."""
 
-    __slots__ = ("_pool", "mailbox", "own", "thread")
+    __slots__ = ("_pool", "at_own", "mailbox", "own", "thread")
 
     def __init__(self, pool: ThreadPool, name: str) -> None:
         self._pool = pool
         self.own: deque[Job] = deque()
+        self.at_own = False
         self.mailbox: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self.thread = threading.Thread(target=self._run, name=name, daemon=True)
 
@@ -29,6 +30,7 @@ class PoolThread:
             if job is None:
                 return
             job()
+            self.at_own = False
 
 
 class ThreadPool:
@@ -91,6 +93,11 @@ class ThreadPool:
         """Jobs that no thread has begun."""
         return len(self._waiting)
 
+    @property
+    def owes(self) -> bool:
+        """Whether a thread has work that only it may do, or does it."""
+        return any(member.own or member.at_own for member in self._threads)
+
     def stop(self) -> None:
         """Let the threads end when they are done; they are not waited for."""
         self._stopped = True
@@ -103,10 +110,11 @@ class ThreadPool:
     def _next(self, member: PoolThread) -> Job | None:
         """Return the next job for *member*, waiting for one if need be."""
         while True:
+            member.at_own = True  # before it can be seen that there is nothing left
             try:
                 return member.own.popleft()
             except IndexError:
-                pass
+                member.at_own = False
             try:
                 return self._waiting.popleft()
             except IndexError:

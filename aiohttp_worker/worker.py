@@ -37,6 +37,8 @@ _STOP_CHECK_SECONDS: Final = 0.02
 _STOP_MARGIN_SECONDS: Final = 0.5
 _LEAST_LAST_TURNS: Final = 5
 _MOST_LAST_TURNS: Final = 100
+_LAST_SECONDS: Final = 0.4  # within the margin, for what applications still have to close
+_LAST_PAUSE_SECONDS: Final = 0.01
 _MOST_FIELDS: Final = 32768
 _DEFAULT_FIELD_SIZE: Final = 8190
 _MOST_REQUEST_LINE: Final = 8190
@@ -226,8 +228,6 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
 
     def _clean_up(self) -> None:
         loop = self.loop
-        if self._service.pool is not None:
-            self._service.pool.stop()
         self._listeners.stop(take_rest=False)
         self._service.outbox.flush()
         self._listeners.abort_unfinished()
@@ -241,6 +241,8 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
         except (RuntimeError, SystemExit):
             pass  # it was stopped once more meanwhile
         finally:
+            if self._service.pool is not None:
+                self._service.pool.stop()
             loop.close()
 
     def _loop_failed(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -417,9 +419,10 @@ def _keep_freed_memory() -> None:
 
 
 async def _last_turns(loop: asyncio.AbstractEventLoop, tasks: set[asyncio.Task[Any]], service: Service) -> None:
-    """Let transports close and cancelled tasks end."""
+    """Let transports close, cancelled tasks end, and threads close the iterables whose clients are gone."""
+    limit = loop.time() + _LAST_SECONDS
     if tasks:
-        await asyncio.wait(tasks, timeout=1.0)
+        await asyncio.wait(tasks, timeout=_LAST_SECONDS)
     await loop.shutdown_asyncgens()
     for turn in range(_MOST_LAST_TURNS):
         # Among them some whose transports were being made when the others were aborted.
@@ -427,7 +430,9 @@ async def _last_turns(loop: asyncio.AbstractEventLoop, tasks: set[asyncio.Task[A
         await asyncio.sleep(0)
         # uvloop closes the socket of a transport a turn or two after it told the protocol.
         if turn + 1 >= _LEAST_LAST_TURNS and not service.connections:
-            return
+            break
+    while service.pool is not None and service.pool.owes and loop.time() < limit:
+        await asyncio.sleep(_LAST_PAUSE_SECONDS)
 
 
 def _has_uvloop() -> bool:
