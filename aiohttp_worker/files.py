@@ -90,7 +90,6 @@ class FileSending:
         "_rest",
         "_resume",
         "_sender",
-        "_sent",
         "_waiting",
         "_writable",
     )
@@ -109,7 +108,6 @@ class FileSending:
         self._part = part
         self._offset = part.offset
         self._rest = size
-        self._sent = 0
         self._writable = writable
         self._fd = sender.fd if writable.available else -1
         self._buffer = 0
@@ -173,7 +171,6 @@ class FileSending:
         """Count what is sent; say whether that is all."""
         if count > 0:
             self._offset += count
-            self._sent += count
             self._rest -= count
         return self._rest == 0
 
@@ -190,4 +187,4 @@ class FileSending:
             self._sender.file_rest = 0
             if not self._sender.closed:
                 self._resume()
-        self._done(self._sent, error)
+        self._done(self._offset - self._part.offset, error)

@@ -520,8 +520,8 @@ class Connection(Client):
 
     def cut(self) -> None:
         """End the connection at once, so that an answer in the middle does not look complete."""
-        response = None if self._exchange is None else self._exchange.response
-        if self.sender.unsent or (response is not None and response.head_sent and response.cut_looks_complete):
+        exchange = self._exchange
+        if self.sender.unsent or (exchange is not None and exchange.response.cut_looks_complete):
             self.sender.reset_on_close()
         self.transport.abort()
 

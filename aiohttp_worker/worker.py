@@ -431,7 +431,8 @@ async def _last_turns(loop: asyncio.AbstractEventLoop, tasks: set[asyncio.Task[A
         # uvloop closes the socket of a transport a turn or two after it told the protocol.
         if turn + 1 >= _LEAST_LAST_TURNS and not service.connections:
             break
-    while service.pool is not None and service.pool.owes and loop.time() < limit:
+    # Threads do not know the loop's events.
+    while service.pool is not None and service.pool.owes and loop.time() < limit:  # noqa: ASYNC110
         await asyncio.sleep(_LAST_PAUSE_SECONDS)
 
 

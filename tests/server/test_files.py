@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,11 @@ class Connection(asyncio.Protocol):
             pieces.append(piece)
             size -= len(piece)
         return b"".join(pieces)
+
+    def reset(self) -> None:
+        """End the client's side with RST."""
+        self.theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.theirs.close()
 
     def close(self) -> None:
         self.transport.abort()
@@ -206,8 +212,7 @@ def test_a_client_that_resets(loop: asyncio.AbstractEventLoop, path: Path, readi
     if not reading:
         connection.transport.pause_reading()
     sending = Sending(connection, path)
-    connection.theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-    connection.theirs.close()
+    connection.reset()
     sending.run()
     sent, _ = sending.ended.result()
     assert sent < SIZE
@@ -281,8 +286,7 @@ def test_block_by_block_and_a_client_that_resets(
     monkeypatch.setattr(WritableSockets, "available", False)
     connection = Connection(loop)
     sending = Sending(connection, path)
-    connection.theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-    connection.theirs.close()
+    connection.reset()
     sending.run()
     assert sending.ended.result()[0] < SIZE
     connection.close()
