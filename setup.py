@@ -34,6 +34,7 @@ COMPILED = (
     *(
         f"aiohttp_worker/{name}.py"
         for name in (
+            "backlog",
             "environ",
             "exchange",
             "files",

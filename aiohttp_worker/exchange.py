@@ -20,6 +20,7 @@ from .application import (
     send_awaited,
     wrong_item,
 )
+from .backlog import Backlog
 from .body import Marker
 from .environ import Environ
 from .errors import ClientDisconnectedError, IncompleteBodyError
@@ -35,7 +36,7 @@ from .service import Service
 # What an inline iterable may do before others get their turn.
 _TURN_SECONDS: Final = 0.005
 _TURN_BYTES: Final = 1024 * 1024
-_MOST_WRITTEN: Final = 1024 * 1024
+_MOST_WRITTEN: Final = 1024 * 1024  # by write(), bytes in memory
 
 _monotonic: Final = time.monotonic
 _next_item: Final[Callable[[Iterator[Any], object], Any]] = next
@@ -113,6 +114,7 @@ class Exchange:
 
     __slots__ = (
         "_awaited",
+        "_backlog",
         "_context",
         "_coroutine",
         "_error",
@@ -126,6 +128,7 @@ class Exchange:
         "_task",
         "_turn_ends",
         "_turned",
+        "_wrote",
         "client",
         "ended",
         "environ",
@@ -167,6 +170,8 @@ class Exchange:
         self._part: FilePart | None = None
         self._outbox: deque[bytes] | None = None  # from a thread to the loop
         self._outbox_size = 0
+        self._wrote = False
+        self._backlog: Backlog | None = None
         if head.has_body:
             self.response.before_head = self._before_head
 
@@ -181,12 +186,13 @@ class Exchange:
         return self.write
 
     def write(self, data: bytes) -> None:
-        """PEP 3333's ``write``; deprecated there, and here for what it blocks.
+        """PEP 3333's ``write``; deprecated there, and here for what it cannot wait for.
 
-        What a slow client has not read stays in memory, up to a limit. Then the
-        thread waits; inline, that is the thread that serves all others.
+        A thread waits while a client reads slowly. Inline, nothing can wait:
+        what the client has not read goes to a file.
 
         :raises ClientDisconnectedError: nobody is there to read it.
+        :raises OSError: the file takes no more; the connection is reset.
         :raises TypeError: *data* is no ``bytes``.
         """
         if not isinstance(data, bytes):
@@ -194,8 +200,7 @@ class Exchange:
         self._check_client()
         pieces = self.response.piece(data)
         if self._member is None and self._task is None:
-            service = self.service
-            self.client.sender.send_waiting(pieces, _MOST_WRITTEN, service.times.write)
+            self._write_inline(pieces)
             self._check_client()
             return
         self._send(pieces)
@@ -204,6 +209,41 @@ class Exchange:
             while (sender.paused or self._outbox_size > WRITE_HIGH_MARK) and not sender.closed:
                 self.client.wait_writable()
             self._check_client()
+
+    def _write_inline(self, pieces: list[bytes]) -> None:
+        """Send now what the socket takes, since the loop sends nothing until the application returns."""
+        sender = self.client.sender
+        service = self.service
+        if not self._wrote:
+            self._wrote = True
+            service.loop.call_soon(sender.release)
+        if self._backlog is None:
+            pieces = sender.send_alone(pieces, _MOST_WRITTEN)
+            if not pieces:
+                return
+        backlog = self._put_back(pieces)
+        try:
+            if backlog.send(sender):
+                self._close_backlog()
+        except OSError:
+            sender.give_up()
+
+    def _put_back(self, pieces: list[bytes]) -> Backlog:
+        """Add to what is to be sent when the application's call is over."""
+        backlog = self._backlog
+        try:
+            if backlog is None:
+                backlog = self._backlog = Backlog(self.service.settings.body_directory)
+            backlog.add(pieces)
+        except OSError:
+            self.client.sender.give_up()
+            raise
+        return backlog
+
+    def _close_backlog(self) -> None:
+        backlog, self._backlog = self._backlog, None
+        assert backlog is not None
+        backlog.close()
 
     def early_hints(self, headers: Headers) -> None:
         """Send an interim response 103 (RFC 8297).
@@ -253,7 +293,10 @@ class Exchange:
         finally:
             running_loop.leave_application()
         following = self._next
-        if following is _END:
+        if self._backlog is not None:
+            self._turned = True
+            self._send_backlog()
+        elif following is _END:
             now = _monotonic()
             # Of an iterable in several turns this is the whole time, which says
             # nothing about the loop.
@@ -441,27 +484,38 @@ class Exchange:
             self._iterator = iter(self.iterable)
             self._step_on(Exchange._step)
             return
-        sending = FileSending(
-            self.client.sender,
-            part,
-            min(size, part.size),
-            self.service.writable,
-            self.client.pause_writing,
-            self.client.resume_writing,
-            self._file_sent,
-        )
-        sending.run()
+        self._send_part(part, min(size, part.size), self._file_sent)
+
+    def _send_part(self, part: FilePart, size: int, done: Callable[[int, OSError | None], None]) -> None:
+        client = self.client
+        FileSending(client.sender, part, size, self.service.writable, client.pause_writing, client.resume_writing, done).run()
 
     def _file_sent(self, sent: int, error: OSError | None) -> None:
         self.response.sent += sent
+        if not self._file_failed(error):
+            self._check_complete()
+            self._step_on(Exchange._close_iterable)
+
+    def _file_failed(self, error: OSError | None) -> bool:
+        """Have the response end as failed, if a file could not be sent."""
         if isinstance(error, ConnectionError) or self.client.sender.closed:
             error = ClientDisconnectedError("the client went away")
-        if error is not None:
-            self._error = error
-            self._step_on(Exchange._resume)
-            return
-        self._check_complete()
-        self._step_on(Exchange._close_iterable)
+        if error is None:
+            return False
+        self._error = error
+        self._step_on(Exchange._resume)
+        return True
+
+    def _send_backlog(self) -> None:
+        """Send, on the loop, what was written and could not be sent then."""
+        assert self._backlog is not None
+        part = self._backlog.part
+        self._send_part(part, part.size, self._backlog_sent)
+
+    def _backlog_sent(self, sent: int, error: OSError | None) -> None:
+        self._close_backlog()
+        if not self._file_failed(error):
+            self._go_on(self._next)
 
     # Asynchronous applications.
 
@@ -546,7 +600,9 @@ class Exchange:
 
     def _send(self, pieces: list[bytes]) -> None:
         outbox = self._outbox
-        if outbox is None or self._task is not None:
+        if self._backlog is not None:
+            self._put_back(pieces)
+        elif outbox is None or self._task is not None:
             self.client.sender.send(pieces)
         elif pieces:
             outbox.extend(pieces)
@@ -560,7 +616,7 @@ class Exchange:
         """
         if not pieces:
             return
-        if self._outbox is None and not self._turned and size <= MOST_HELD and self.response.keep_alive:
+        if self._outbox is None and not self._wrote and not self._turned and size <= MOST_HELD and self.response.keep_alive:
             self.service.outbox.put_early(self.client.sender, pieces, self.started)
         else:
             self._send(pieces)

@@ -83,7 +83,7 @@ class Sender:
     def unconfirmed(self) -> int:
         """Bytes that wait for the client to read, with those in the socket's buffer: less each time it reads."""
         unsent = self.unsent
-        sock = self._transport.get_extra_info("socket") if unsent else None
+        sock = None if self.closed else self._transport.get_extra_info("socket")
         if sock is None:
             return unsent
         try:
@@ -166,25 +166,29 @@ class Sender:
             except OSError:
                 pass  # the loop will tell the protocol
 
-    def send_waiting(self, pieces: list[bytes], most: int, seconds: float) -> None:
+    def send_alone(self, pieces: list[bytes], most: int) -> list[bytes]:
         """Send *pieces* while the loop cannot run, and so no transport sends.
 
-        :param most: bytes that may be left to be sent later; for more the
-            thread waits until the client reads.
-        :param seconds: to wait for the client to read anything.
+        What the socket does not take is kept, to be sent with the next, or by
+        :meth:`release`.
+
+        :param most: bytes that may be kept.
+        :return: nothing, or all that was to be kept: it is too much.
         """
-        if self.fd < 0 or self.closed or self.unsent:
+        if self.closed:
+            return []
+        waiting = self.unsent
+        if self.fd < 0 or waiting:
+            if waiting > most:
+                return pieces
             self.send(pieces)
-            return
+            return []
         rest = self._write(self._kept + pieces)
-        while not self.closed and sum(map(len, rest)) > most:
-            poll = select.poll()
-            poll.register(self.fd, select.POLLOUT)
-            if not poll.poll(seconds * 1000 if seconds else None):
-                self._break()
-                return
-            rest = self._write(rest)
+        if sum(map(len, rest)) > most:
+            self._kept = []
+            return rest
         self._kept = rest
+        return []
 
     def _write(self, pieces: list[bytes], corked: socket.socket | None = None) -> list[bytes]:
         """Write to the socket what it takes, and return the rest.
@@ -212,6 +216,11 @@ class Sender:
                 rest.append(piece[sent:] if sent else piece)
                 sent = 0
         return rest
+
+    def give_up(self) -> None:
+        """End the connection, so that the client sees that something is missing."""
+        self.reset_on_close()
+        self._break()
 
     def _break(self) -> None:
         """Give the connection up; the loop will tell the protocol."""

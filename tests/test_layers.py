@@ -19,7 +19,7 @@ LAYERS = [
     {"http1"},
     {"marks", "errors", "body", "forwarding", "options"},
     {"environ", "response_head", "response", "access_log"},
-    {"input", "flow", "writable", "running_loop", "files", "tls", "tls_records", "tls_transport", "tls_handshake"},
+    {"input", "flow", "writable", "running_loop", "files", "backlog", "tls", "tls_records", "tls_transport", "tls_handshake"},
     {"outbox", "pool", "application", "service", "exchange", "request_body"},
     {"hooks", "protocol", "listener"},
     {"boot", "worker"},

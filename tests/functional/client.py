@@ -219,8 +219,16 @@ class RawClient:
         return data
 
     def receive_exactly(self, size: int) -> bytes:
-        while len(self._buffer) < size:
-            self._receive_more()
+        received = bytearray()
+        try:
+            while len(received) + len(self._buffer) < size:
+                received += self._buffer  # not one bytes object after the other, each longer by a little
+                self._buffer = b""
+                self._receive_more()
+        except Cut:
+            raise Cut(bytes(received)) from None
+        finally:
+            self._buffer = bytes(received) + self._buffer
         data, self._buffer = self._buffer[:size], self._buffer[size:]
         return data
 

@@ -117,10 +117,10 @@ def test_a_slow_reader_gets_everything(server: Server) -> None:
 
 def test_write_waits_for_a_slow_reader(server: Server) -> None:
     with server.connect(receive_buffer=16384) as client:
-        client.request("GET", "/write-big")
+        client.request("GET", "/write-big?pieces=256")
         assert server.get("/hello").status_code == 200
         response = client.receive()
-        assert response.body == b"".join(bytes([number]) * 16384 for number in range(256))
+        assert response.body == b"".join(bytes([number]) * 16384 for number in range(256)) + b"last"
 
 
 def test_an_upload_costs_no_memory(server: Server) -> None:

@@ -74,6 +74,17 @@ def test_files_go_through_the_read_loop(server: Server, authority: Authority, tm
         assert client.get(f"/wrapped-file?path={tmp_path}/file&key=tls&offset=10&length=20").body == data[10:30]
 
 
+def test_write_to_a_client_that_reads_late(server: Server, authority: Authority) -> None:
+    expected = b"".join(bytes([i % 256]) * 16384 for i in range(1000)) + b"last"
+    for length in ["", "&length=1"]:
+        with secure(server, authority.client_context(), receive_buffer=4096) as client:
+            client.request("GET", f"/write-big?pieces=1000&key=late{length}")
+            with secure(server, authority.client_context()) as other:
+                assert other.get("/hello").status_code == 200
+            assert client.receive().body == expected
+            assert client.get("/hello").status_code == 200
+
+
 def test_environ(server: Server, authority: Authority) -> None:
     with secure(server, authority.client_context()) as client:
         assert isinstance(client.socket, ssl.SSLSocket)

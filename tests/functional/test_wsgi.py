@@ -207,11 +207,29 @@ def test_write(server: Server) -> None:
         answers(client)
 
 
-def test_write_much(server: Server) -> None:
+def much_written(pieces: int) -> bytes:
+    return b"".join(bytes([i % 256]) * 16384 for i in range(pieces)) + b"last"
+
+
+@pytest.mark.parametrize("length", ["", "&length=1"])
+def test_write_much(server: Server, length: str) -> None:
     with server.connect() as client:
-        response = client.get("/write-big")
-        assert response.body == b"".join(bytes([number]) * 16384 for number in range(256))
+        assert client.get(f"/write-big?pieces=256{length}").body == much_written(256)
         answers(client)
+
+
+@pytest.mark.parametrize("length", ["", "&length=1"])
+def test_write_to_a_client_that_reads_late(server: Server, key: str, mark: int, length: str) -> None:
+    """What one client does not read stops no other, and is all there later: from little over what a socket takes to much."""
+    for pieces in [*range(100, 300, 25), 1000]:
+        with server.connect(receive_buffer=4096) as client:
+            client.request("GET", f"/write-big?pieces={pieces}&key={key}{length}")
+            if server.threads == 1:
+                server.wait_for_log(f"written {key}", since=mark)
+                mark = server.log.length
+            assert server.get("/hello").status_code == 200
+            assert client.receive().body == much_written(pieces)
+            answers(client)
 
 
 def test_error_after_write_cuts_the_body(server: Server, mark: int) -> None:

@@ -241,10 +241,13 @@ def write_text(environ: Environ, start_response: StartResponse) -> Iterable[byte
 
 
 def write_big(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    write = start_response("200 OK", PLAIN)
-    for number in range(256):
-        write(bytes([number]) * 16384)
-    return []
+    number = int(query(environ, "pieces"))
+    length = [("Content-Length", str(number * 16384 + 4))] if query(environ, "length") else []
+    write = start_response("200 OK", PLAIN + length)
+    for i in range(number):
+        write(bytes([i % 256]) * 16384)
+    say(f"written {query(environ, 'key')}")
+    return [b"last"]
 
 
 def endless_write(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
