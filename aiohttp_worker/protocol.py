@@ -34,6 +34,8 @@ _MOST_UNREAD: Final = 256 * 1024
 _MOST_LINGERING: Final = 1024 * 1024
 # Of requests behind the one that is being answered.
 _MOST_PIPELINED: Final = 64 * 1024
+# What a connection may answer in a row before others get their turn.
+_TURN_SECONDS: Final = 0.001
 
 
 class Phase(enum.Enum):
@@ -79,6 +81,7 @@ class Connection(Client):
         "_eof",
         "_exchange",
         "_gate",
+        "_held",
         "_proxy",
         "_reader",
         "_refused",
@@ -87,6 +90,7 @@ class Connection(Client):
         "_sock",
         "_sockname",
         "_unsent",
+        "_write_deadline",
         "deadline",
         "disconnected",
         "peername",
@@ -110,7 +114,9 @@ class Connection(Client):
         self._refused = False
         self._eof = False
         self._proxy: ProxyHeaderReader | None = None
-        self._unsent = 0
+        self._held = False
+        self._unsent = 0  # the client had not read when that was last looked at
+        self._write_deadline = _NEVER
         self._resumed: threading.Event | None = None
 
     # Called by the transport.
@@ -160,7 +166,7 @@ class Connection(Client):
         self._reader.feed(data)
         if phase is _RUN:
             self._receive_beside()
-        else:
+        elif not self._held:
             self._advance()
 
     def eof_received(self) -> bool:
@@ -170,6 +176,8 @@ class Connection(Client):
             if self._body is not None and not self._body.ended:
                 self._body.fail(IncompleteBodyError("the client ended the connection"))
             self._note_peer_left()
+            return self._can_half_close
+        if self._held:
             return self._can_half_close
         if self.phase is _COLLECT or not self._reader.between_requests:
             try:
@@ -209,8 +217,9 @@ class Connection(Client):
     def pause_writing(self) -> None:
         """Take up that the client reads more slowly than is sent."""
         self.sender.pause()
-        self._unsent = self.sender.unconfirmed
-        self.deadline = _monotonic() + (self._service.times.write or _NEVER)
+        if self.phase is _RUN:
+            self.deadline = _NEVER
+        self._note_unsent(self.sender.unconfirmed, _monotonic())
 
     def resume_writing(self) -> None:
         """Take up that everything is sent."""
@@ -218,15 +227,22 @@ class Connection(Client):
         if self.phase is _RUN:
             self.deadline = self._body_deadline()
         self.wake_thread()
+        if self._held:
+            self._go_on()
 
     # Requests.
 
     def _advance(self) -> None:
         """Go through what has been received, up to a request that takes time."""
         reader = self._reader
+        sender = self.sender
+        turn_ends = 0.0
         self._advancing = True
         try:
             while True:
+                if sender.paused and self._exchange is None and self.phase is not _SKIP and reader.buffered:
+                    self._hold()  # the next answer would only wait behind what the client does not read
+                    return
                 event = reader.next_event()
                 if event is NEED_DATA:
                     self._wait()
@@ -246,10 +262,36 @@ class Connection(Client):
                         self._receive_beside()
                     if self._busy:
                         return
+                elif phase is _HEAD:  # one was answered, and more have come
+                    now = _monotonic()
+                    if not turn_ends:
+                        turn_ends = now + _TURN_SECONDS
+                    elif now > turn_ends:
+                        self._hold()
+                        self._service.loop.call_soon(self._go_on)
+                        return
         except RemoteProtocolError as error:
             self._refuse(error)
         finally:
             self._advancing = False
+
+    def _hold(self) -> None:
+        """Let what has come wait, and no more come, until :meth:`_go_on`."""
+        self._held = True
+        self.deadline = _NEVER
+        self._gate.shut()
+
+    def _go_on(self) -> None:
+        """Answer what waited."""
+        if self.sender.paused:
+            return  # it is called again
+        self._held = False
+        phase = self.phase
+        if phase is _IDLE or phase is _HEAD:
+            self.phase = _IDLE
+            self.deadline = _monotonic() + self._service.times.keep_alive
+            self._gate.reopen()
+            self._advance()
 
     @property
     def _busy(self) -> bool:
@@ -259,12 +301,12 @@ class Connection(Client):
     def _wait(self) -> None:
         """Set the time limit for what is missing."""
         times = self._service.times
-        if self.phase is _COLLECT or self.phase is _SKIP:
+        if self._eof:
+            self._close()  # it does not come any more
+        elif self.phase is _COLLECT or self.phase is _SKIP:
             self.deadline = self._body_deadline()
         elif self._reader.between_requests:
-            if self._eof:
-                self._close()
-            elif self.phase is not _IDLE:
+            if self.phase is not _IDLE:
                 self.phase = _IDLE
                 self.deadline = _monotonic() + times.keep_alive
         elif self.phase is not _HEAD:
@@ -280,7 +322,7 @@ class Connection(Client):
             self,
             head,
             environ,
-            head.keep_alive and not service.draining and not self._eof and service.times.keep_alive > 0,
+            head.keep_alive and not service.draining and service.times.keep_alive > 0 and not self._is_last,
         )
         awaits_input = service.awaits_input
         if service.stream_when is not None:
@@ -308,6 +350,11 @@ class Connection(Client):
         self.phase = _COLLECT
         self._exchange = exchange
         body_to_come.collect(comes_already=self._reader.buffered > 0)
+
+    @property
+    def _is_last(self) -> bool:
+        """Whether the client has ended its side, and asked for nothing behind this."""
+        return self._eof and self._reader.buffered == 0
 
     def _chooses_stream(self, environ: Environ) -> bool:
         """Ask the application whether it wants to await this request's input.
@@ -472,7 +519,7 @@ class Connection(Client):
     @property
     def watched(self) -> bool:
         """Whether to look at it each second: the client is to read, or is not read from."""
-        return not self._gate.open or self.sender.unsent > 0
+        return not self._gate.open or self._unsent > 0 or self.sender.unsent > 0
 
     @property
     def peer(self) -> str:
@@ -482,21 +529,23 @@ class Connection(Client):
     def check_time(self, now: float) -> None:
         """End what took too long; called once a second."""
         unsent = self.sender.unconfirmed
-        if unsent and unsent != self._unsent:
-            self._unsent = unsent
-            self.deadline = now + (self._service.times.write or _NEVER)
+        phase = self.phase
+        if unsent != self._unsent:
+            self._note_unsent(unsent, now)
+        elif unsent and now >= self._write_deadline:
+            self.deadline = _NEVER
+            self._service.observers.log_debug("%s: the client does not read, the connection is ended", self.peer)
+            self.cut()
             return
-        if not self._gate.open and self.phase is _RUN and self.sender.peer_left():
+        if unsent and not (self._service.draining and self.sender.unsent == 0):
+            # When this worker has gone, the kernel still sends what is in the socket.
+            self._wait_for_reading(now)
+        if not self._gate.open and phase is _RUN and self.sender.peer_left():
             self._note_peer_left()
         if now < self.deadline:
             return
         self.deadline = _NEVER
-        log = self._service.observers.log_debug
-        phase = self.phase
-        if unsent:
-            log("%s: the client does not read, the connection is ended", self.peer)
-            self.cut()
-        elif phase is _IDLE:
+        if phase is _IDLE:
             self._close()
         elif phase is _HEAD or phase is _COLLECT:
             part = "head" if phase is _HEAD else "body"
@@ -511,8 +560,25 @@ class Connection(Client):
         else:
             self.transport.abort()
 
+    def _note_unsent(self, unsent: int, now: float) -> None:
+        self._unsent = unsent
+        self._write_deadline = now + (self._service.times.write or _NEVER)
+
+    def _wait_for_reading(self, now: float) -> None:
+        """Have the time after an answer begin when the client has read it."""
+        times = self._service.times
+        phase = self.phase
+        if phase is _IDLE and not self._held:
+            self.deadline = now + times.keep_alive
+        elif phase is _LINGER:
+            self.deadline = now + times.linger
+        elif phase is _CLOSING:
+            self.deadline = now + (times.write or _NEVER)
+
     def drain(self, now: float) -> None:
         """Let the connection end soon, without losing a request that is on its way."""
+        if self._held:
+            return  # what waits here has been received
         if self.phase is _IDLE:
             self.deadline = min(self.deadline, now + self._service.times.linger)
         elif self._exchange is not None and not self._exchange.response.head_sent:

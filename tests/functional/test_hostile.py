@@ -33,6 +33,13 @@ KINDS: dict[str, dict[str, Any]] = {
     "coroutine": {"application": "hostile:coroutine", "worker_class": STREAM},
 }
 STREAMED = {"threads", "coroutine"}
+# In which each can send a response without end.
+WAYS = {
+    "collected": ["/stream", "/file", "/written"],
+    "inline": ["/stream", "/file", "/written"],
+    "threads": ["/stream", "/file", "/written"],
+    "coroutine": ["/stream"],
+}
 
 SHORT_TIMES = {
     "AIOHTTP_WORKER_HEAD_TIMEOUT": "0.5",
@@ -212,7 +219,7 @@ def test_a_response_that_is_not_read(shared_server: Serve, kind: str) -> None:
 def test_a_response_that_is_read_slowly(shared_server: Serve, kind: str) -> None:
     """Who reads a little at a time is not given up, though the socket takes nothing for long: its buffer holds megabytes."""
     server = shared_server(**KINDS[kind], environ=SHORT_TIMES)
-    for path in ["/stream", *(["/file"] if kind != "coroutine" else [])]:
+    for path in WAYS[kind]:
         mark = server.log.length
         with server.connect(segment=1400) as client:
             client.request("GET", path)
@@ -221,21 +228,37 @@ def test_a_response_that_is_read_slowly(shared_server: Serve, kind: str) -> None
             while time.monotonic() < end:
                 client.receive_exactly(16384)
                 time.sleep(0.03)  # the pace itself; nothing is waited for
-            assert "stream closed" not in server.log.text(mark)
+            assert "stream closed" not in server.log.text(mark), path
         server.wait_for_log("application: stream closed", since=mark)
         assert "Traceback" not in server.log.text(mark)
+
+
+def test_a_response_that_is_read_late(serve: Serve, kind: str) -> None:
+    """A pause between two reads is limited by the time for writing, not by the shorter one between two requests."""
+    server = serve(**KINDS[kind], keepalive=1)
+    with server.connect(receive_buffer=4096) as client:
+        client.request("GET", "/huge")
+        client.receive_head()
+        for _ in range(2):
+            with server.connect() as other:
+                other.get("/unread")
+                other.assert_closed()  # its time between two requests is over
+        assert len(client.receive_exactly(16 << 20)) == 16 << 20
+        assert client.get("/unread").text == "not read"
+        client.assert_closed()
 
 
 def test_a_response_that_is_cut_looks_so(shared_server: Serve, kind: str) -> None:
     """What the client got before it stopped reading, and only the connection's end delimits, it must not take for all."""
     server = shared_server(**KINDS[kind], environ=SHORT_TIMES)
-    mark = server.log.length
-    with server.connect(receive_buffer=4096) as client:
-        client.request("GET", "/stream", version="1.0")
-        server.wait_for_log("application: stream closed", since=mark)
-        with pytest.raises(ConnectionResetError):
-            while client.socket.recv(65536):
-                pass
+    for path in WAYS[kind]:
+        mark = server.log.length
+        with server.connect(receive_buffer=4096) as client:
+            client.request("GET", path, version="1.0")
+            server.wait_for_log("application: stream closed", since=mark)
+            with pytest.raises(ConnectionResetError):
+                while client.socket.recv(65536):
+                    pass
 
 
 def test_a_response_that_a_stop_cuts_looks_so(serve: Serve, kind: str) -> None:
@@ -484,6 +507,37 @@ def test_memory_while_requests_pile_up(shared_server: Serve, kind: str) -> None:
         assert resident(pid) - before < 8 * 1024 * 1024
 
 
+def test_memory_while_answers_pile_up(serve: Serve, kind: str) -> None:
+    """Somebody asks without end for what is there at once, and reads nothing; later, all answers are there."""
+    server = serve(**KINDS[kind])
+    pid = server.worker_pids()[-1]
+    assert_healthy(server)
+    before = resident(pid)
+    request = b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n"
+    with server.connect(receive_buffer=4096) as client:
+        number = client.send_some(request * 20_000, 1.0) // len(request)
+        assert number > 10_000
+        assert_healthy(server)
+        assert resident(pid) - before < 8 * 1024 * 1024
+        for _ in range(number):
+            assert len(client.receive().body) == 10_000
+
+
+def test_many_requests_at_once_delay_nobody(serve: Serve, kind: str) -> None:
+    """Who sends a thousand at once gets its answers between those of others."""
+    server = serve(**KINDS[kind])
+    mark = server.log.length
+    with server.connect() as many, server.connect() as one:
+        one.get("/unread")
+        many.send(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n" * 1000)
+        many.end_of_sending()
+        server.wait_for_log("called GET /slow", since=mark)
+        one.get("/unread")
+        assert server.log.text(mark).count("called GET /slow") < 500
+        for _ in range(1000):
+            assert many.receive().status_code == 200
+
+
 def test_a_refused_client_that_goes_on(shared_server: Serve) -> None:
     """What it sends is thrown away for a while, so that it can read the answer, and not for ever."""
     server = shared_server("hostile:application", worker_class=NO_STREAM)
@@ -618,6 +672,25 @@ def test_no_place_for_a_body(serve: Serve, tmp_path: Path) -> None:
     with server.connect() as client:
         assert client.post("/", bytes(2000)).status_code == 507
     assert_healthy(server)
+
+
+@pytest.mark.parametrize("kind", ["collected", "inline"])
+def test_no_space_for_what_is_written(serve: Serve, tmp_path: Path, kind: str) -> None:
+    """What cannot be kept for a client that does not read is missing, visibly; and only for that client."""
+    server = serve(**KINDS[kind], extra=NO_SPACE, tmp_upload_dir=str(tmp_path))
+    pid = server.worker_pids()[0]
+    for query in ["", "?length"]:
+        mark = server.log.length
+        with server.connect(receive_buffer=4096) as client:
+            client.request("GET", f"/written{query}", version="1.0")
+            server.wait_for_log("Error handling request GET /written", since=mark)
+            server.wait_for_log("application: write raised OSError: ", since=mark)
+            with pytest.raises(ConnectionResetError):
+                while client.socket.recv(65536):
+                    pass
+        assert_healthy(server)
+    assert server.worker_pids() == [pid]
+    assert [link for link in open_files(pid) if str(tmp_path) in link] == []
 
 
 def open_files(pid: int) -> list[str]:

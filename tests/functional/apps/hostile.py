@@ -6,10 +6,14 @@
 import os
 import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, NoReturn
 
 from gate import pass_through, wait
+
+LARGE = bytes(10_000)
+HUGE = bytes(16 << 20)
 
 Environ = dict[str, Any]
 Start = Callable[..., Any]
@@ -35,8 +39,17 @@ def application(environ: Environ, start_response: Start) -> Any:
         return stream(environ, start_response)
     if path == "/file":
         return file(environ, start_response)
+    if path == "/written":
+        return write_much(environ, start_response)
     if path == "/unread":
         return answer(start_response, b"not read")
+    if path == "/large":
+        return answer(start_response, LARGE)
+    if path == "/huge":
+        return answer(start_response, HUGE)
+    if path == "/slow":
+        compute(0.001)
+        return answer(start_response, b"computed")
     if path == "/late":
         wait(environ)
     if path == "/broken-stream":
@@ -59,6 +72,13 @@ async def coroutine(environ: Environ, start_response: Start) -> Any:
         FAULTS[path]()
     if path == "/unread":
         return answer(start_response, b"not read")
+    if path == "/large":
+        return answer(start_response, LARGE)
+    if path == "/huge":
+        return answer(start_response, HUGE)
+    if path == "/slow":
+        compute(0.001)
+        return answer(start_response, b"computed")
     if path == "/stream":
         start_response("200 OK", [("Content-Type", "application/octet-stream")])
         return asynchronous_stream(environ)
@@ -83,6 +103,37 @@ def stream(environ: Environ, start_response: Start) -> Iterator[bytes]:
             yield piece
     finally:
         say(environ, "stream closed")
+
+
+class Last:
+    """The end of a body, which says when it is closed."""
+
+    def __init__(self, environ: Environ) -> None:
+        self._environ = environ
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter([bytes(65536)] * 64)
+
+    def close(self) -> None:
+        say(self._environ, "stream closed")
+
+
+def write_much(environ: Environ, start_response: Start) -> Last:
+    """50 MiB by ``write()``, and 4 MiB after it; with a length if the query says so."""
+    size = 50 << 20
+    headers = [("Content-Type", "application/octet-stream")]
+    if environ["QUERY_STRING"] == "length":
+        headers.append(("Content-Length", str(size + (4 << 20))))
+    write = start_response("200 OK", headers)
+    try:
+        for _ in range(size // 65536):
+            write(bytes(65536))
+    except BaseException as error:
+        say(environ, f"write raised {type(error).__name__}: {error}")
+        say(environ, "stream closed")
+        raise
+    say(environ, "all is written")
+    return Last(environ)
 
 
 async def asynchronous_stream(environ: Environ) -> AsyncIterator[bytes]:
@@ -117,6 +168,12 @@ def broken_stream(environ: Environ, start_response: Start) -> Iterator[bytes]:
     start_response("200 OK", [("Content-Type", "text/plain")])
     yield b"begun"
     raise RuntimeError("in the middle")
+
+
+def compute(seconds: float) -> None:
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        pass
 
 
 def leave() -> NoReturn:
