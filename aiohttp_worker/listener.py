@@ -23,6 +23,12 @@ _BATCH: Final = 16
 _PAUSE_SECONDS: Final = 1.0
 _QUIET_SECONDS: Final = 0.005
 _MOST_REST_SECONDS: Final = 0.05
+# With no connection to spare, so long those who come wait for one that ends by
+# itself, or for a sibling. Then those make room that were idle for long enough to
+# have nothing on its way.
+_ROOM_SECONDS: Final = 0.1
+_IDLE_SECONDS: Final = 1.0
+_MOST_ENDED: Final = 32  # at once, and one in eight
 _NO_MORE_FILES: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 
 
@@ -105,6 +111,7 @@ class Listeners:
         self._unseen = False
         self._stopped = False
         self._full_logged = False
+        self._making_room = False
         service.on_connection_closed = self._connection_closed
 
     @property
@@ -183,6 +190,7 @@ class Listeners:
                 raise
             self._service.log_error("cannot accept connections for a while: %s", error)
             self.pause()
+            self._end_idle()
             self._loop.call_later(_PAUSE_SECONDS, self.start)
             return False
         self._connect(listening.kind(fileno=fd), peername, listening.address)
@@ -260,10 +268,34 @@ class Listeners:
         self._unseen = False
 
     def _full(self) -> None:
+        if self._connecting:
+            return  # some of them count twice until the next turn of the loop, when this is looked at again
         if not self._full_logged:
             self._full_logged = True
             self._service.observers.log_warning("all %d worker_connections are in use; new connections wait", self._limit)
         self.pause()
+        if not self._making_room:
+            self._making_room = True
+            self._loop.call_later(_ROOM_SECONDS, self._make_room)
+
+    def _make_room(self) -> None:
+        """End connections that nobody uses, if somebody still waits."""
+        self._making_room = False
+        if self._accepting or self._stopped or self.open < self._limit:
+            return
+        if self._somebody_waits():
+            self._end_idle()
+        self._making_room = True
+        self._loop.call_later(_ROOM_SECONDS, self._make_room)
+
+    def _end_idle(self) -> None:
+        self._service.end_idle(min(_MOST_ENDED, 1 + self.open // 8), _IDLE_SECONDS)
+
+    def _somebody_waits(self) -> bool:
+        coming = select.poll()
+        for sock in self._listening:
+            coming.register(sock, select.POLLIN)
+        return bool(coming.poll(0))
 
     def _connection_closed(self) -> None:
         if not self._accepting and self.open < self._limit:

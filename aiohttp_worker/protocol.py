@@ -82,6 +82,7 @@ class Connection(Client):
         "_exchange",
         "_gate",
         "_held",
+        "_idle_since",
         "_proxy",
         "_reader",
         "_refused",
@@ -115,6 +116,7 @@ class Connection(Client):
         self._eof = False
         self._proxy: ProxyHeaderReader | None = None
         self._held = False
+        self._idle_since = 0.0
         self._unsent = 0  # the client had not read when that was last looked at
         self._write_deadline = _NEVER
         self._resumed: threading.Event | None = None
@@ -145,7 +147,8 @@ class Connection(Client):
             base.update(tls_environ(ssl_object))
         if settings.proxy_protocol is not None:
             self._proxy = ProxyHeaderReader(settings.proxy_protocol, allowed=settings.proxy_allowed.allows(self.peername))
-        self.deadline = _monotonic() + (service.times.head or _NEVER)
+        self._idle_since = now = _monotonic()
+        self.deadline = now + (service.times.head or _NEVER)
         service.connections.add(self)
 
     def data_received(self, data: bytes) -> None:
@@ -390,7 +393,8 @@ class Connection(Client):
         if exchange is None:
             self._body = None
             self.phase = _IDLE
-            self.deadline = _monotonic() + self._service.times.keep_alive
+            self._idle_since = now = _monotonic()
+            self.deadline = now + self._service.times.keep_alive
         else:
             self._run_with_body(exchange, body.collected(exchange.environ))
 
@@ -463,6 +467,7 @@ class Connection(Client):
             self.phase = _SKIP
         elif self._reader.between_requests:
             self.phase = _IDLE
+            self._idle_since = now
             times = self._service.times
             self.deadline = now + (min(times.linger, times.keep_alive) if self._service.draining else times.keep_alive)
         else:
@@ -574,6 +579,17 @@ class Connection(Client):
             self.deadline = now + times.linger
         elif phase is _CLOSING:
             self.deadline = now + (times.write or _NEVER)
+
+    def idle_seconds(self, now: float) -> float:
+        """How long the client has asked for nothing, and has had nothing to read; 0 while it does or has."""
+        if self.phase is not _IDLE or self._held or self.sender.unsent:
+            return 0.0
+        return now - self._idle_since
+
+    def end_idle(self) -> None:
+        """End the connection between two requests, for the sake of others."""
+        if self.phase is _IDLE:
+            self._close()
 
     def drain(self, now: float) -> None:
         """Let the connection end soon, without losing a request that is on its way."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import heapq
 import math
 import sys
 import time
@@ -149,6 +150,17 @@ class Service:
         for connection in [c for c in self.connections if c.deadline <= now or c.watched]:
             connection.check_time(now)
 
+    def end_idle(self, most: int, seconds: float) -> None:
+        """End the connections that have been idle longest.
+
+        :param most: so many.
+        :param seconds: idle for less, they stay.
+        """
+        now = time.monotonic()
+        idle = [(c.idle_seconds(now), c) for c in self.connections]
+        for _, connection in heapq.nlargest(most, (one for one in idle if one[0] >= seconds), key=_first):
+            connection.end_idle()
+
     def drain(self) -> None:
         """Let every connection end with the answer it gives now, or next."""
         self.draining = True
@@ -238,6 +250,10 @@ class Service:
             task.add_done_callback(lambda _: timer.cancel())
         else:
             task.cancel()
+
+
+def _first(pair: tuple[float, Connection]) -> float:
+    return pair[0]
 
 
 def _nothing() -> None:

@@ -442,6 +442,55 @@ def test_worker_connections(serve: Serve) -> None:
     assert third.receive().status_code == 200
 
 
+def test_all_worker_connections_are_used(serve: Serve) -> None:
+    """By those that come at the same time, too."""
+    server = serve("hostile:application", worker_class=NO_STREAM, worker_connections=50)
+    server.worker_pids()
+    for _ in range(3):
+        clients = [server.connect() for _ in range(50)]
+        for client in clients:
+            assert client.get("/").status_code == 200
+        for client in clients:
+            client.close()
+
+
+def test_idle_connections_make_room(serve: Serve) -> None:
+    """Above the limit, those that nobody uses are ended, the longest idle first, whatever the time between requests."""
+    server = serve("hostile:application", worker_class=NO_STREAM, worker_connections=3, keepalive=60)
+    with server.connect() as first, server.connect() as second, server.connect() as busy:
+        busy.send("GET /busy HTTP/1.1\r\n")
+        assert first.get("/").status_code == 200
+        assert second.get("/").status_code == 200
+        with server.connect() as third:
+            assert third.get("/third").status_code == 200
+            first.assert_closed()
+            assert second.get("/").status_code == 200
+        busy.send("Host: a\r\n\r\n")
+        assert busy.receive().status_code == 200
+
+
+def test_silent_connections_make_room(serve: Serve) -> None:
+    server = serve("hostile:application", worker_class=NO_STREAM, worker_connections=50)
+    clients = [server.connect() for _ in range(100)]
+    assert server.get("/").status_code == 200
+    for client in clients:
+        client.close()
+
+
+def test_connections_in_use_make_no_room(serve: Serve, gate: Gate) -> None:
+    server = serve("hostile:application", worker_class=STREAM, threads=2, worker_connections=2, keepalive=60)
+    with server.connect() as first, server.connect() as second, server.connect() as third:
+        for client in (first, second):
+            client.request("GET", f"/late?gate={gate.port}")
+            gate.arrived()
+        third.request("GET", "/third")
+        assert third.is_quiet(1.5)  # longer than a connection has to be idle
+        gate.open()
+        gate.open()
+        for client in (first, second, third):
+            assert client.receive().status_code == 200
+
+
 def test_a_thousand_requests_at_once(shared_server: Serve, kind: str) -> None:
     """Pipelined, answered in their order."""
     server = shared_server(**KINDS[kind])
