@@ -305,12 +305,10 @@ class Incoming:
         if not separator:
             raise ValueError("the separator is empty")
         buffer = self._buffer
-        searched = 0
         while True:
-            found = buffer.take_until(separator, -1, searched)
+            found = buffer.take_until(separator)
             if found is not None:
                 return self._taken(found)
-            searched = len(buffer)
             try:
                 more = await self._wait()
             except IncompleteRead as error:

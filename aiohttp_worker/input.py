@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import BinaryIO, cast
 
 from .errors import IncompleteBodyError
-from .http1.buffer import Buffer
+from .http1.buffer import SMALL, Buffer
 
 # While nobody reads, so many bytes are kept before the socket is paused.
 HIGH_MARK = 256 * 1024
@@ -47,13 +47,17 @@ class BodyCollector:
         if self._file is not None:
             _write_all(self._file, data)
             return
-        self._pieces.append(data)
+        pieces = self._pieces
+        if len(data) < SMALL and pieces and len(pieces[-1]) < SMALL:
+            pieces[-1] += data
+        else:
+            pieces.append(data)
         if self.size > self._memory_size:
             # Unbuffered: the pieces are large already.
             self._file = tempfile.TemporaryFile(buffering=0, dir=self._directory)
-            for piece in self._pieces:
+            for piece in pieces:
                 _write_all(self._file, piece)
-            self._pieces.clear()
+            pieces.clear()
 
     def finish(self) -> BinaryIO:
         """Return the body as a file at its start."""

@@ -7,26 +7,44 @@ decides and never waits: a read that cannot be served yet gets ``None``.
 from __future__ import annotations
 
 from collections import deque
+from typing import Final
+
+# Bytes in a piece below which it is joined to the one before: of single bytes,
+# each kept as an object takes fifty times its size.
+SMALL: Final = 4096
 
 
 class Buffer:
-    """Bytes in the order they came, kept in the pieces they came in."""
+    """Bytes in the order they came.
 
-    __slots__ = ("_first", "_pieces", "_size")
+    :param small: pieces of fewer bytes than this are joined, others stay as they came.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_first", "_pieces", "_searched", "_size", "_small", "_sought")
+
+    def __init__(self, small: int = SMALL) -> None:
+        self._small = small
         self._pieces: deque[bytes] = deque()
         self._first = 0  # how much of the first piece has been taken
         self._size = 0
+        # What was looked for last, and how far it is known not to be there.
+        self._sought = b""
+        self._searched = 0
 
     def __len__(self) -> int:
         return self._size
 
     def feed(self, data: bytes) -> None:
-        """Append *data*; nothing is copied."""
-        if data:
-            self._pieces.append(data)
-            self._size += len(data)
+        """Append *data*."""
+        size = len(data)
+        if not size:
+            return
+        pieces = self._pieces
+        if size < self._small and pieces and len(pieces[-1]) < self._small:
+            pieces[-1] += data
+        else:
+            pieces.append(data)
+        self._size += size
 
     def take_any(self) -> bytes:
         """Take the first piece as it came, ``b''`` when there is none."""
@@ -37,6 +55,7 @@ class Buffer:
             piece = piece[self._first :]
             self._first = 0
         self._size -= len(piece)
+        self._searched = 0
         return piece
 
     def take_all(self) -> bytes:
@@ -61,18 +80,24 @@ class Buffer:
                 parts.append(piece[self._first : self._first + wanted])
                 self._first += wanted
                 self._size -= wanted
+                self._searched = 0
                 wanted = 0
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def find(self, separator: bytes, start: int = 0) -> int:
         """Return where *separator* begins, at or after *start*, or -1."""
-        if not self._pieces:
-            return -1
+        behind: list[bytes] = []  # the pieces that reach beyond the start, the last one first
+        position = self._size
+        for piece in reversed(self._pieces):
+            if position <= start:
+                break
+            behind.append(piece)
+            position -= len(piece)
+        offset = max(0, -position)  # of what has been taken of the first
+        position += offset  # of the current piece's first untaken byte
         overlap = len(separator) - 1
-        position = 0  # of the current piece's first untaken byte
         tail = b""  # the end of what was searched, where a separator may begin
-        offset = self._first
-        for piece in self._pieces:
+        for piece in reversed(behind):
             length = len(piece) - offset
             if position + length > start:
                 if tail:
@@ -89,21 +114,25 @@ class Buffer:
             offset = 0
         return -1
 
-    def take_until(self, separator: bytes, limit: int = -1, start: int = 0) -> bytes | None:
+    def take_until(self, separator: bytes, limit: int = -1) -> bytes | None:
         """Take up to and with *separator*, at most *limit* bytes.
+
+        What was searched in vain is not searched again for the same separator.
 
         :param limit: bytes, -1 for no limit; that many are returned when the
             separator does not end within them.
-        :param start: bytes already searched in vain by an earlier call.
         :return: ``None`` when the separator is not there and the limit is not
             reached: nothing has been taken then.
         """
-        found = self.find(separator, max(0, start - len(separator) + 1))
+        searched = self._searched if separator == self._sought else 0
+        found = self.find(separator, max(0, searched - len(separator) + 1))
         if found >= 0:
             end = found + len(separator)
             return self.take(end if limit < 0 else min(end, limit))
         if 0 <= limit <= self._size:
             return self.take(limit)
+        self._sought = separator
+        self._searched = self._size
         return None
 
     def take_line(self, limit: int = -1) -> bytes | None:
@@ -115,3 +144,4 @@ class Buffer:
         self._pieces.clear()
         self._first = 0
         self._size = 0
+        self._searched = 0

@@ -1,16 +1,17 @@
 """Whatever pieces bytes came in, reads give the same as from one piece."""
 
 import io
+import tracemalloc
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aiohttp_worker.http1.buffer import Buffer
+from aiohttp_worker.http1.buffer import SMALL, Buffer
 
 
-def filled(*pieces: bytes) -> Buffer:
-    buffer = Buffer()
+def filled(*pieces: bytes, small: int = 0) -> Buffer:
+    buffer = Buffer(small)
     for piece in pieces:
         buffer.feed(piece)
     return buffer
@@ -105,21 +106,68 @@ def test_take_until_with_a_limit() -> None:
     assert buffer.take_until(b"\n", 1) == b"e"
 
 
-def test_take_until_from_where_an_earlier_call_stopped() -> None:
+def test_take_until_after_a_search_in_vain() -> None:
     buffer = filled(b"abc\r")
     assert buffer.take_until(b"\r\n") is None
-    searched = len(buffer)
     buffer.feed(b"\nd")
-    assert buffer.take_until(b"\r\n", start=searched) == b"abc\r\n"
+    assert buffer.take_until(b"\r\n") == b"abc\r\n"
+    assert buffer.take_until(b"\r\n") is None
+    assert buffer.take_until(b"d") == b"d"
+
+
+def test_take_until_after_something_was_taken() -> None:
+    buffer = filled(b"abcdef")
+    assert buffer.take_until(b"x") is None
+    assert buffer.take(4) == b"abcd"
+    buffer.feed(b"xyz")
+    assert buffer.take_until(b"x") == b"efx"
+    assert buffer.take_until(b"x") is None
+    assert buffer.take_any() == b"yz"
+    buffer.feed(b"x")
+    assert buffer.take_until(b"x") == b"x"
+
+
+def test_small_pieces_are_joined() -> None:
+    """Each with the two bytes of one chunk, 128 KiB in objects would be 7 MiB."""
+    tracemalloc.start()
+    try:
+        buffer = Buffer()
+        data = bytes(2)
+        for _ in range(64 * 1024):
+            buffer.feed(data)
+        used, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert used < 512 * 1024
+    assert buffer.take_all() == bytes(128 * 1024)
+
+
+def test_large_pieces_are_not_copied() -> None:
+    pieces = [bytes(SMALL), bytes(SMALL), b"small"]
+    buffer = filled(*pieces, small=SMALL)
+    assert [buffer.take_any() for _ in pieces] == pieces
+
+
+def test_a_line_in_a_million_pieces() -> None:
+    """Searched from its beginning for each of them, this would take hours."""
+    buffer = Buffer()
+    for _ in range(1_000_000):
+        buffer.feed(b"x")
+        assert buffer.take_line() is None
+    buffer.feed(b"\n")
+    line = buffer.take_line()
+    assert line is not None
+    assert len(line) == 1_000_001
 
 
 @settings(derandomize=True, database=None, max_examples=300, deadline=None)
 @given(
+    small=st.integers(0, 8),
     pieces=st.lists(st.text("ab\n", max_size=5).map(str.encode), max_size=8),
     reads=st.lists(st.tuples(st.sampled_from(["take", "line", "any", "find"]), st.integers(0, 7)), max_size=10),
 )
-def test_like_one_piece(pieces: list[bytes], reads: list[tuple[str, int]]) -> None:
-    buffer = filled(*pieces)
+def test_like_one_piece(small: int, pieces: list[bytes], reads: list[tuple[str, int]]) -> None:
+    buffer = filled(*pieces, small=small)
     file = io.BytesIO(b"".join(pieces))
     for kind, size in reads:
         position = file.tell()

@@ -84,6 +84,11 @@ async def coroutine(environ: Environ, start_response: Start) -> Any:
         return asynchronous_stream(environ)
     if path == "/late":
         await pass_through(environ)
+    if path == "/lines":
+        number = 0
+        async for _ in environ["wsgi.input"]:
+            number += 1
+        return answer(start_response, b"%d" % number)
     try:
         length = 0
         while data := await environ["wsgi.input"].read(65536):
