@@ -35,6 +35,7 @@ COMPILED = (
         f"aiohttp_worker/{name}.py"
         for name in (
             "backlog",
+            "delivery",
             "environ",
             "exchange",
             "files",

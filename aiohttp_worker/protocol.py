@@ -11,9 +11,10 @@ import time
 from typing import Any, BinaryIO, Final
 
 from .application import ApplicationKind
+from .delivery import Client
 from .environ import Environ
 from .errors import IncompleteBodyError
-from .exchange import Client, Exchange
+from .exchange import Exchange
 from .flow import ReadGate, Sender
 from .forwarding import peer_is_trusted
 from .http1.errors import RemoteProtocolError

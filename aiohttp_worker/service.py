@@ -29,6 +29,7 @@ from .running_loop import RunningLoop
 from .writable import WritableSockets
 
 if TYPE_CHECKING:
+    from .delivery import Delivery
     from .exchange import Exchange
     from .protocol import Connection
 
@@ -132,7 +133,7 @@ class Service:
         self.running_loop = RunningLoop(loop)
         self.writable = WritableSockets(loop, lambda: self.outbox.slow)
         self._slow_paths: set[str] = set()
-        self._posts: deque[tuple[Exchange, bool]] = deque()
+        self._posts: deque[tuple[Delivery, bool]] = deque()
         self._scheduled = False
         self._eager = sys.version_info >= (3, 12)
 
@@ -183,13 +184,13 @@ class Service:
 
     # From threads.
 
-    def post(self, exchange: Exchange, returned: bool) -> None:
-        """Tell the loop, from a thread, what an exchange has come to.
+    def post(self, delivery: Delivery, returned: bool) -> None:
+        """Tell the loop, from a thread, how far an answer has come.
 
         :param returned: that a piece of application code has run; otherwise,
             that there is something to send.
         """
-        self._posts.append((exchange, returned))
+        self._posts.append((delivery, returned))
         if not self._scheduled:
             self._scheduled = True
             self.call_on_loop(self._take_posts)
@@ -205,11 +206,11 @@ class Service:
         self._scheduled = False
         posts = self._posts
         while posts:
-            exchange, returned = posts.popleft()
+            delivery, returned = posts.popleft()
             if returned:
-                exchange.returned()
+                delivery.returned()
             else:
-                exchange.flush()
+                delivery.flush()
 
     # What happens.
 
