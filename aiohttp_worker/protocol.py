@@ -339,7 +339,7 @@ class Connection(Client):
         length = head.fields.content_length or 0
         if settings.max_body_size and length > settings.max_body_size:
             raise RemoteProtocolError(f"the body is longer than {settings.max_body_size} bytes", 413)
-        early = awaits_input or (service.pool is not None and settings.stream)
+        early = awaits_input or service.bodies_in_threads < service.most_bodies_in_threads
         if not early and 0 < length <= settings.body_memory_size:
             # A small body has come with its head, as a rule: nothing is to be waited for.
             body = self._reader.take_whole_body()

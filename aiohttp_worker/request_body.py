@@ -35,6 +35,7 @@ class RequestBody:
         "_file",
         "_gate",
         "_head",
+        "_in_thread",
         "_measured_from",
         "_measured_since",
         "_on_moved",
@@ -65,6 +66,7 @@ class RequestBody:
         self._collector: BodyCollector | None = None
         self._file: BinaryIO | None = None  # collected, on disk
         self._stream: StreamReader | BlockingReader | None = None
+        self._in_thread = False  # a thread reads it, and may wait for more
         self._received = 0
         # For the least rate: since when, and how much had come by then.
         self._measured_since = _monotonic()
@@ -108,6 +110,8 @@ class RequestBody:
         if awaited:
             self._stream = StreamReader(service.loop, self.send_continue, self._taken)
         else:
+            self._in_thread = True
+            service.bodies_in_threads += 1
             self._stream = BlockingReader(
                 lambda: service.call_on_loop(self.send_continue),
                 lambda: service.call_on_loop(self._taken),
@@ -151,11 +155,13 @@ class RequestBody:
         """Take up that all of it has come."""
         self.ended = True
         self.continue_due = False
+        self._free_thread()
         if self._stream is not None:
             self._stream.feed_end()
 
     def fail(self, error: IncompleteBodyError) -> None:
         """Take up that no more comes."""
+        self._free_thread()
         if self._stream is not None:
             self._stream.fail(error)
 
@@ -167,11 +173,18 @@ class RequestBody:
 
     def leave(self) -> None:
         """Take up that the request is answered; what still comes has no reader."""
+        self._free_thread()
         self._stream = None
         self._response = None
         if self._file is not None:
             self._file.close()
             self._file = None
+
+    def _free_thread(self) -> None:
+        """Take up that no thread waits for more of it."""
+        if self._in_thread:
+            self._in_thread = False
+            self._service.bodies_in_threads -= 1
 
     # How it goes on.
 

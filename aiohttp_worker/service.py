@@ -116,6 +116,10 @@ class Service:
         self.builders = {trusted: EnvironBuilder(settings.forwarding, trusted, base_environ) for trusted in (False, True)}
         ordinary = self.kind is ApplicationKind.ORDINARY
         self.pool = ThreadPool(settings.threads) if settings.threads > 1 and ordinary else None
+        # Requests whose body a thread reads while it comes: a thread that waits for a
+        # slow client serves nobody else, so others are left.
+        self.bodies_in_threads = 0
+        self.most_bodies_in_threads = settings.threads // 2 if self.pool is not None and settings.stream else 0
         self.drive_generators = settings.stream and settings.threads == 1
         # Whether the application awaits its input, and so is called before its body is there.
         choice = stream_choice(application) if settings.stream else False

@@ -280,7 +280,7 @@ def test_stalled_clients_delay_nobody(shared_server: Serve, kind: str) -> None:
     for client in clients[:100]:
         client.send("GET / HTTP/1.1\r\nHost:")
     for client in clients[100:200]:
-        client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhello"[: None if kind != "threads" else 20])
+        client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhello")
     assert_healthy(server)
     for client in clients:
         client.close()
@@ -585,6 +585,34 @@ def test_many_requests_at_once_delay_nobody(serve: Serve, kind: str) -> None:
         assert server.log.text(mark).count("called GET /slow") < 500
         for _ in range(1000):
             assert many.receive().status_code == 200
+
+
+def test_memory_while_bodies_come_in_crumbs(serve: Serve, kind: str) -> None:
+    """Two bytes in each chunk take the room of two bytes."""
+    server = serve(**KINDS[kind], environ={"AIOHTTP_WORKER_BODY_MEMORY_SIZE": "1000000"})
+    pid = server.worker_pids()[-1]
+    assert_healthy(server)
+    before = resident(pid)
+    clients = [server.connect() for _ in range(10 if kind != "threads" else 3)]
+    for client in clients:
+        client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+        client.send(b"2\r\nab\r\n" * 200_000)
+        assert_healthy(server)
+        assert resident(pid) - before < 24 * 1024 * 1024
+    for client in clients:
+        client.send("0\r\n\r\n")
+        assert client.receive().text == "400000"
+
+
+def test_a_line_that_comes_in_crumbs(serve: Serve) -> None:
+    """What was searched for its end is not searched again with every byte."""
+    server = serve(**KINDS["coroutine"])
+    with server.connect() as client:
+        client.send("POST /lines HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+        client.send(b"1\r\na\r\n" * 200_000)
+        assert_healthy(server)
+        client.send("1\r\n\n\r\n0\r\n\r\n")
+        assert client.receive().text == "1"
 
 
 def test_a_refused_client_that_goes_on(shared_server: Serve) -> None:

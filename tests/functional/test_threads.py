@@ -11,6 +11,7 @@ import pytest
 from tests.loops import LOOPS
 
 from .conftest import Serve
+from .observing import wait_until
 from .server import NO_STREAM, STREAM, Gate, Server
 
 WORKERS = [STREAM, NO_STREAM]
@@ -105,6 +106,54 @@ def test_slow_heads_hold_no_thread(server: Server) -> None:
     assert server.get("/hello").status_code == 200
     for client in slow:
         client.close()
+
+
+def test_slow_uploads_leave_threads(server: Server) -> None:
+    """Half of the threads at most wait for bodies; what is too much for them is collected, and loses nothing."""
+    for _ in range(2):
+        slow = [server.connect() for _ in range(12)]
+        for number, client in enumerate(slow):
+            client.start_upload("/body-size")
+            client.send_chunk(bytes(1000 * number + 1))
+        for _ in range(10):
+            with server.connect() as client:
+                assert client.get("/hello").status_code == 200
+        for number, client in enumerate(slow):
+            client.send_chunk(bytes(100_000))
+            client.end_upload()
+            assert client.receive().text == str(100_001 + 1000 * number)
+            client.close()
+
+
+def test_uploads_given_up_leave_their_threads(server: Server, gate: Gate) -> None:
+    """Again and again: none is counted for ever."""
+    for _ in range(5):
+        slow = [server.connect() for _ in range(6)]
+        for number, client in enumerate(slow):
+            client.start_upload("/body-size")
+            client.send_chunk(b"some")
+            if number % 2:
+                client.send(b"no chunk\r\n")
+        assert server.get("/hello").status_code == 200
+        for number, client in enumerate(slow):
+            if number % 3:
+                client.reset()
+            else:
+                client.close()
+    if server.worker_class == STREAM:
+        wait_until(lambda: is_called_at_once(server, gate))
+
+
+def is_called_at_once(server: Server, gate: Gate) -> bool:
+    """Whether the application gets a request whose body is not there."""
+    with server.connect() as client:
+        client.start_upload(f"/at-gate?gate={gate.port}")
+        client.send_chunk(b"some")
+        if not gate.somebody_waits(0.3):
+            return False
+        gate.open()
+        client.end_upload()
+        return client.receive().text == "through"
 
 
 def test_a_slow_reader_gets_everything(server: Server) -> None:
