@@ -289,7 +289,10 @@ class Listeners:
         self._loop.call_later(_ROOM_SECONDS, self._make_room)
 
     def _end_idle(self) -> None:
-        self._service.end_idle(min(_MOST_ENDED, 1 + self.open // 8), _IDLE_SECONDS)
+        most = min(_MOST_ENDED, 1 + self.open // 8)
+        self._service.end_idle(most, _IDLE_SECONDS)
+        if self._tls is not None:
+            self._tls.end_silent(most, _IDLE_SECONDS)
 
     def _somebody_waits(self) -> bool:
         coming = select.poll()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import heapq
 import socket
 import ssl
+import time
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -42,6 +44,17 @@ class TLSAcceptor:
         self.on_failed = on_failed
         self.handshakes: set[TLSHandshake] = set()
 
+    def end_silent(self, most: int, seconds: float) -> None:
+        """End the connections that have been silent longest.
+
+        :param most: so many.
+        :param seconds: silent for less, they stay.
+        """
+        until = time.monotonic() - seconds
+        silent = [one for one in self.handshakes if not one.begun and one.since <= until]
+        for handshake in heapq.nsmallest(most, silent, key=_since):
+            handshake.make_room()
+
 
 class TLSHandshake:
     """The protocol of an accepted connection until its handshake is over.
@@ -49,6 +62,8 @@ class TLSHandshake:
     Others are served meanwhile. Who speaks plain HTTP is told so, in plain HTTP.
 
     :param sock: the accepted one.
+    :ivar begun: the client has sent something.
+    :ivar since: when it was accepted, by the monotonic clock.
     :param make_protocol: called when the handshake has succeeded; a
         :class:`~.tls_transport.TLSTransport` is its transport.
     """
@@ -60,7 +75,8 @@ class TLSHandshake:
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._tls = acceptor.context.wrap_bio(self._incoming, self._outgoing, server_side=True)
-        self._begun = False
+        self.begun = False
+        self.since = time.monotonic()
         self._discarded = 0
         self._failure: Exception | None = None
         self._transport: Any = None
@@ -83,8 +99,8 @@ class TLSHandshake:
             if self._discarded > _MOST_DISCARDED:
                 self._transport.abort()
             return
-        if not self._begun:
-            self._begun = True
+        if not self.begun:
+            self.begun = True
             # A record of a handshake begins with 22, a method with a letter.
             if data[:1].isalpha():
                 self._refuse_plain()
@@ -125,6 +141,11 @@ class TLSHandshake:
             self._failure = TimeoutError(f"the TLS handshake took more than {self._acceptor.handshake_seconds:g} s")
         self._transport.abort()
 
+    def make_room(self) -> None:
+        """Give it up for somebody who waits for a connection."""
+        self._failure = TimeoutError("it was silent while all worker_connections were in use")
+        self._transport.abort()
+
     def abort(self) -> None:
         """Give it up: the worker ends."""
         self._transport.abort()
@@ -145,3 +166,7 @@ class TLSHandshake:
         self._sender.close()
         self._acceptor.handshakes.discard(self)
         self._acceptor.on_failed(self._failure or error or ConnectionResetError("the client left in the handshake"))
+
+
+def _since(handshake: TLSHandshake) -> float:
+    return handshake.since

@@ -335,6 +335,16 @@ def test_term_lets_answers_be_finished(
     assert server.wait() == 0
 
 
+def test_silent_connections_make_room(serve: Serve, loop: str, authority: Authority, certificate: Certificate) -> None:
+    files = {"certfile": str(certificate.certfile), "keyfile": str(certificate.keyfile)}
+    server = serve("facts:application", worker_class=STREAM, loop=loop, worker_connections=3, **files)
+    clients = [server.connect() for _ in range(6)]
+    with secure(server, authority.client_context()) as client:
+        assert client.get("/hello").status_code == 200
+    for client in clients:
+        client.close()
+
+
 def test_a_connection_reset_in_the_handshake(server: Server, authority: Authority) -> None:
     for data in (b"", b"\x16\x03\x01\x02\x00"):
         with server.connect() as client:
