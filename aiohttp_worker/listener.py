@@ -25,9 +25,11 @@ _QUIET_SECONDS: Final = 0.005
 _MOST_REST_SECONDS: Final = 0.05
 # With no connection to spare, so long those who come wait for one that ends by
 # itself, or for a sibling. Then those make room that were idle for long enough to
-# have nothing on its way.
+# have nothing on its way, or have sent part of a head for longer than a lost packet
+# takes to come again.
 _ROOM_SECONDS: Final = 0.1
 _IDLE_SECONDS: Final = 1.0
+_HEAD_SECONDS: Final = 3.0
 _MOST_ENDED: Final = 32  # at once, and one in eight
 _NO_MORE_FILES: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 
@@ -190,7 +192,7 @@ class Listeners:
                 raise
             self._service.log_error("cannot accept connections for a while: %s", error)
             self.pause()
-            self._end_idle()
+            self._end_some()
             self._loop.call_later(_PAUSE_SECONDS, self.start)
             return False
         self._connect(listening.kind(fileno=fd), peername, listening.address)
@@ -279,20 +281,20 @@ class Listeners:
             self._loop.call_later(_ROOM_SECONDS, self._make_room)
 
     def _make_room(self) -> None:
-        """End connections that nobody uses, if somebody still waits."""
+        """End connections that do nothing, if somebody still waits."""
         self._making_room = False
         if self._accepting or self._stopped or self.open < self._limit:
             return
         if self._somebody_waits():
-            self._end_idle()
+            self._end_some()
         self._making_room = True
         self._loop.call_later(_ROOM_SECONDS, self._make_room)
 
-    def _end_idle(self) -> None:
+    def _end_some(self) -> None:
         most = min(_MOST_ENDED, 1 + self.open // 8)
-        self._service.end_idle(most, _IDLE_SECONDS)
+        self._service.make_room(most, _IDLE_SECONDS, _HEAD_SECONDS)
         if self._tls is not None:
-            self._tls.end_silent(most, _IDLE_SECONDS)
+            self._tls.make_room(most, _IDLE_SECONDS, _HEAD_SECONDS)
 
     def _somebody_waits(self) -> bool:
         coming = select.poll()

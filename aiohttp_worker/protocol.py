@@ -83,12 +83,12 @@ class Connection(Client):
         "_exchange",
         "_gate",
         "_held",
-        "_idle_since",
         "_proxy",
         "_reader",
         "_refused",
         "_resumed",
         "_service",
+        "_since",
         "_sock",
         "_sockname",
         "_unsent",
@@ -117,7 +117,7 @@ class Connection(Client):
         self._eof = False
         self._proxy: ProxyHeaderReader | None = None
         self._held = False
-        self._idle_since = 0.0
+        self._since = 0.0  # nothing was asked for, or a head is coming
         self._unsent = 0  # the client had not read when that was last looked at
         self._write_deadline = _NEVER
         self._resumed: threading.Event | None = None
@@ -148,7 +148,7 @@ class Connection(Client):
             base.update(tls_environ(ssl_object))
         if settings.proxy_protocol is not None:
             self._proxy = ProxyHeaderReader(settings.proxy_protocol, allowed=settings.proxy_allowed.allows(self.peername))
-        self._idle_since = now = _monotonic()
+        self._since = now = _monotonic()
         self.deadline = now + (service.times.head or _NEVER)
         service.connections.add(self)
 
@@ -314,8 +314,12 @@ class Connection(Client):
                 self.phase = _IDLE
                 self.deadline = _monotonic() + times.keep_alive
         elif self.phase is not _HEAD:
-            self.phase = _HEAD
-            self.deadline = _monotonic() + (times.head or _NEVER)
+            self._await_head(_monotonic())
+
+    def _await_head(self, now: float) -> None:
+        self.phase = _HEAD
+        self._since = now
+        self.deadline = now + (self._service.times.head or _NEVER)
 
     def _begin(self, head: RequestHead) -> None:
         """Begin to answer a request, or to collect its body."""
@@ -394,7 +398,7 @@ class Connection(Client):
         if exchange is None:
             self._body = None
             self.phase = _IDLE
-            self._idle_since = now = _monotonic()
+            self._since = now = _monotonic()
             self.deadline = now + self._service.times.keep_alive
         else:
             self._run_with_body(exchange, body.collected(exchange.environ))
@@ -468,12 +472,11 @@ class Connection(Client):
             self.phase = _SKIP
         elif self._reader.between_requests:
             self.phase = _IDLE
-            self._idle_since = now
+            self._since = now
             times = self._service.times
             self.deadline = now + (min(times.linger, times.keep_alive) if self._service.draining else times.keep_alive)
         else:
-            self.phase = _HEAD
-            self.deadline = now + (self._service.times.head or _NEVER)
+            self._await_head(now)
         self._gate.reopen()
         if not self._advancing:
             if self._eof and self._reader.between_requests:
@@ -583,14 +586,24 @@ class Connection(Client):
 
     def idle_seconds(self, now: float) -> float:
         """How long the client has asked for nothing, and has had nothing to read; 0 while it does or has."""
-        if self.phase is not _IDLE or self._held or self.sender.unsent:
-            return 0.0
-        return now - self._idle_since
+        return self._waited(_IDLE, now)
 
-    def end_idle(self) -> None:
-        """End the connection between two requests, for the sake of others."""
+    def head_seconds(self, now: float) -> float:
+        """How long the head of a request has been coming; 0 while none is, or the client has something to read."""
+        return self._waited(_HEAD, now)
+
+    def _waited(self, phase: Phase, now: float) -> float:
+        if self.phase is not phase or self._held or self.sender.unsent:
+            return 0.0
+        return now - self._since
+
+    def make_room(self) -> None:
+        """End the connection, to which nothing is owed, for the sake of others."""
         if self.phase is _IDLE:
             self._close()
+        elif self.phase is _HEAD:
+            self._refuse(RemoteProtocolError("the head of the request came too slowly, and others wait", 408))
+            self.transport.abort()  # the answer is in the socket already, and the place is needed now
 
     def drain(self, now: float) -> None:
         """Let the connection end soon, without losing a request that is on its way."""

@@ -155,16 +155,21 @@ class Service:
         for connection in [c for c in self.connections if c.deadline <= now or c.watched]:
             connection.check_time(now)
 
-    def end_idle(self, most: int, seconds: float) -> None:
-        """End the connections that have been idle longest.
+    def make_room(self, most: int, idle: float, head: float) -> None:
+        """End connections for the sake of others: of those that have been idle, or if none has, of those that send a head slowly.
 
-        :param most: so many.
-        :param seconds: idle for less, they stay.
+        :param most: so many, those first that have been so for longest.
+        :param idle: seconds; idle for less, they stay.
+        :param head: seconds that a head may take to come, at least.
         """
         now = time.monotonic()
-        idle = [(c.idle_seconds(now), c) for c in self.connections]
-        for _, connection in heapq.nlargest(most, (one for one in idle if one[0] >= seconds), key=_first):
-            connection.end_idle()
+        waited = [(c.idle_seconds(now), c) for c in self.connections]
+        ready = [one for one in waited if one[0] >= idle]
+        if not ready:
+            waited = [(c.head_seconds(now), c) for c in self.connections]
+            ready = [one for one in waited if one[0] >= head]
+        for _, connection in heapq.nlargest(most, ready, key=_first):
+            connection.make_room()
 
     def drain(self) -> None:
         """Let every connection end with the answer it gives now, or next."""

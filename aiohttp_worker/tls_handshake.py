@@ -44,15 +44,16 @@ class TLSAcceptor:
         self.on_failed = on_failed
         self.handshakes: set[TLSHandshake] = set()
 
-    def end_silent(self, most: int, seconds: float) -> None:
-        """End the connections that have been silent longest.
+    def make_room(self, most: int, silent: float, slow: float) -> None:
+        """End connections for the sake of others.
 
-        :param most: so many.
-        :param seconds: silent for less, they stay.
+        :param most: so many, those accepted first before others.
+        :param silent: seconds; who has said nothing for less stays.
+        :param slow: seconds that a handshake may take, at least.
         """
-        until = time.monotonic() - seconds
-        silent = [one for one in self.handshakes if not one.begun and one.since <= until]
-        for handshake in heapq.nsmallest(most, silent, key=_since):
+        now = time.monotonic()
+        ready = [one for one in self.handshakes if now - one.since >= (slow if one.begun else silent)]
+        for handshake in heapq.nsmallest(most, ready, key=_since):
             handshake.make_room()
 
 
@@ -143,7 +144,7 @@ class TLSHandshake:
 
     def make_room(self) -> None:
         """Give it up for somebody who waits for a connection."""
-        self._failure = TimeoutError("it was silent while all worker_connections were in use")
+        self._failure = TimeoutError("it was silent or slow while all worker_connections were in use")
         self._transport.abort()
 
     def abort(self) -> None:

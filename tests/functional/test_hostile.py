@@ -477,6 +477,23 @@ def test_silent_connections_make_room(serve: Serve) -> None:
         client.close()
 
 
+def test_slow_heads_make_room(serve: Serve) -> None:
+    """Long before their own time limit, and told so."""
+    server = serve("hostile:application", worker_class=NO_STREAM, worker_connections=3)
+    clients = [server.connect() for _ in range(3)]
+    for client in clients:
+        client.send("GET / HTTP/1.1\r\nX-Slow: ")
+    assert server.get("/").status_code == 200
+    answered = [client for client in clients if not client.is_quiet(0.01)]
+    assert answered
+    for client in answered:
+        response = client.receive()
+        assert response.status_code == 408
+        assert b"others wait" in response.body
+    for client in clients:
+        client.close()
+
+
 def test_connections_in_use_make_no_room(serve: Serve, gate: Gate) -> None:
     server = serve("hostile:application", worker_class=STREAM, threads=2, worker_connections=2, keepalive=60)
     with server.connect() as first, server.connect() as second, server.connect() as third:

@@ -335,10 +335,14 @@ def test_term_lets_answers_be_finished(
     assert server.wait() == 0
 
 
-def test_silent_connections_make_room(serve: Serve, loop: str, authority: Authority, certificate: Certificate) -> None:
+@pytest.mark.parametrize("begin", [b"", b"\x16\x03\x01\x02\x00"], ids=["silent", "in the handshake"])
+def test_those_that_do_nothing_make_room(serve: Serve, authority: Authority, certificate: Certificate, begin: bytes) -> None:
     files = {"certfile": str(certificate.certfile), "keyfile": str(certificate.keyfile)}
-    server = serve("facts:application", worker_class=STREAM, loop=loop, worker_connections=3, **files)
-    clients = [server.connect() for _ in range(6)]
+    patient = {"AIOHTTP_WORKER_HANDSHAKE_TIMEOUT": "600"}
+    server = serve("facts:application", worker_class=STREAM, worker_connections=3, environ=patient, **files)
+    clients = [server.connect() for _ in range(3)]
+    for client in clients:
+        client.send(begin)
     with secure(server, authority.client_context()) as client:
         assert client.get("/hello").status_code == 200
     for client in clients:
