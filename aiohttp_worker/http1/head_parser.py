@@ -41,10 +41,14 @@ _LONGEST_SECTION: Final = 2048
 
 
 class HeadParser:
-    """Parses whole heads; one serves all connections of a worker."""
+    """Parses whole heads; one serves all connections of a worker.
+
+    :ivar incomplete: bytes that those connections have of heads whose end has not come.
+    """
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
+        self.incomplete = 0
         self._lines: Memory[RequestLine] = Memory(_MOST_LINES, _LONGEST_LINE)
         self._sections: Memory[FieldSection] = Memory(_MOST_LINES, _LONGEST_SECTION)
         self._field_lines: Memory[FieldLine] = Memory(_MOST_FIELD_LINES, _LONGEST_LINE)

@@ -8,7 +8,6 @@ bytes they are.
 from __future__ import annotations
 
 import enum
-import re
 from typing import Final
 
 from .chunks import ChunkedBody
@@ -19,9 +18,10 @@ from .head_parser import HeadParser
 __all__ = ["END", "NEED_DATA", "Event", "HeadParser", "RequestReader"]
 
 _SMALL: Final = 16384  # bytes of which copying the rest costs nothing worth saving
-
-# What no line of a head holds (RFC 9112 section 2.2).
-_BARE: Final = re.compile(rb"\r(?!\n|\Z)|(?<!\r)\n")
+# Bytes of heads that are not complete, on all connections together. Beyond that none
+# may be large, whatever it is allowed to be alone.
+_MOST_INCOMPLETE: Final = 32 * 1024 * 1024
+_LARGE: Final = 64 * 1024
 
 
 class Event(enum.Enum):
@@ -144,8 +144,9 @@ class RequestReader:
         return body
 
     def forget(self) -> None:
-        """Let go of the last head, and of what was made of it."""
+        """Let go of the last head, of what was made of it, and of what has come of the next."""
         self._last_head = None
+        self._drop_partial()
 
     def feed_eof(self) -> None:
         """Take up the end of the connection.
@@ -210,25 +211,35 @@ class RequestReader:
         partial = self._partial
         assert partial is not None
         if partial == b"\r\n":
-            self._partial = None
+            self._drop_partial()
             return NEED_DATA
         if partial.find(b"\r\n\r\n", max(0, self._scanned - 3)) < 0:
             self._check_partial(partial)
-            self._scanned = len(partial)
             return NEED_DATA
         self._data = bytes(partial)
         self._position = 0
-        self._partial = None
+        self._drop_partial()
         return self._next_head()
+
+    def _drop_partial(self) -> None:
+        if self._partial is not None:
+            self._partial = None
+            self._parser.incomplete -= self._scanned
 
     def _check_partial(self, partial: bytearray) -> None:
         """Refuse a head that is too large before all of it has come."""
-        limits = self._parser.limits
+        parser = self._parser
+        limits = parser.limits
+        scanned = self._scanned
+        self._scanned = size = len(partial)
+        parser.incomplete += size - scanned
+        if parser.incomplete > _MOST_INCOMPLETE and size > _LARGE:
+            raise RemoteProtocolError("too large a head, while many are coming", 431)
         if partial.startswith(b"\x16"):
             raise RemoteProtocolError("the head of the request is malformed")
-        if _BARE.search(partial, max(0, self._scanned - 1)) is not None:
+        if _has_bare(partial, scanned):
             raise RemoteProtocolError("a CR or an LF alone in the head")
-        self._line_ends += partial.count(b"\n", self._scanned)
+        self._line_ends += partial.count(b"\n", scanned)
         if self._line_ends == 0:
             if 0 < limits.request_line < len(partial) - 1:
                 raise RemoteProtocolError(
@@ -285,3 +296,11 @@ class RequestReader:
             self._state = _HEAD
             return END
         return NEED_DATA
+
+
+def _has_bare(head: bytearray, start: int) -> bool:
+    """Say whether a CR or an LF stands alone from *start* on (RFC 9112 section 2.2); a CR at the end may still get its LF."""
+    if start and head[start - 1] == 13:
+        start -= 1
+    pairs = head.count(b"\r\n", start)
+    return head.count(b"\n", start) != pairs or head.count(b"\r", start) != pairs + (head[-1] == 13)

@@ -1,5 +1,8 @@
 """The reader beside the corpus: its events, and its limits."""
 
+import itertools
+import re
+
 import pytest
 
 from aiohttp_worker.http1.errors import RemoteProtocolError
@@ -236,3 +239,54 @@ def test_a_body_that_came_with_its_head() -> None:
     assert one.next_event() is END
     assert one.take_whole_body() is None
     assert one.between_requests
+
+
+# Many
+
+
+def test_large_heads_are_refused_while_many_are_coming() -> None:
+    """Each is within its limits; together they would take the memory."""
+    parser = HeadParser(Limits())
+    part = b"GET / HTTP/1.1\r\n" + b"".join(b"X-%d: %s\r\n" % (number, bytes(8000).replace(b"\0", b"x")) for number in range(98))
+    readers: list[RequestReader] = []
+    status = 0
+    while not status and len(readers) < 100:
+        one = RequestReader(parser)
+        readers.append(one)
+        one.feed(part)
+        try:
+            assert one.next_event() is NEED_DATA
+        except RemoteProtocolError as error:
+            status = error.status_code
+    assert status == 431
+    assert 32 << 20 < parser.incomplete < 34 << 20
+    small = RequestReader(parser)
+    small.feed(GET[:20])
+    assert small.next_event() is NEED_DATA
+    small.feed(GET[20:])
+    assert isinstance(small.next_event(), RequestHead)
+    one = readers[0]
+    one.feed(b"Host: a\r\n\r\n")
+    assert isinstance(one.next_event(), RequestHead)  # it is as large as it is going to be
+    for one in readers:
+        one.forget()
+    assert parser.incomplete == 0
+
+
+@pytest.mark.parametrize("first", [1, 2, 3])
+def test_line_ends_that_are_none(first: int) -> None:
+    """In every place, and however the bytes come."""
+    bare = re.compile(rb"\r(?!\n|\Z)|(?<!\r)\n")
+    for letters in itertools.product((b"\r", b"\n", b"a"), repeat=6):
+        text = b"".join(letters)
+        if b"\r\n\r\n" in b"X" + text:
+            continue
+        one = reader()
+        refused = False
+        try:
+            for piece in (b"X" + text[:first], text[first:]):
+                one.feed(piece)
+                assert one.next_event() is NEED_DATA
+        except RemoteProtocolError:
+            refused = True
+        assert refused == bool(bare.search(b"X" + text) or bare.search(b"X" + text[:first])), text
