@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 # What an application may send before others get their turn.
 TURN_SECONDS: Final = 0.001
 _MOST_WRITTEN: Final = 1024 * 1024  # by write(), bytes in memory
+# Bytes in memory that clients have not read, of all connections together. Beyond that, what may wait goes to files.
+_MOST_UNSENT: Final = 32 * 1024 * 1024
 
 _monotonic: Final = time.monotonic
 
@@ -72,8 +74,9 @@ class Delivery(abc.ABC):
     """The sending side of one request's answer.
 
     From a task, and from an application that runs inline, pieces go to the
-    connection; from a thread through a queue to the loop; and what ``write()``
-    is given inline, faster than the client reads, through a file.
+    connection; from a thread through a queue to the loop. Through a file goes
+    what ``write()`` is given inline, faster than the client reads, and a whole
+    body, while clients leave too much unread.
     """
 
     __slots__ = (
@@ -84,6 +87,7 @@ class Delivery(abc.ABC):
         "_task",
         "_turn_ends",
         "_turned",
+        "_whole",
         "_wrote",
         "client",
         "head",
@@ -105,7 +109,8 @@ class Delivery(abc.ABC):
         self._turn_ends = 0.0
         self._outbox: deque[bytes] | None = None  # from a thread to the loop
         self._outbox_size = 0
-        self._wrote = False  # inline
+        self._whole = False  # all of the body was handed over at once
+        self._wrote = False  # something that waits for the end of a turn, if not longer
         self._backlog: Backlog | None = None
 
     # What the application calls.
@@ -135,7 +140,7 @@ class Delivery(abc.ABC):
         self._check_client()
         pieces = self.response.piece(data)
         if self._member is None and self._task is None:
-            self._write_inline(pieces)
+            self._send_or_store(pieces)
             self._check_client()
             return
         self._send(pieces)
@@ -145,15 +150,18 @@ class Delivery(abc.ABC):
                 self.client.wait_writable()
             self._check_client()
 
-    def _write_inline(self, pieces: list[bytes]) -> None:
-        """Send now what the socket takes, since the loop sends nothing until the application returns."""
+    def _send_or_store(self, pieces: list[bytes]) -> None:
+        """Send what the socket takes now, keep a little, and put more than that into a file.
+
+        :raises OSError: the file takes no more; the connection is reset.
+        """
         sender = self.client.sender
         service = self.service
         if not self._wrote:
             self._wrote = True
             service.loop.call_soon(sender.release)
         if self._backlog is None:
-            pieces = sender.send_alone(pieces, _MOST_WRITTEN)
+            pieces = sender.send_alone(pieces, _MOST_WRITTEN if service.unsent <= _MOST_UNSENT else WRITE_HIGH_MARK)
             if not pieces:
                 return
         backlog = self._put_back(pieces)
@@ -212,6 +220,7 @@ class Delivery(abc.ABC):
             began = self.started if self._task is None else _monotonic()
             self.service.outbox.put(self.client.sender, pieces, began)
         else:
+            self._whole = True
             self._send(pieces)
         if response.missing:
             self._check_complete()
@@ -219,14 +228,25 @@ class Delivery(abc.ABC):
 
     def _send(self, pieces: list[bytes]) -> None:
         outbox = self._outbox
-        if self._backlog is not None:
+        if outbox is not None and self._task is None:
+            if pieces:
+                outbox.extend(pieces)
+                self._outbox_size += sum(map(len, pieces))
+                self.service.post(self, False)
+        elif self._backlog is not None:
             self._put_back(pieces)
-        elif outbox is None or self._task is not None:
+        else:
+            self._send_on_loop(pieces)
+
+    def _send_on_loop(self, pieces: list[bytes]) -> None:
+        """Send *pieces*, or store what the client does not read now, if nothing follows and too much waits in memory."""
+        if not self._whole or self.service.unsent <= _MOST_UNSENT:
             self.client.sender.send(pieces)
-        elif pieces:
-            outbox.extend(pieces)
-            self._outbox_size += sum(map(len, pieces))
-            self.service.post(self, False)
+            return
+        try:
+            self._send_or_store(pieces)
+        except OSError as error:
+            self.service.log_error("%s %s: the answer cannot be stored: %s", self.head.method, self.head.target, error)
 
     def _send_last(self, pieces: list[bytes], size: int) -> None:
         """Send what completes the body, before the application's ``close()`` is called.
@@ -253,7 +273,7 @@ class Delivery(abc.ABC):
         while outbox:
             pieces.append(outbox.popleft())
         self._outbox_size = 0
-        self.client.sender.send(pieces)
+        self._send_on_loop(pieces)
         self.client.wake_thread()
 
     # From a task.

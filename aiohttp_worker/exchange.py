@@ -19,6 +19,7 @@ from .application import (
     send_awaited,
     wrong_item,
 )
+from .backlog import Backlog
 from .body import Marker
 from .delivery import TURN_SECONDS, Client, Delivery
 from .environ import Environ
@@ -147,7 +148,7 @@ class Exchange(Delivery):
         following = self._next
         if self._backlog is not None:
             self._turned = True
-            self._send_backlog()
+            self._send_backlog(self._backlog)
         elif following is _END:
             now = _monotonic()
             # Of an iterable in several turns this is the whole time, which says
@@ -331,10 +332,9 @@ class Exchange(Delivery):
         self._step_on(Exchange._resume)
         return True
 
-    def _send_backlog(self) -> None:
+    def _send_backlog(self, backlog: Backlog) -> None:
         """Send, on the loop, what was written and could not be sent then."""
-        assert self._backlog is not None
-        part = self._backlog.part
+        part = backlog.part
         self._send_part(part, part.size, self._backlog_sent)
 
     def _backlog_sent(self, sent: int, error: OSError | None) -> None:
@@ -385,11 +385,14 @@ class Exchange(Delivery):
             self.iterable = result
             self._result = result
             self._step_on(Exchange._continue)
-        elif self.iterable is None:
-            self._end(_monotonic())
         else:
             self._next = _END
-            self._step_on(Exchange._close_iterable)
+            if self.iterable is not None:
+                self._step_on(Exchange._close_iterable)
+            elif self._backlog is not None:
+                self._send_backlog(self._backlog)
+            else:
+                self._end(_monotonic())
 
     def _continue(self) -> None:
         """Step the iterable that a task returned."""
@@ -406,7 +409,10 @@ class Exchange(Delivery):
         """Take up, on the loop, that a thread has run its piece."""
         if self._outbox:
             self.flush()
-        self._go_on(self._next)
+        if self._backlog is not None:
+            self._send_backlog(self._backlog)
+        else:
+            self._go_on(self._next)
 
     def _fail(self, error: BaseException) -> None:
         """End the response after an error: with 500, or visibly cut."""

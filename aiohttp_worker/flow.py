@@ -77,7 +77,7 @@ class Sender:
         """Bytes that wait for the client to read."""
         if self.closed:
             return 0
-        return self.file_rest or self._in_transport
+        return self.file_rest or self.in_transport
 
     @property
     def unconfirmed(self) -> int:
@@ -92,7 +92,8 @@ class Sender:
             return unsent  # no queue to be seen, on this system or any more
 
     @property
-    def _in_transport(self) -> int:
+    def in_transport(self) -> int:
+        """Bytes of them that are in memory."""
         if not self._queued:
             return 0
         size = self._transport.get_write_buffer_size()
@@ -103,7 +104,7 @@ class Sender:
     @property
     def direct(self) -> bool:
         """Whether nothing stands between the next byte and the socket."""
-        return self.fd >= 0 and not self._kept and self._in_transport == 0
+        return self.fd >= 0 and not self._kept and self.in_transport == 0
 
     def send(self, pieces: list[bytes]) -> None:
         """Send *pieces* in order; nothing happens on a closed connection."""
@@ -114,7 +115,7 @@ class Sender:
             self._kept = []
         if not pieces:
             return
-        if self.fd >= 0 and (not self._queued or self._in_transport == 0):
+        if self.fd >= 0 and (not self._queued or self.in_transport == 0):
             pieces = self._write(pieces)
             if not pieces or self.closed:
                 return
@@ -179,7 +180,7 @@ class Sender:
             return []
         waiting = self.unsent
         if self.fd < 0 or waiting:
-            if waiting > most:
+            if waiting + sum(map(len, pieces)) > most:
                 return pieces
             self.send(pieces)
             return []

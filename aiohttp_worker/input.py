@@ -53,11 +53,23 @@ class BodyCollector:
         else:
             pieces.append(data)
         if self.size > self._memory_size:
-            # Unbuffered: the pieces are large already.
-            self._file = tempfile.TemporaryFile(buffering=0, dir=self._directory)
-            for piece in pieces:
-                _write_all(self._file, piece)
-            pieces.clear()
+            self.spill()
+
+    @property
+    def in_memory(self) -> int:
+        """Bytes that are in memory."""
+        return self.size if self._file is None else 0
+
+    def spill(self) -> None:
+        """Move what is in memory to the temporary file.
+
+        :raises OSError: it cannot be made or written.
+        """
+        # Unbuffered: the pieces are large already.
+        self._file = tempfile.TemporaryFile(buffering=0, dir=self._directory)
+        for piece in self._pieces:
+            _write_all(self._file, piece)
+        self._pieces.clear()
 
     def finish(self) -> BinaryIO:
         """Return the body as a file at its start."""

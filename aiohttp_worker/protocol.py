@@ -78,6 +78,7 @@ class Connection(Client):
         "_body",
         "_builder",
         "_can_half_close",
+        "_counted",
         "_discarded",
         "_eof",
         "_exchange",
@@ -112,6 +113,7 @@ class Connection(Client):
         self._advancing = False
         self._exchange: Exchange | None = None
         self._body: RequestBody | None = None  # of the request that is answered now, or was last
+        self._counted = 0  # in the account of what clients have not read
         self._discarded = 0
         self._refused = False
         self._eof = False
@@ -214,6 +216,7 @@ class Connection(Client):
         if running and self._exchange is not None:
             self._exchange.client_left()
         self.sender.close()
+        self._count_unsent(0)
         self.wake_thread()
         if service.on_connection_closed is not None:
             service.on_connection_closed()
@@ -221,6 +224,7 @@ class Connection(Client):
     def pause_writing(self) -> None:
         """Take up that the client reads more slowly than is sent."""
         self.sender.pause()
+        self._count_unsent(self.sender.in_transport)
         if self.phase is _RUN:
             self.deadline = _NEVER
         self._note_unsent(self.sender.unconfirmed, _monotonic())
@@ -228,11 +232,16 @@ class Connection(Client):
     def resume_writing(self) -> None:
         """Take up that everything is sent."""
         self.sender.resume()
+        self._count_unsent(0)
         if self.phase is _RUN:
             self.deadline = self._body_deadline()
         self.wake_thread()
         if self._held:
             self._go_on()
+
+    def _count_unsent(self, size: int) -> None:
+        self._service.unsent += size - self._counted
+        self._counted = size
 
     # Requests.
 

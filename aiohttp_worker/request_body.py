@@ -18,6 +18,8 @@ from .response import Response
 from .service import Service
 
 _monotonic: Final = time.monotonic
+# In memory, of all bodies that are collected; beyond that those that grow go to files.
+_MOST_COLLECTED: Final = 64 * 1024 * 1024
 _CONTINUE: Final = [b"HTTP/1.1 100 Continue\r\n\r\n"]
 
 
@@ -35,6 +37,7 @@ class RequestBody:
         "_file",
         "_gate",
         "_head",
+        "_in_memory",
         "_in_thread",
         "_measured_from",
         "_measured_since",
@@ -66,6 +69,7 @@ class RequestBody:
         self._collector: BodyCollector | None = None
         self._file: BinaryIO | None = None  # collected, on disk
         self._stream: StreamReader | BlockingReader | None = None
+        self._in_memory = 0  # of what is or was collected
         self._in_thread = False  # a thread reads it, and may wait for more
         self._received = 0
         # For the least rate: since when, and how much had come by then.
@@ -141,10 +145,22 @@ class RequestBody:
         elif self._collector is not None:
             self._check_size()
             try:
-                self._collector.feed(data)
+                self._collect(self._collector, data)
             except OSError as error:
                 self._collector.close()
                 raise RemoteProtocolError(f"the body cannot be stored: {error.strerror or error}", 507) from error
+
+    def _collect(self, collector: BodyCollector, data: bytes) -> None:
+        collector.feed(data)
+        self._note_memory(collector.in_memory)
+        if self._in_memory and self._service.collected > _MOST_COLLECTED:
+            collector.spill()
+            self._note_memory(0)
+
+    def _note_memory(self, size: int) -> None:
+        """Take part in the account of what all bodies have in memory."""
+        self._service.collected += size - self._in_memory
+        self._in_memory = size
 
     def _check_size(self) -> None:
         limit = self._service.settings.max_body_size
@@ -170,10 +186,12 @@ class RequestBody:
         if self._collector is not None:
             self._collector.close()
             self._collector = None
+            self._note_memory(0)
 
     def leave(self) -> None:
         """Take up that the request is answered; what still comes has no reader."""
         self._free_thread()
+        self._note_memory(0)
         self._stream = None
         self._response = None
         if self._file is not None:

@@ -120,6 +120,9 @@ class Service:
         # slow client serves nobody else, so others are left.
         self.bodies_in_threads = 0
         self.most_bodies_in_threads = settings.threads // 2 if self.pool is not None and settings.stream else 0
+        # Bytes in memory: of bodies that are collected, and of what clients have not read.
+        self.collected = 0
+        self.unsent = 0
         self.drive_generators = settings.stream and settings.threads == 1
         # Whether the application awaits its input, and so is called before its body is there.
         choice = stream_choice(application) if settings.stream else False

@@ -33,6 +33,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "coroutine": {"application": "hostile:coroutine", "worker_class": STREAM},
 }
 STREAMED = {"threads", "coroutine"}
+HUGE = (bytes(range(251)) * 67_000)[: 16 << 20]  # what the applications answer to /huge
 # In which each can send a response without end.
 WAYS = {
     "collected": ["/stream", "/file", "/written"],
@@ -589,6 +590,45 @@ def test_memory_while_answers_pile_up(serve: Serve, kind: str) -> None:
             assert len(client.receive().body) == 10_000
 
 
+def test_memory_while_whole_answers_are_not_read(serve: Serve, tmp_path: Path, kind: str) -> None:
+    """Beyond what they may have in memory together, they wait in files; each arrives whole, and its connection goes on."""
+    server = serve(**KINDS[kind], tmp_upload_dir=str(tmp_path))
+    pid = server.worker_pids()[-1]
+    assert_healthy(server)
+    before = resident(pid)
+    clients = [server.connect(receive_buffer=4096) for _ in range(12)]
+    for client in clients:
+        client.request("GET", "/huge")
+        client.receive_head()
+    assert_healthy(server)
+    assert resident(pid) - before < 80 * 1024 * 1024  # 12 × 16 MiB were asked for
+    assert [link for link in open_files(pid) if str(tmp_path) in link]
+    clients.pop().reset()
+    for client in clients:
+        assert client.receive_exactly(len(HUGE)) == HUGE
+        assert client.get("/unread").text == "not read"
+        client.close()
+    assert [link for link in open_files(pid) if str(tmp_path) in link] == []
+
+
+def test_memory_while_whole_bodies_stall(serve: Serve, tmp_path: Path) -> None:
+    """Each of them might be in memory, all of them may not."""
+    server = serve(**KINDS["collected"], tmp_upload_dir=str(tmp_path))
+    pid = server.worker_pids()[-1]
+    assert_healthy(server)
+    before = resident(pid)
+    clients = [server.connect() for _ in range(150)]
+    for client in clients:
+        client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n")
+        client.send(bytes(999_999))
+    assert_healthy(server)
+    assert resident(pid) - before < 96 * 1024 * 1024
+    for client in clients:
+        client.send(b"x")
+        assert client.receive().text == "1000000"
+    assert [link for link in open_files(pid) if str(tmp_path) in link] == []
+
+
 def test_many_requests_at_once_delay_nobody(serve: Serve, kind: str) -> None:
     """Who sends a thousand at once gets its answers between those of others."""
     server = serve(**KINDS[kind])
@@ -785,6 +825,23 @@ def test_no_space_for_what_is_written(serve: Serve, tmp_path: Path, kind: str) -
         assert_healthy(server)
     assert server.worker_pids() == [pid]
     assert [link for link in open_files(pid) if str(tmp_path) in link] == []
+
+
+def test_no_space_for_whole_answers(serve: Serve, tmp_path: Path, kind: str) -> None:
+    """Who does not read then, while others do not either, is reset."""
+    server = serve(**KINDS[kind], extra=NO_SPACE, tmp_upload_dir=str(tmp_path))
+    pid = server.worker_pids()[0]
+    clients = [server.connect(receive_buffer=4096) for _ in range(12)]
+    for client in clients:
+        client.request("GET", "/huge")
+        with contextlib.suppress(ConnectionError):
+            client.receive_head()
+    server.wait_for_log("GET /huge: the answer cannot be stored: .*File too large")
+    assert_healthy(server)
+    assert server.worker_pids() == [pid]
+    assert [link for link in open_files(pid) if str(tmp_path) in link] == []
+    for client in clients:
+        client.close()
 
 
 def open_files(pid: int) -> list[str]:
