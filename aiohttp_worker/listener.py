@@ -15,7 +15,7 @@ from ipaddress import ip_address
 from typing import Any, Final
 
 from .protocol import Connection
-from .service import Service
+from .service import Service, ShortLimits
 from .tls_handshake import TLSAcceptor, TLSHandshake
 
 # Connections taken in one turn of the loop; the others are left to siblings.
@@ -24,12 +24,9 @@ _PAUSE_SECONDS: Final = 1.0
 _QUIET_SECONDS: Final = 0.005
 _MOST_REST_SECONDS: Final = 0.05
 # With no connection to spare, so long those who come wait for one that ends by
-# itself, or for a sibling. Then those make room that were idle for long enough to
-# have nothing on its way, or have sent part of a head for longer than a lost packet
-# takes to come again.
+# itself, or for a sibling. Then short limits hold.
 _ROOM_SECONDS: Final = 0.1
-_IDLE_SECONDS: Final = 1.0
-_HEAD_SECONDS: Final = 3.0
+_LIMITS: Final = ShortLimits()
 _MOST_ENDED: Final = 32  # at once, and one in eight
 _NO_MORE_FILES: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 
@@ -281,7 +278,7 @@ class Listeners:
             self._loop.call_later(_ROOM_SECONDS, self._make_room)
 
     def _make_room(self) -> None:
-        """End connections that do nothing, if somebody still waits."""
+        """End connections that do nothing, or too little, if somebody still waits."""
         self._making_room = False
         if self._accepting or self._stopped or self.open < self._limit:
             return
@@ -292,9 +289,9 @@ class Listeners:
 
     def _end_some(self) -> None:
         most = min(_MOST_ENDED, 1 + self.open // 8)
-        self._service.make_room(most, _IDLE_SECONDS, _HEAD_SECONDS)
+        self._service.make_room(most, _LIMITS)
         if self._tls is not None:
-            self._tls.make_room(most, _IDLE_SECONDS, _HEAD_SECONDS)
+            self._tls.make_room(most, _LIMITS.idle, _LIMITS.head)
 
     def _somebody_waits(self) -> bool:
         coming = select.poll()

@@ -24,7 +24,7 @@ from .http1.reader import END, NEED_DATA, RequestReader
 from .request_body import RequestBody, make_input_awaitable
 from .response import Response, error_response
 from .response_head import Headers
-from .service import Service
+from .service import Service, ShortLimits
 from .tls import connection_socket, tls_environ
 
 _NEVER: Final = math.inf
@@ -85,6 +85,7 @@ class Connection(Client):
         "_gate",
         "_held",
         "_proxy",
+        "_read_at",
         "_reader",
         "_refused",
         "_resumed",
@@ -93,7 +94,6 @@ class Connection(Client):
         "_sock",
         "_sockname",
         "_unsent",
-        "_write_deadline",
         "deadline",
         "disconnected",
         "peername",
@@ -121,7 +121,7 @@ class Connection(Client):
         self._held = False
         self._since = 0.0  # nothing was asked for, or a head is coming
         self._unsent = 0  # the client had not read when that was last looked at
-        self._write_deadline = _NEVER
+        self._read_at = 0.0  # by the client, for the last time while there was something
         self._resumed: threading.Event | None = None
 
     # Called by the transport.
@@ -550,7 +550,7 @@ class Connection(Client):
         phase = self.phase
         if unsent != self._unsent:
             self._note_unsent(unsent, now)
-        elif unsent and now >= self._write_deadline:
+        elif unsent and now >= self._read_at + (self._service.times.write or _NEVER):
             self.deadline = _NEVER
             self._service.observers.log_debug("%s: the client does not read, the connection is ended", self.peer)
             self.cut()
@@ -580,7 +580,7 @@ class Connection(Client):
 
     def _note_unsent(self, unsent: int, now: float) -> None:
         self._unsent = unsent
-        self._write_deadline = now + (self._service.times.write or _NEVER)
+        self._read_at = now
 
     def _wait_for_reading(self, now: float) -> None:
         """Have the time after an answer begin when the client has read it."""
@@ -593,25 +593,32 @@ class Connection(Client):
         elif phase is _CLOSING:
             self.deadline = now + (times.write or _NEVER)
 
-    def idle_seconds(self, now: float) -> float:
-        """How long the client has asked for nothing, and has had nothing to read; 0 while it does or has."""
-        return self._waited(_IDLE, now)
-
-    def head_seconds(self, now: float) -> float:
-        """How long the head of a request has been coming; 0 while none is, or the client has something to read."""
-        return self._waited(_HEAD, now)
-
-    def _waited(self, phase: Phase, now: float) -> float:
-        if self.phase is not phase or self._held or self.sender.unsent:
+    def idle_for(self, now: float) -> float:
+        """How many seconds the client has asked for nothing, and has had nothing to read; 0 while it does or has."""
+        if self.phase is not _IDLE or self._held or self.sender.unsent:
             return 0.0
         return now - self._since
 
+    def outstays(self, limits: ShortLimits, now: float) -> float:
+        """By how many seconds the client is slower than it may be while others wait for it; less than 0 if it is not."""
+        if self._unsent:
+            return now - self._read_at - limits.unread
+        if self.phase is _HEAD and not self._held:
+            return now - self._since - limits.head
+        if self.phase is _COLLECT and self._body is not None:
+            return self._body.outstays(limits, now)
+        return -math.inf
+
     def make_room(self) -> None:
-        """End the connection, to which nothing is owed, for the sake of others."""
-        if self.phase is _IDLE:
+        """End the connection for the sake of others."""
+        phase = self.phase
+        if phase is _IDLE and not self.sender.unsent:
             self._close()
-        elif self.phase is _HEAD:
-            self._refuse(RemoteProtocolError("the head of the request came too slowly, and others wait", 408))
+        elif self._unsent or (phase is not _HEAD and phase is not _COLLECT):
+            self.cut()
+        else:
+            part = "head" if phase is _HEAD else "body"
+            self._refuse(RemoteProtocolError(f"the {part} of the request came too slowly, and others wait", 408))
             self.transport.abort()  # the answer is in the socket already, and the place is needed now
 
     def drain(self, now: float) -> None:

@@ -15,7 +15,7 @@ from .http1.errors import RemoteProtocolError
 from .http1.head import RequestHead
 from .input import HIGH_MARK, LOW_MARK, BlockingReader, BodyCollector, FileReader, StreamReader
 from .response import Response
-from .service import Service
+from .service import Service, ShortLimits
 
 _monotonic: Final = time.monotonic
 # In memory, of all bodies that are collected; beyond that those that grow go to files.
@@ -255,6 +255,12 @@ class RequestBody:
             return now + times.body
         slowest = self._measured_since + times.body + (self._received - self._measured_from) / times.body_rate
         return min(now + times.body, slowest)
+
+    def outstays(self, limits: ShortLimits, now: float) -> float:
+        """By how many seconds it takes longer than it may while others wait for a connection; less than 0 if it does not."""
+        if self.ended or self.continue_due or not self._gate.open:
+            return -math.inf
+        return now - self._measured_since - limits.body - (self._received - self._measured_from) / limits.body_rate
 
 
 def make_input_awaitable(service: Service, environ: Environ, body: RequestBody | None) -> None:

@@ -51,6 +51,17 @@ class TimeLimits:
 
 
 @dataclass(frozen=True)
+class ShortLimits:
+    """Seconds after which a connection is given up for others that wait for one."""
+
+    idle: float = 1.0  # nothing is on its way then
+    head: float = 3.0  # longer than a lost packet takes to come again
+    body: float = 3.0  # of a body that is collected, besides:
+    body_rate: int = 10_000  # bytes per second
+    unread: float = 5.0  # without the client reading anything
+
+
+@dataclass(frozen=True)
 class ServiceSettings:
     """Everything that was configured, as the values that are needed."""
 
@@ -158,20 +169,18 @@ class Service:
         for connection in [c for c in self.connections if c.deadline <= now or c.watched]:
             connection.check_time(now)
 
-    def make_room(self, most: int, idle: float, head: float) -> None:
-        """End connections for the sake of others: of those that have been idle, or if none has, of those that send a head slowly.
+    def make_room(self, most: int, limits: ShortLimits) -> None:
+        """End connections for the sake of others: of those that are idle for too long, or if none is, of those that are too slow.
 
-        :param most: so many, those first that have been so for longest.
-        :param idle: seconds; idle for less, they stay.
-        :param head: seconds that a head may take to come, at least.
+        :param most: so many, those first that have outstayed longest.
         """
         now = time.monotonic()
-        waited = [(c.idle_seconds(now), c) for c in self.connections]
-        ready = [one for one in waited if one[0] >= idle]
-        if not ready:
-            waited = [(c.head_seconds(now), c) for c in self.connections]
-            ready = [one for one in waited if one[0] >= head]
-        for _, connection in heapq.nlargest(most, ready, key=_first):
+        late = [(c.idle_for(now) - limits.idle, c) for c in self.connections]
+        late = [one for one in late if one[0] >= 0]
+        if not late:
+            late = [(c.outstays(limits, now), c) for c in self.connections]
+            late = [one for one in late if one[0] >= 0]
+        for _, connection in heapq.nlargest(most, late, key=_first):
             connection.make_room()
 
     def drain(self) -> None:

@@ -478,19 +478,43 @@ def test_silent_connections_make_room(serve: Serve) -> None:
         client.close()
 
 
-def test_slow_heads_make_room(serve: Serve) -> None:
+@pytest.mark.parametrize("part", ["head", "body"])
+def test_slow_requests_make_room(serve: Serve, part: str) -> None:
     """Long before their own time limit, and told so."""
     server = serve("hostile:application", worker_class=NO_STREAM, worker_connections=3)
     clients = [server.connect() for _ in range(3)]
     for client in clients:
-        client.send("GET / HTTP/1.1\r\nX-Slow: ")
+        if part == "head":
+            client.send("GET / HTTP/1.1\r\nX-Slow: ")
+        else:
+            client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nbeginning")
     assert server.get("/").status_code == 200
     answered = [client for client in clients if not client.is_quiet(0.01)]
     assert answered
     for client in answered:
         response = client.receive()
         assert response.status_code == 408
-        assert b"others wait" in response.body
+        assert f"the {part} of the request came too slowly, and others wait" in response.text
+    for client in clients:
+        client.close()
+
+
+def test_those_that_do_not_read_make_room(serve: Serve) -> None:
+    """Long before their own time limit, and one that reads does not."""
+    server = serve("hostile:application", worker_class=NO_STREAM, worker_connections=3)
+    clients = [server.connect(receive_buffer=4096) for _ in range(3)]
+    for client in clients:
+        client.request("GET", "/stream")
+        client.receive_head()
+    reader = clients[0]
+    answers: list[int] = []
+    other = threading.Thread(target=lambda: answers.append(server.get("/").status_code))
+    other.start()
+    while other.is_alive():
+        reader.receive_exactly(65536)
+        other.join(0.1)
+    assert answers == [200]
+    reader.receive_exactly(65536)
     for client in clients:
         client.close()
 
