@@ -600,7 +600,7 @@ class Connection(Client):
         return now - self._since
 
     def outstays(self, limits: ShortLimits, now: float) -> float:
-        """By how many seconds the client is slower than it may be while others wait for it; less than 0 if it is not."""
+        """By how many seconds the client is slower than it may be while others wait for one; less than 0 if it is not."""
         if self._unsent:
             return now - self._read_at - limits.unread
         if self.phase is _HEAD and not self._held:
