@@ -230,15 +230,20 @@ async def send_awaited(exchange: Exchange, awaited: Any) -> None:
 async def _send_all(exchange: Exchange, iterable: Any) -> None:
     iterator = aiter(iterable)
     wrong: TypeError | None = None
+    stopped = False  # where it yielded, and not where it waits itself
     try:
         async for item in iterator:
+            stopped = True
             data = await item if is_awaitable(item) else item
             if not isinstance(data, bytes):
                 wrong = wrong_item(data)
                 break
             if not await _send(exchange, data):
                 break
+            stopped = False
     finally:
+        if stopped:
+            exchange.service.leftovers.add()
         close = getattr(iterator, "aclose", None)
         if close is not None:
             await close()

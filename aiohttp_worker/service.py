@@ -21,6 +21,7 @@ from .http1.head import Limits
 from .http1.head_parser import HeadParser
 from .http1.proxy_protocol import ProxyProtocol
 from .input import StreamReader
+from .leftovers import Leftovers
 from .marks import Choice, stream_choice
 from .outbox import Outbox
 from .pool import ThreadPool
@@ -149,6 +150,7 @@ class Service:
         self.log_debug = observers.log_debug
         self.outbox = Outbox(loop)
         self.running_loop = RunningLoop(loop)
+        self.leftovers = Leftovers()
         self.writable = WritableSockets(loop, lambda: self.outbox.slow)
         self._slow_paths: set[str] = set()
         self._posts: deque[tuple[Delivery, bool]] = deque()
@@ -168,6 +170,7 @@ class Service:
         now = time.monotonic()
         for connection in [c for c in self.connections if c.deadline <= now or c.watched]:
             connection.check_time(now)
+        self.leftovers.collect(now)
 
     def make_room(self, most: int, limits: ShortLimits) -> None:
         """End connections for the sake of others: of those that are idle for too long, or if none is, of those that are too slow.

@@ -20,7 +20,7 @@ LAYERS = [
     {"marks", "errors", "body", "forwarding", "options"},
     {"environ", "response_head", "response", "access_log"},
     {"input", "flow", "writable", "running_loop", "files", "backlog", "tls", "tls_records", "tls_transport", "tls_handshake"},
-    {"outbox", "pool", "application", "service", "delivery", "exchange", "request_body"},
+    {"outbox", "pool", "leftovers", "application", "service", "delivery", "exchange", "request_body"},
     {"hooks", "protocol", "listener"},
     {"boot", "worker"},
     {"ini", "runner", "demo", "__main__"},
