@@ -12,8 +12,8 @@ from benchmarks import __main__ as command
 
 @contextlib.contextmanager
 def server():
-    print("started", flush=True)
     try:
+        print("started", flush=True)
         yield
     finally:
         print("stopped", flush=True)

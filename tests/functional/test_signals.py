@@ -17,6 +17,8 @@ from .conftest import Serve
 from .observing import Load, facts, is_alive, refuses_connections, wait_until
 from .server import STREAM, Gate, Server
 
+# Seconds for what waits for nobody. A busy machine takes some of them; who waits takes the 30 of graceful_timeout.
+SOON = 8
 TERM, INT, QUIT, HUP, ABRT = signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGABRT
 USR1, USR2, WINCH, TTIN, TTOU = signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH, signal.SIGTTIN, signal.SIGTTOU
 
@@ -79,7 +81,7 @@ def test_the_end_when_idle(idle: Server, number: int) -> None:
         idle.signal(number)
         client.assert_closed()
         assert idle.wait() == 0
-        assert time.monotonic() - began < 4
+        assert time.monotonic() - began < SOON
     idle.wait_for_log("hook worker_exit")
 
 
@@ -101,7 +103,7 @@ def test_int_and_quit_wait_for_nobody(busy: tuple[Server, RawClient], number: in
     server.signal(number)
     client.assert_closed()
     assert server.wait() == 0
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < SOON
     server.wait_for_log("hook worker_int")
     server.wait_for_log("hook worker_exit")
 
@@ -227,7 +229,7 @@ def test_a_worker_is_replaced_when_idle(idle: Server, number: int) -> None:
     began = time.monotonic()
     os.kill(pid, number)
     next_worker(idle, since)
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < SOON
     assert idle.get("/pid").text != str(pid)
     assert not is_alive(pid)
 
@@ -252,7 +254,7 @@ def test_a_worker_is_replaced_when_busy(busy: tuple[Server, RawClient], number: 
     client.assert_closed()
     server.log.wait_for(f"hook {hook}$", since=since)
     next_worker(server, since)
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < SOON
     server.log.wait_for("hook worker_exit", since=since)
 
 
