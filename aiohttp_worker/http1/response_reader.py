@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+from httptools import HttpParserError, HttpParserInvalidStatusError, HttpParserUpgrade, HttpResponseParser
 
 from .errors import RemoteProtocolError
 
@@ -112,11 +112,13 @@ class ResponseReader:
     """Reads the responses of one connection, one at a time.
 
     Call ``start`` before each request, then ``feed`` with what arrives and ``feed_eof`` at the end of the connection.
-    After END ``reusable`` tells whether the connection can carry another exchange.
+    After END ``reusable`` tells whether the connection can carry another exchange. After a refusal ``status_line_seen`` tells
+    whether the status line was understood, so that the fault lies behind it.
     """
 
     __slots__ = (
         "_body_missing",
+        "_closing",
         "_complete",
         "_events",
         "_fields",
@@ -135,6 +137,7 @@ class ResponseReader:
         "_tunnel_method",
         "_until_eof",
         "reusable",
+        "status_line_seen",
         "trailers",
     )
 
@@ -156,13 +159,9 @@ class ResponseReader:
         self._body_missing: int | None = None
         self._overhead = 0
         self._refusal: ResponseSyntaxError | None = None
-        self.reusable = False
+        self._closing = False
+        self.reusable = self.status_line_seen = False
         self.trailers: list[tuple[bytes, bytes]] = []
-
-    @property
-    def status_line_seen(self) -> bool:
-        """Whether the status line was understood, so that a fault lies behind it."""
-        return bool(self._reason or self._headers)
 
     # -- bytes in ---------------------------------------------------------------------------------------------------
 
@@ -193,6 +192,9 @@ class ResponseReader:
             if self._complete:
                 self.reusable = False
             else:
+                # A server may leave the reason out, so that neither it nor a field has been seen yet.
+                understood = parser.get_status_code() > 99 and not isinstance(error, HttpParserInvalidStatusError)
+                self.status_line_seen = bool(self._reason or self._headers) or understood
                 raise self._refused(ResponseSyntaxError(str(error) or "bad response")) from None
         if self._refusal is not None:
             raise self._refused(self._refusal)
@@ -269,6 +271,9 @@ class ResponseReader:
         assert parser is not None
         status_code = parser.get_status_code()
         headers = self._headers
+        if status_code < 200 and status_code != 101:
+            self._interim(parser, status_code)
+            return
         content_length: int | None = None
         chunked = False
         codings = b""
@@ -285,21 +290,16 @@ class ResponseReader:
                     content_length = int(field_value)  # llhttp has let only one of these through, and only digits
                 elif name == b"content-encoding":
                     codings = codings + b"," + field_value if codings else field_value
-                elif chunked or field_value.strip().lower() != b"chunked":
-                    self._refusal = ResponseSyntaxError(f"unknown transfer coding {field_value!r}")
                 else:
-                    chunked = True
-        version = _VERSIONS.get(parser.get_http_version())
-        if version is None:
-            self._refusal = ResponseSyntaxError(f"unknown version of HTTP: {parser.get_http_version()}")
-            version = (1, 1)
+                    chunked = self._chunked(field_value, chunked)
+        version = self._version(parser)
         if self._refusal is not None:
+            self.status_line_seen = version is not None
             return
-        keep_alive = self._keep_alive = parser.should_keep_alive()
+        assert version is not None
+        keep_alive = self._keep_alive = parser.should_keep_alive() and not self._closing
         head = ResponseHead(version, status_code, self._reason, headers, keep_alive, content_length, chunked, codings)
         self._events.append(head)
-        if status_code < 200 and status_code != 101:
-            return  # RFC 9110 section 15.2: the final response follows
         self._in_body = self._got_data = True
         self._fields = self.trailers
         self._overhead = 0
@@ -318,12 +318,47 @@ class ResponseReader:
                 self._body_missing = content_length
                 self._raw = content_length > _BYPASS
 
-    @staticmethod
-    def _stays_open(head: ResponseHead) -> bool:
+    def _version(self, parser: HttpResponseParser) -> tuple[int, int] | None:
+        version = _VERSIONS.get(parser.get_http_version())
+        if version is None:
+            self._refusal = ResponseSyntaxError(f"unknown version of HTTP: {parser.get_http_version()}")
+        return version
+
+    def _chunked(self, field_value: bytes, chunked: bool) -> bool:
+        """Take up one Transfer-Encoding field (RFC 9112 section 6.1); ``chunked`` says what was in those before it."""
+        again = chunked
+        for member in field_value.split(b","):
+            coding = member.strip(b" \t").lower()
+            if again:
+                what = "chunked twice" if coding == b"chunked" else f"{coding!r} after chunked"
+                self._refusal = ResponseSyntaxError(f"Transfer-Encoding has {what}")
+            elif coding == b"chunked":
+                again = True
+            else:
+                self._refusal = ResponseSyntaxError(f"unknown transfer coding {coding!r}")
+                break
+        return True
+
+    def _interim(self, parser: HttpResponseParser, status_code: int) -> None:
+        """An interim response: the final one follows, whatever its version and fields say (RFC 9110 section 15.2)."""
+        version = self._version(parser)
+        headers = self._headers
+        if any(name.lower() == b"transfer-encoding" and value.strip().lower() != b"chunked" for name, value in headers):
+            # llhttp takes everything behind it for its body.
+            self._refusal = ResponseSyntaxError("a transfer coding in an interim response")
+        if self._refusal is not None:
+            self.status_line_seen = version is not None
+            return
+        assert version is not None
+        # Whoever says so means what comes at the end.
+        closing = self._closing = self._closing or _says_close(headers)
+        self._events.append(ResponseHead(version, status_code, self._reason, headers, not closing, None, False, b""))
+
+    def _stays_open(self, head: ResponseHead) -> bool:
         # llhttp says "close" for every response whose end it cannot see; the answer to HEAD ends with its head.
-        if head.version == (1, 0):
+        if head.version == (1, 0) or self._closing:
             return False
-        return not any(name.lower() == b"connection" and b"close" in value.lower() for name, value in head.headers)
+        return not _says_close(head.headers)
 
     def on_body(self, data: bytes) -> None:
         if self._complete:
@@ -351,8 +386,12 @@ class ResponseReader:
             return  # 101: see _begin_raw
         self._complete = True
         self._raw = False
-        self.reusable = parser.should_keep_alive()
+        self.reusable = parser.should_keep_alive() and not self._closing
         self._events.append(END)
+
+
+def _says_close(headers: list[tuple[bytes, bytes]]) -> bool:
+    return any(name.lower() == b"connection" and b"close" in value.lower() for name, value in headers)
 
 
 def _new_parser(reader: ResponseReader) -> HttpResponseParser:
@@ -360,6 +399,7 @@ def _new_parser(reader: ResponseReader) -> HttpResponseParser:
     # Servers that fold lines, end them with LF or put odd bytes into values are many; the framing fields stay strict.
     parser.set_dangerous_leniencies(
         lenient_headers=True,
+        lenient_keep_alive=True,  # the final response comes after an interim one that says "close"
         lenient_optional_cr_before_lf=True,
         lenient_optional_lf_after_cr=True,
         lenient_spaces_after_chunk_size=True,

@@ -38,6 +38,13 @@ GOOD = {
     "length unknown, HTTP/1.0": (b"HTTP/1.0 200 OK\r\n\r\nhello", b"hello"),
     "103 before": (b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + OK, b"hello"),
     "100 unasked": (b"HTTP/1.1 100 Continue\r\n\r\n" + OK, b"hello"),
+    "100 of HTTP/1.0": (b"HTTP/1.0 100 Continue\r\n\r\n" + OK, b"hello"),
+    "102 and 103 of HTTP/1.0": (b"HTTP/1.0 102 Processing\r\n\r\nHTTP/1.0 103 Early Hints\r\nLink: </a>\r\n\r\n" + OK, b"hello"),
+    "103 with close": (b"HTTP/1.1 103 Early Hints\r\nConnection: close\r\n\r\n" + OK, b"hello"),
+    "102 with a length and close": (b"HTTP/1.1 102 Wait\r\nContent-Length: 0\r\nConnection: close\r\n\r\n" + OK, b"hello"),
+    "100 with a length": (b"HTTP/1.1 100 Continue\r\nContent-Length: 5\r\n\r\n" + OK, b"hello"),
+    "100 and chunked": (b"HTTP/1.1 100 Continue\r\nTransfer-Encoding: chunked\r\n\r\n" + OK, b"hello"),
+    "100 of HTTP/1.0, body until the end": (b"HTTP/1.0 100 Continue\r\n\r\nHTTP/1.0 200 OK\r\n\r\nhello", b"hello"),
     "bare LF": (b"HTTP/1.1 200 OK\nContent-Length: 5\n\nhello", b"hello"),
     "control byte in a value": (b"HTTP/1.1 200 OK\r\nA: b\x01c\r\nContent-Length: 5\r\n\r\nhello", b"hello"),
     "folded line": (b"HTTP/1.1 200 OK\r\nA: b\r\n c\r\nContent-Length: 5\r\n\r\nhello", b"hello"),
@@ -88,7 +95,7 @@ BAD = {
     "half a head": (b"HTTP/1.1 200 OK\r\nContent-Le", aiohttp.ClientConnectionError, None),
     "not HTTP": (b"220 mail ready\r\n", aiohttp.BadStatusLine, None),
     "not HTTP at all": (b"\x16\x03\x01\x02\x00", aiohttp.BadStatusLine, None),
-    "HTTP/2": (b"HTTP/2.0 200 OK\r\n\r\n", aiohttp.HttpBadRequest, None),
+    "HTTP/2": (b"HTTP/2.0 200 OK\r\n\r\n", aiohttp.BadStatusLine, None),
     "length twice": (reply("Content-Length: 5\nContent-Length: 5", b"hello"), aiohttp.InvalidHeader, None),
     "length and chunked": (
         reply("Content-Length: 5\nTransfer-Encoding: chunked", b"5\r\nhello\r\n0\r\n\r\n"),
@@ -102,6 +109,19 @@ BAD = {
     ),
     "length negative": (reply("Content-Length: -1", b"hello"), aiohttp.InvalidHeader, None),
     "unknown transfer coding": (reply("Transfer-Encoding: gzip", PACKED), aiohttp.InvalidHeader, None),
+    "chunked in two fields": (
+        reply("Transfer-Encoding: chunked\nTransfer-Encoding: chunked", b"5\r\nhello\r\n0\r\n\r\n"),
+        aiohttp.InvalidHeader,
+        None,
+    ),
+    "chunked twice": (reply("Transfer-Encoding: chunked, chunked", b"5\r\nhello\r\n0\r\n\r\n"), aiohttp.InvalidHeader, None),
+    "chunked and nothing": (reply("Transfer-Encoding: chunked,", b"5\r\nhello\r\n0\r\n\r\n"), aiohttp.InvalidHeader, None),
+    "nothing and chunked": (reply("Transfer-Encoding: ,chunked", b"5\r\nhello\r\n0\r\n\r\n"), aiohttp.InvalidHeader, None),
+    "gzip after chunked": (reply("Transfer-Encoding: chunked, gzip", PACKED), aiohttp.InvalidHeader, None),
+    "no reason, a bad field": (b"HTTP/1.1 200\r\nA B: c\r\n\r\n", aiohttp.InvalidHeader, None),
+    "letters in the status": (b"HTTP/1.1 20x OK\r\n\r\n", aiohttp.BadStatusLine, None),
+    "letters behind the status": (b"HTTP/1.1 200x OK\r\n\r\n", aiohttp.BadStatusLine, None),
+    "a coded interim response": (b"HTTP/1.1 100 Continue\r\nTransfer-Encoding: gzip\r\n\r\n" + OK, aiohttp.InvalidHeader, None),
     "space in a name": (reply("A B: 5", b"hello"), aiohttp.InvalidHeader, None),
     "a line of 70 kB": (reply(f"A: {'x' * 70000}", b"hello"), aiohttp.LineTooLong, None),
     "an endless head": (reply("\n".join(f"A{i}: {'x' * 100}" for i in range(2000))), aiohttp.LineTooLong, None),
@@ -122,6 +142,38 @@ def test_refused(ask: Any, name: str) -> None:
     assert "GET" in str(caught.value)
     if partial is not None:
         assert caught.value.partial == partial
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("chunked in two fields", "Transfer-Encoding has chunked twice"),
+        ("chunked twice", "Transfer-Encoding has chunked twice"),
+        ("gzip after chunked", "Transfer-Encoding has b'gzip' after chunked"),
+        ("unknown transfer coding", "unknown transfer coding b'gzip'"),
+        ("a coded interim response", "a transfer coding in an interim response"),
+    ],
+)
+def test_framing_is_refused_with_its_reason(ask: Any, name: str, said: str) -> None:
+    with pytest.raises(aiohttp.InvalidHeader) as caught:
+        ask(BAD[name][0], body)
+    assert str(caught.value).endswith(f": {said}")
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_close_in_an_interim_response_closes(run: Any, method: str) -> None:
+    """Whoever announces the end of the connection early is believed, although the final response says nothing of it."""
+    body = b"" if method == "HEAD" else b"hello"
+
+    async def main() -> None:
+        odd = b"HTTP/1.1 103 Early Hints\r\nConnection: close\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n" + body
+        async with RawServer(odd, close=False) as server, aiohttp.SocketConnector() as connector:
+            for _ in range(2):
+                async with aiohttp.request(method, server.url, connector=connector) as response:
+                    assert (response.status, await response.read()) == (200, body)
+            assert len(server.peers) == 2
+
+    run(main)
 
 
 @pytest.mark.parametrize("name", GOOD | BAD)
