@@ -49,7 +49,7 @@ class Layers:
     def __init__(self) -> None:
         self.parser = HeadParser(Limits())
         self.reader = RequestReader(self.parser)
-        self.builder = EnvironBuilder(ForwardingPolicy(), False)
+        self.builder = EnvironBuilder(ForwardingPolicy(), False, {})
         self.encoder = HeadEncoder("benchmark")
         self.base: dict[str, object] = {
             "wsgi.version": (1, 0),
@@ -76,11 +76,11 @@ class Layers:
         return head
 
     def environ(self, request: bytes) -> dict[str, object]:
-        return self.builder.build(self.parse(request), self.base, False)
+        return self.builder.build(self.parse(request), self.base)
 
     def answer(self, request: bytes, application: Callable[..., Any]) -> bytes:
         head = self.parse(request)
-        environ = self.builder.build(head, self.base, False)
+        environ = self.builder.build(head, self.base)
         response = Response(self.encoder, head.line.method, head.line.version, head.keep_alive)
         (data,) = application(environ, response.start)
         return b"".join(response.whole(data))
