@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import threading
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from aiohttp_worker.http1.response_reader import ResponseHead, ResponseLimits
 
 from .dialling import Dialler
-from .errors import TimeoutError
+from .errors import ClientConnectionError, TimeoutError
 from .incoming import Incoming
 from .pool import Pool
 from .protocol import Connection
@@ -26,15 +27,21 @@ if TYPE_CHECKING:
 __all__ = ["ProxyConnector", "SocketConnector", "UnixSocketConnector"]
 
 
+_BINDING: Final = threading.Lock()
 GOODBYE_SECONDS: Final = 2.0
 """How long the end of an ``async with`` block waits for servers to end their connections."""
+
+
+def _closed() -> ClientConnectionError:
+    return ClientConnectionError("the connector was closed before there was a connection for the request")
 
 
 class SocketConnector:
     """Opens TCP connections and keeps them for further requests.
 
     It is the session: requests that are given the same connector share its connections and, with ``share_cookies``, its
-    cookies. It may be made without a running loop. Close it, or use it in a ``with`` or ``async with`` statement.
+    cookies. It may be made without a running loop, and belongs to the loop of its first request until that loop is closed:
+    a request from another one, or from another thread, is refused. Close it, or use it in a ``with`` or ``async with`` statement.
 
     :param reuse_timeout: seconds that a connection may wait for its next request.
     :param conn_timeout: seconds that opening a connection may take, TLS and proxy included; None for no limit.
@@ -81,6 +88,8 @@ class SocketConnector:
         if limit < 0 or limit_per_host < 0:
             raise ValueError(f"a limit cannot be negative: {min(limit, limit_per_host)}")
         self._loop = loop
+        self._thread = 0
+        self._opening: set[asyncio.Timeout] = set()
         self._pool: Pool[Connection] = Pool(limit, limit_per_host)
         self._connections: set[Connection] = set()
         self._reuse_timeout = reuse_timeout
@@ -105,16 +114,23 @@ class SocketConnector:
     # -- the client's side --------------------------------------------------------------------------------------------
 
     def bind(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Belong to this loop from now on. Raises RuntimeError if that is another, living one."""
+        """Belong to this loop from now on. Raises RuntimeError if there is another one that is not closed yet."""
         if self._closed:
             raise RuntimeError("the connector is closed")
+        if self._loop is not loop or not self._thread:
+            with _BINDING:
+                self._bind(loop)
+
+    def _bind(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._loop is not loop:
-            if self._loop is not None and not self._loop.is_closed() and self._connections:
-                raise RuntimeError("the connector belongs to another event loop")
+            if self._loop is not None and not self._loop.is_closed():
+                raise RuntimeError("the connector belongs to another event loop, which is not closed: make one for each loop")
             self._loop = loop
             self._connections.clear()
+            self._opening.clear()
             self._pool = Pool(self._pool.limit, self._pool.limit_per_host)
             self._sweep = None
+        self._thread = threading.get_ident()
 
     def proxy_for(self, origin: Origin) -> ProxyServer | None:
         """The proxy for a request that names none itself."""
@@ -135,13 +151,13 @@ class SocketConnector:
         if not pool.try_acquire(key):
             await pool.acquire(key)
         try:
+            if self._closed:
+                raise _closed()
             while not fresh and (connection := pool.take_idle(key)) is not None:
                 if not connection.transport.is_closing():
                     return connection
             if pool.crowded() and (oldest := pool.pop_oldest()) is not None:
                 oldest.close()
-            if self._closed:
-                raise RuntimeError("the connector is closed")
             return await self._open_in_time(origin, proxy, key, seconds)
         except BaseException:
             pool.release_slot(key)
@@ -149,20 +165,27 @@ class SocketConnector:
 
     async def _open_in_time(self, origin: Origin, proxy: ProxyServer | None, key: Hashable, seconds: float | None) -> Connection:
         limits = [limit for limit in (self.conn_timeout, seconds) if limit is not None]
-        if not limits:
-            return await self._open(origin, proxy, key)
-        limit = min(limits)
+        limit = min(limits, default=None)
         try:
             async with asyncio.timeout(limit) as deadline:
-                return await self._open(origin, proxy, key)
+                self._opening.add(deadline)
+                try:
+                    return await self._open(origin, proxy, key)
+                finally:
+                    self._opening.discard(deadline)
         except TimeoutError:
-            if deadline.expired():
-                raise TimeoutError(f"{origin}: no connection within {limit} s") from None
-            raise
+            if not deadline.expired():
+                raise
+            if self._closed:
+                raise _closed() from None
+            raise TimeoutError(f"{origin}: no connection within {limit} s") from None
 
     async def _open(self, origin: Origin, proxy: ProxyServer | None, key: Hashable) -> Connection:
         connection = Connection(self, key, asyncio.get_running_loop(), self._limits)
         await self._dialler.dial(connection, origin, proxy)
+        if self._closed:
+            connection.close()
+            raise _closed()
         self._connections.add(connection)
         return connection
 
@@ -252,15 +275,25 @@ class SocketConnector:
         return self._closed
 
     def close(self) -> None:
-        """Close all connections, also those in use."""
+        """Close all connections, also those in use; requests that wait for one get ClientConnectionError.
+
+        Raises RuntimeError in another thread than the one where its loop runs.
+        """
         if self._closed:
             return
+        loop = self._loop
+        if loop is not None and loop.is_running() and threading.get_ident() != self._thread:
+            raise RuntimeError("the connector's loop runs in another thread: close it there, with loop.call_soon_threadsafe")
         self._closed = True
         if self._sweep is not None:
             self._sweep.cancel()
             self._sweep = None
-        if self._loop is None or self._loop.is_closed():
+        if loop is None or loop.is_closed():
             return
+        self._pool.refuse_waiters(_closed)
+        for deadline in self._opening:
+            if not deadline.expired():
+                deadline.reschedule(loop.time())
         while (oldest := self._pool.pop_oldest()) is not None:
             oldest.close()
         for connection in list(self._connections):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Generic, Protocol, TypeVar
 
 __all__ = ["Pool", "Pooled"]
@@ -45,6 +45,15 @@ class _Waiters:
 
     def wake_first(self) -> None:
         self._queue.popleft().set_result(None)
+
+    def refuse_all(self, make_error: Callable[[], Exception]) -> None:
+        while self:
+            self._queue.popleft().set_exception(make_error())
+
+
+def _granted(waiter: asyncio.Future[None]) -> bool:
+    """Whether a waiter that does not wait any more was given what it waited for."""
+    return waiter.done() and not waiter.cancelled() and waiter.exception() is None
 
 
 class Pool(Generic[C]):
@@ -92,7 +101,7 @@ class Pool(Generic[C]):
                 try:
                     await waiter
                 except BaseException:
-                    if waiter.done() and not waiter.cancelled():
+                    if _granted(waiter):
                         self._release_host(key)
                     raise
             else:
@@ -103,12 +112,18 @@ class Pool(Generic[C]):
             try:
                 await waiter
             except BaseException:
-                if waiter.done() and not waiter.cancelled():
+                if _granted(waiter):
                     self._release_total()
                 self._release_host(key)
                 raise
         else:
             self.in_use += 1
+
+    def refuse_waiters(self, make_error: Callable[[], Exception]) -> None:
+        """Give everybody who waits for a slot an error of their own instead."""
+        self._waiters.refuse_all(make_error)
+        for waiters in list(self._waiters_per_host.values()):
+            waiters.refuse_all(make_error)
 
     def release_slot(self, key: Hashable) -> None:
         """Give a slot back; it goes to the one that waits longest."""

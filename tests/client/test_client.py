@@ -7,6 +7,7 @@ import gc
 import gzip
 import json
 import socket
+import threading
 import warnings
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 
 import aiohttp
 from tests.certificates import Authority
+from tests.loops import LOOPS, new_loop
 
 from .raw_server import Peer, RawServer
 
@@ -906,6 +908,129 @@ def test_closed_connector(run: Any) -> None:
                 await aiohttp.request("GET", server.url, connector=connector)
             connector.close()
             assert connector.closed
+
+    run(main)
+
+
+@pytest.mark.parametrize("limits", [{"limit": 1}, {"limit_per_host": 1}, {"limit": 1, "limit_per_host": 1}])
+def test_closing_a_connector_ends_those_who_wait(run: Any, limits: dict[str, int]) -> None:
+    async def main() -> None:
+        async with RawServer(silence) as server:
+            connector = aiohttp.SocketConnector(**limits)
+            tasks = [asyncio.create_task(aiohttp.request("GET", server.url, connector=connector)) for _ in range(4)]
+            while not server.heads:
+                await asyncio.sleep(0)
+            tasks[2].cancel()
+            connector.close()
+            results = await asyncio.gather(*tasks, return_exceptions=True)
+            assert isinstance(results.pop(2), asyncio.CancelledError)
+            assert [type(result) for result in results] == [aiohttp.ClientConnectionError] * 3
+            assert [str(result) for result in results[1:]] == [
+                "the connector was closed before there was a connection for the request"
+            ] * 2
+            assert results[1] is not results[2]
+            assert connector._pool.in_use == 0
+            assert not connector._pool._in_use_per_host
+
+    run(main)
+
+
+@pytest.mark.parametrize("options", [{}, {"conn_timeout": None}])
+def test_closing_a_connector_ends_those_who_connect(run: Any, options: dict[str, Any]) -> None:
+    """TLS that the server does not answer; the one behind it waits for a slot."""
+
+    async def main() -> None:
+        async def mute(peer: Peer) -> None:
+            started.set()
+            await peer.reader.read()
+
+        started = asyncio.Event()
+        async with RawServer(mute) as server:
+            url = server.url.replace("http:", "https:")
+            connector = aiohttp.SocketConnector(limit=1, **options)
+            tasks = [asyncio.create_task(aiohttp.request("GET", url, connector=connector)) for _ in range(2)]
+            await started.wait()
+            connector.close()
+            for task in tasks:
+                with pytest.raises(aiohttp.ClientConnectionError, match="the connector was closed"):
+                    await task
+            assert connector._pool.in_use == 0
+            await server.peers[0].ended.wait()
+
+    run(main)
+
+
+def test_redirected_after_the_connector_was_closed(run: Any) -> None:
+    async def main() -> None:
+        async def script(peer: Peer) -> None:
+            await peer.request()
+            await peer.send(reply(b"", "Location: /next", "Connection: close", status="302 Found"))
+            connector.close()
+
+        connector = aiohttp.SocketConnector()
+        async with RawServer(script) as server:
+            with pytest.raises(aiohttp.ClientConnectionError, match="closed"):
+                await aiohttp.request("GET", server.url, connector=connector)
+
+    run(main)
+
+
+@pytest.mark.parametrize("connected", [False, True])
+@pytest.mark.parametrize("kind", LOOPS)
+def test_a_connector_in_two_loops_at_a_time(kind: str, connected: bool) -> None:
+    """Refused at the first call, whether there are connections already or not."""
+    connector = aiohttp.SocketConnector(reuse_timeout=30 if connected else 0)
+
+    async def main() -> None:
+        async with RawServer(OK, close=False) as server:
+            async with aiohttp.request("GET", server.url, connector=connector) as response:
+                assert await response.read() == b"ok"
+
+    async def refused() -> None:
+        with pytest.raises(RuntimeError, match="another event loop"):
+            await aiohttp.request("GET", "http://127.0.0.1:9/", connector=connector)
+
+    first, second = new_loop(kind), new_loop(kind)
+    try:
+        first.run_until_complete(main())
+        second.run_until_complete(refused())
+        thread = threading.Thread(target=asyncio.run, args=(refused(),))
+        thread.start()
+        thread.join(10)
+        first.run_until_complete(main())  # it still belongs there
+        connector.close()
+        first.run_until_complete(asyncio.sleep(0))
+    finally:
+        first.close()
+        second.close()
+
+
+def test_a_connector_given_a_loop_is_refused_in_another(run: Any) -> None:
+    other = asyncio.new_event_loop()
+    connector = aiohttp.SocketConnector(loop=other)
+
+    async def main() -> None:
+        with pytest.raises(RuntimeError, match="another event loop"):
+            await aiohttp.request("GET", "http://127.0.0.1:9/", connector=connector)
+
+    try:
+        run(main)
+    finally:
+        other.close()
+
+
+def test_a_connector_is_closed_in_its_own_thread(run: Any) -> None:
+    async def main() -> None:
+        connector = aiohttp.SocketConnector()
+        async with RawServer(OK, close=False) as server:
+            async with aiohttp.request("GET", server.url, connector=connector) as response:
+                assert await response.read() == b"ok"
+            with pytest.raises(RuntimeError, match="another thread"):
+                await asyncio.to_thread(connector.close)
+            async with aiohttp.request("GET", server.url, connector=connector) as response:
+                assert await response.read() == b"ok"
+            connector.close()
+            assert len(server.peers) == 1
 
     run(main)
 
