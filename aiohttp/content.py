@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+from aiohttp_worker.http1.errors import EofStream
+
 from .coroutines import Call
 from .incoming import Incoming
 
 __all__ = ["EofStream", "StreamReader"]
-
-
-class EofStream(Exception):
-    """Kept for programs that still name it: the end of a stream is ``b''`` and nothing raises this."""
 
 
 class StreamReader:

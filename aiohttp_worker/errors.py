@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from .http1.errors import EofStream
+
+__all__ = ["ClientDisconnectedError", "EofStream", "IncompleteBodyError"]
+
 
 class ClientDisconnectedError(ConnectionError):
     """The client went away before its response was complete."""

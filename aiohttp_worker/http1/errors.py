@@ -21,3 +21,7 @@ class RemoteProtocolError(ProtocolError):
     def __init__(self, message: str, status_code: int = 400) -> None:
         super().__init__(message)
         self.status_code = status_code
+
+
+class EofStream(Exception):  # noqa: N818 - the name of 2014
+    """Raised by the third empty read behind the end of a body, so that the read loops of 2014, which wait for it, end."""
