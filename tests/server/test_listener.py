@@ -1,0 +1,248 @@
+"""Who is accepted, and when: few at a time, never more than are allowed, and again when there is room."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from aiohttp_worker.listener import Listeners
+from aiohttp_worker.service import Observers, Service, ServiceSettings
+
+from .fakes import FakeLoop, FakeTransport, hello
+
+
+class AcceptingLoop(FakeLoop):
+    """Makes transports at once, or when it is told to; watches no descriptor by itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.readers: dict[int, Callable[[], None]] = {}
+        self.taken: list[socket.socket] = []
+        self.holds: asyncio.Future[None] | None = None
+        self.fails: OSError | None = None
+
+    def add_reader(self, fd: Any, callback: Callable[..., Any], *arguments: Any) -> None:
+        self.readers[fd] = lambda: callback(*arguments)
+
+    def remove_reader(self, fd: Any) -> bool:
+        return self.readers.pop(fd, None) is not None
+
+    async def connect_accepted_socket(self, factory: Any, sock: socket.socket, **arguments: Any) -> Any:  # type: ignore[override]
+        self.taken.append(sock)
+        if self.holds is not None:
+            await self.holds
+        if self.fails is not None:
+            raise self.fails
+        protocol = factory()
+        transport = FakeTransport()
+        protocol.connection_made(transport)
+        return transport, protocol
+
+    def somebody_comes(self) -> None:
+        """Call what waits for the listening sockets, as a loop does that finds them readable."""
+        for callback in list(self.readers.values()):
+            callback()
+
+
+class Site:
+    """Listeners on one socket, and those who come."""
+
+    def __init__(self, limit: int, one_by_one: bool = False) -> None:
+        self.logged: list[str] = []
+        log = lambda message, *arguments, **_: self.logged.append(message % arguments)
+        self.loop = AcceptingLoop()
+        observers = Observers(log, log, log, lambda error, message: self.logged.append(message))
+        self.service = Service(self.loop, hello, ServiceSettings(), {"wsgi.errors": None}, observers)
+        self.socket = socket.create_server(("127.0.0.1", 0), backlog=100)
+        self.address = self.socket.getsockname()
+        self.listeners = Listeners(self.service, [self.socket], limit, one_by_one, None, 20)
+        self.clients: list[socket.socket] = []
+
+    def come(self, count: int) -> None:
+        self.clients += [socket.create_connection(self.address) for _ in range(count)]
+
+    def leave(self, count: int) -> None:
+        for connection in list(self.service.connections)[:count]:
+            connection.connection_lost(None)
+
+    def close(self) -> None:
+        self.listeners.stop(take_rest=False)
+        for sock in [*self.clients, self.socket, *self.loop.taken]:
+            sock.close()
+
+
+@pytest.fixture
+def make() -> Iterator[Callable[..., Site]]:
+    sites: list[Site] = []
+
+    def make_site(*arguments: Any, **named: Any) -> Site:
+        sites.append(Site(*arguments, **named))
+        sites[-1].listeners.start()
+        return sites[-1]
+
+    yield make_site
+    for site in sites:
+        site.close()
+
+
+Make = Callable[..., Site]
+
+
+def test_who_comes_is_connected(make: Make) -> None:
+    site = make(100)
+    site.come(3)
+    site.loop.somebody_comes()
+    assert len(site.service.connections) == site.listeners.open == 3
+    peers = {connection.peername for connection in site.service.connections}
+    assert peers == {client.getsockname() for client in site.clients}
+
+
+def test_a_batch_at_a_time(make: Make) -> None:
+    """The rest is left to siblings, or to the next turn of the loop."""
+    site = make(100)
+    site.come(20)
+    site.loop.somebody_comes()
+    assert site.listeners.open == 16
+    site.loop.somebody_comes()
+    assert site.listeners.open == 20
+
+
+def test_one_at_a_time_beside_siblings(make: Make) -> None:
+    """What a connection wants is looked at before the next is taken."""
+    site = make(100, one_by_one=True)
+    site.come(3)
+    site.loop.somebody_comes()
+    site.loop.somebody_comes()
+    assert site.listeners.open == 1
+    site.loop.run_ready()
+    site.loop.somebody_comes()
+    assert site.listeners.open == 2
+
+
+def test_no_more_than_are_allowed(make: Make) -> None:
+    site = make(2)
+    site.come(4)
+    site.loop.somebody_comes()
+    assert site.listeners.open == 2
+    assert not site.loop.readers  # the others wait in the backlog
+    assert [line for line in site.logged if "all 2 worker_connections are in use" in line]
+    site.leave(1)
+    assert site.loop.readers  # there is room again
+    site.loop.somebody_comes()
+    assert site.listeners.open == 2
+    assert len([line for line in site.logged if "worker_connections" in line]) == 1  # said once
+
+
+def test_room_is_made_for_those_who_wait(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = make(1)
+    asked: list[int] = []
+    monkeypatch.setattr(type(site.service), "make_room", lambda self, most, limits: asked.append(most), raising=True)
+    site.come(1)
+    site.loop.somebody_comes()
+    site.loop.somebody_comes()
+    site.loop.fire_timers()
+    assert asked == []  # nobody waits
+    site.come(1)
+    site.loop.fire_timers()
+    assert asked == [1]
+    site.leave(1)
+    site.loop.somebody_comes()
+    site.loop.fire_timers()
+    assert asked == [1]
+
+
+def test_a_client_that_left_before(make: Make) -> None:
+    site = make(10)
+    site.loop.fails = ConnectionResetError(errno.ECONNRESET, "reset")
+    site.come(1)
+    site.loop.somebody_comes()
+    assert site.listeners.open == 0
+    assert "could not be set up" in site.logged[-1]
+    site.loop.fails = None
+    site.come(1)
+    site.loop.somebody_comes()
+    assert site.listeners.open == 1
+
+
+def test_no_descriptors_left(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Accepting pauses for a while, and then goes on."""
+    site = make(10)
+    listening = site.listeners._listening[site.socket]
+
+    def full() -> Any:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    site.listeners._listening[site.socket] = type(listening)(full, listening.kind, listening.address)
+    site.loop.somebody_comes()
+    assert not site.loop.readers
+    assert "cannot accept connections for a while" in site.logged[-1]
+    site.listeners._listening[site.socket] = listening
+    site.loop.fire_timers()
+    site.come(1)
+    site.loop.somebody_comes()
+    assert site.listeners.open == 1
+
+
+@pytest.mark.parametrize("take_rest", [True, False])
+def test_stop(make: Make, take_rest: bool) -> None:
+    """Without siblings, those who have come are taken first."""
+    site = make(10)
+    site.come(3)
+    site.listeners.stop(take_rest)
+    site.listeners.stop(take_rest)
+    assert site.listeners.open == (3 if take_rest else 0)
+    assert not site.loop.readers
+    site.listeners.start()
+    assert not site.loop.readers
+
+
+def test_those_who_are_being_set_up_count(make: Make) -> None:
+    site = make(2)
+    site.loop.holds = site.loop.create_future()
+    site.come(3)
+    site.loop.somebody_comes()
+    assert site.listeners.open == 2
+    assert not site.service.connections
+    site.loop.holds.set_result(None)
+    site.loop.run_ready()
+    assert len(site.service.connections) == site.listeners.open == 2
+
+
+def test_those_who_are_being_set_up_can_be_given_up(make: Make) -> None:
+    site = make(2)
+    site.loop.holds = site.loop.create_future()
+    site.come(1)
+    site.loop.somebody_comes()
+    site.listeners.abort_unfinished()
+    assert site.listeners.open == 0
+    assert site.loop.holds.cancelled()
+
+
+def test_a_unix_socket(tmp_path: Any) -> None:
+    """Its clients have no address, and all of one."""
+    site = Site(10)
+    path = f"{tmp_path}/socket"
+    with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as client:
+        listener.bind(path)
+        listener.listen()
+        site.listeners = Listeners(site.service, [listener], 10, False, None, 20)
+        site.listeners.start()
+        client.connect(path)
+        site.loop.somebody_comes()
+        (connection,) = site.service.connections
+        assert connection.peername in ("", b"")
+        site.close()
+
+
+def test_accepted_sockets_know_their_family(make: Make) -> None:
+    site = make(10)
+    site.come(1)
+    site.loop.somebody_comes()
+    (sock,) = site.loop.taken
+    assert (sock.family, sock.type) == (socket.AF_INET, socket.SOCK_STREAM)
+    assert not sock.getblocking() or sock.gettimeout() is None
