@@ -176,15 +176,15 @@ def _decoded(path: str) -> str:
 
 
 def _take_names_from_host(environ: Environ, host: str | None) -> None:
-    """Fill ``SERVER_NAME`` and ``SERVER_PORT``, which a unix socket has not."""
+    """Fill ``SERVER_NAME`` and ``SERVER_PORT``, which a unix socket has not, and which PEP 3333 says are never empty."""
     if environ["REMOTE_PORT"] is None:
         del environ["REMOTE_PORT"]
-    name, port = host or "", ""
+    name, port = host or "localhost", ""
     if not name.endswith("]"):
         before, colon, after = name.rpartition(":")
         if colon:
             name, port = before, after
-    if not port and host:
+    if not port:
         port = "443" if environ["wsgi.url_scheme"] == "https" else "80"
     environ["SERVER_NAME"] = name
     environ["SERVER_PORT"] = port

@@ -9,6 +9,7 @@ import time
 from types import FrameType
 from typing import Any, Final
 
+import gunicorn
 import gunicorn.sock
 from gunicorn.glogging import Logger
 from gunicorn.http.wsgi import WSGIErrorsWrapper
@@ -319,7 +320,8 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
             "wsgi.run_once": False,
             "wsgi.file_wrapper": FileWrapper,
             "wsgi.input_terminated": True,
-            "SERVER_SOFTWARE": f"aiohttp-worker/{__version__}",
+            # Programs look for the server that they know at its beginning.
+            "SERVER_SOFTWARE": f"{gunicorn.SERVER_SOFTWARE} aiohttp-worker/{__version__}",
         }
 
     def _tls_context(self) -> Any:

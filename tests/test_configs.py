@@ -116,6 +116,12 @@ def test_haproxy() -> None:
     run(tool("haproxy"), "-c", "-f", str(CONFIGS / "haproxy.cfg"))
 
 
+def test_haproxy_does_not_hold_back_small_pieces() -> None:
+    """In the defaults, hence for both sides."""
+    _, _, defaults = (CONFIGS / "haproxy.cfg").read_text().partition("\ndefaults\n")
+    assert "    option http-no-delay\n" in defaults.partition("\nfrontend ")[0]
+
+
 def test_nobody_closes_a_connection_that_the_front_end_may_use() -> None:
     match = re.search(r"keepalive_timeout (\d+)s;", (CONFIGS / "nginx.conf").read_text())
     assert match

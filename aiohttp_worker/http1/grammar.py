@@ -29,10 +29,10 @@ CONTENT_LENGTH: Final = re.compile(r"[0-9]{1,18}")
 VERSION: Final = re.compile(r"HTTP/([0-9])\.([0-9])")
 ABSOLUTE_TARGET: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)://([^/?]*)(.*)")
 
-# RFC 9110 section 7.2: uri-host [":" port], without user information.
+# RFC 9110 section 7.2: uri-host [":" port], without user information. The host of an http URI is not empty (section 4.2.1).
 _REG_NAME = r"(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})"
 _IP_LITERAL = r"\[(?:[0-9A-Fa-f:.]{2,}|[vV][0-9A-Fa-f]+\.[A-Za-z0-9\-._~!$&'()*+,;=:]+)\]"
-HOST: Final = re.compile(rf"({_IP_LITERAL}|{_REG_NAME}*)(?::([0-9]{{0,5}}))?")
+HOST: Final = re.compile(rf"({_IP_LITERAL}|{_REG_NAME}+)(?::([0-9]{{0,5}}))?")
 
 # RFC 9110 section 5.6.4
 _QUOTED_STRING = rb'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*"'

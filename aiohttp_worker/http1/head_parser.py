@@ -206,7 +206,8 @@ def _read_field_line(name: str, value: str) -> FieldLine:
     field = FieldLine(name, value, lower if lower in _MEANINGFUL else "")
     if lower == "host":
         if HOST.fullmatch(value) is None:
-            raise RemoteProtocolError(f"Host is no host: {value!r}")
+            reason = f"Host is no host: {value!r}" if value else "the Host field is empty (RFC 9112 section 3.2)"
+            raise RemoteProtocolError(reason)
     elif lower == "connection":
         for member in value.lower().split(","):
             option = member.strip(" \t")

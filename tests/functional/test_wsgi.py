@@ -773,7 +773,7 @@ def test_environ(server: Server) -> None:
     assert environ["HTTP_X_FOO_BAR"] == "spaced out"
     assert environ["HTTP_COOKIE"] in ("a=1; b=2", "a=1;b=2")
     assert environ["SERVER_PROTOCOL"] == "HTTP/1.1"
-    assert environ["SERVER_SOFTWARE"]
+    assert re.fullmatch(r"gunicorn/[0-9.]+ aiohttp-worker/\S+", environ["SERVER_SOFTWARE"])
     assert environ["SERVER_NAME"] == "127.0.0.1"
     assert environ["SERVER_PORT"] == str(server.address[1])
     assert environ["REMOTE_ADDR"] == "127.0.0.1"

@@ -55,6 +55,32 @@ def test_each_request_has_an_environ_of_its_own(of_connection: Environ, trusted:
     assert head.environ is not None, "the last ones were to be copies"
 
 
+@pytest.mark.parametrize(("scheme", "port"), [("http", "80"), ("https", "443")])
+@pytest.mark.parametrize("peer", ["", "/run/peer"])
+def test_a_unix_socket_without_host_has_a_name_and_a_port(scheme: str, port: str, peer: str) -> None:
+    """PEP 3333: SERVER_NAME and SERVER_PORT can never be empty strings, and a URL can be made of them."""
+    builder = EnvironBuilder(ForwardingPolicy(), False, {})
+    reader = RequestReader(HeadParser(Limits()))
+    for _ in range(4):  # the last ones are copies
+        environ = builder.build(
+            new_head(reader, b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"),
+            {"REMOTE_ADDR": peer, "wsgi.url_scheme": scheme},
+        )
+        assert (environ["SERVER_NAME"], environ["SERVER_PORT"]) == ("localhost", port)
+        assert "REMOTE_PORT" not in environ
+
+
+@pytest.mark.parametrize(
+    ("host", "name", "port"),
+    [("a", "a", "80"), ("a:81", "a", "81"), ("a:", "a", "80"), ("[::1]", "[::1]", "80"), ("[::1]:8", "[::1]", "8")],
+)
+def test_a_unix_socket_has_its_name_from_host(host: str, name: str, port: str) -> None:
+    builder = EnvironBuilder(ForwardingPolicy(), False, {})
+    head = new_head(RequestReader(HeadParser(Limits())), f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+    environ = builder.build(head, UNIX)
+    assert (environ["SERVER_NAME"], environ["SERVER_PORT"]) == (name, port)
+
+
 def test_another_connection_has_its_own_addresses() -> None:
     builder = EnvironBuilder(ForwardingPolicy(), False, {})
     parser = HeadParser(Limits())
