@@ -184,6 +184,7 @@ EXTRAS = {
         "Django>=5.2",
         "falcon>=4.2",
         "Flask>=3.1",
+        MYPY,  # what it finds in a program that uses the client
         "h2>=4.1",  # Gunicorn takes its HTTP/2 settings only where this is installed
         "httpbin>=0.10.2",
         "pyramid>=2.0.2",

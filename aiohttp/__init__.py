@@ -13,10 +13,12 @@ from .response import ClientResponse
 from .timeouts import Timeout
 from .version import __version__
 
+BaseConnector = SocketConnector
 TCPConnector = SocketConnector
 UnixConnector = UnixSocketConnector
 
 __all__ = [
+    "BaseConnector",
     "ClientResponse",
     "EofStream",
     "ProxyConnector",

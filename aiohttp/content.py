@@ -15,6 +15,9 @@ __all__ = ["EofStream", "StreamReader"]
 class StreamReader:
     """The body, to be read as it arrives. Every method works with ``await`` and with ``yield from``.
 
+    The end is ``b""``. Whoever goes on all the same is told so: the third time that ``read``, ``readany`` or ``readline`` has
+    nothing to give, it raises EofStream.
+
     One reader at a time: a second one that waits at the same time gets RuntimeError. The response is not forgotten as long as
     somebody has its stream or reads from it.
     """

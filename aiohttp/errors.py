@@ -8,11 +8,13 @@ Bad arguments are ``ValueError`` or ``TypeError`` and are raised before a byte i
 from __future__ import annotations
 
 import builtins
+import http.client
 from asyncio import TimeoutError
 from collections.abc import Mapping
 from typing import Any
 
 __all__ = [
+    "BadRequestException",
     "BadStatusLine",
     "BodyTooLargeError",
     "ClientConnectionError",
@@ -50,8 +52,11 @@ class ProxyConnectionError(OsConnectionError, ClientConnectionError):
         self.status_code = status_code
 
 
-class HttpException(Exception):
-    """An error of the protocol. ``code`` is a status code, ``headers`` those of the response, where there are any."""
+class HttpException(http.client.HTTPException):
+    """An error of the protocol, also one of ``http.client``'s.
+
+    ``code`` is a status code, ``headers`` those of the response, where there are any.
+    """
 
     code: int | None = None
     headers: Mapping[str, str] | None = None
@@ -79,7 +84,10 @@ class HttpBadRequest(HttpException):
     code = 400
 
 
-class BadStatusLine(HttpBadRequest, ClientConnectionError):
+BadRequestException = HttpBadRequest
+
+
+class BadStatusLine(HttpBadRequest, ClientConnectionError, http.client.BadStatusLine):
     """The answer is not HTTP."""
 
 
@@ -87,7 +95,7 @@ class InvalidHeader(HttpBadRequest, ClientConnectionError):
     """A header field, or the framing of the body, cannot be understood."""
 
 
-class LineTooLong(HttpBadRequest, ClientConnectionError):
+class LineTooLong(HttpBadRequest, ClientConnectionError, http.client.LineTooLong):
     """The head of the response is longer than the connector's limit."""
 
 
@@ -95,7 +103,7 @@ class ContentEncodingError(HttpBadRequest, ClientConnectionError):
     """The body is not in the coding that its Content-Encoding field announces (RFC 9110 section 8.4)."""
 
 
-class IncompleteRead(HttpBadRequest, ClientConnectionError, EOFError):
+class IncompleteRead(HttpBadRequest, ClientConnectionError, http.client.IncompleteRead, EOFError):
     """The body ended too early. ``partial`` is what arrived, ``expected`` the number of bytes missing, if known."""
 
     def __init__(self, partial: bytes, expected: int | None = None, message: str = "") -> None:

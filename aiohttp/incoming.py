@@ -11,11 +11,14 @@ from collections import deque
 from typing import Protocol
 
 from aiohttp_worker.http1.buffer import Buffer
+from aiohttp_worker.http1.errors import EofStream
 
 from .errors import BodyTooLargeError, ContentEncodingError, IncompleteRead
 
 __all__ = ["Decoder", "Flow", "Incoming"]
 
+EMPTY_READS = 3
+"""The empty read behind the end that raises EofStream, because somebody reads in a loop that nothing else ends."""
 HIGH_MARK = 131072
 """Bytes that may wait unread before the socket is not read any further; half of it resumes."""
 
@@ -49,7 +52,7 @@ class Incoming:
     """
 
     __slots__ = (
-        "_buffer", "_decoder", "_eof", "_error", "_flow", "_loop", "_max_size", "_paused", "_raw", "_raw_size",
+        "_buffer", "_decoder", "_empty_reads", "_eof", "_error", "_flow", "_loop", "_max_size", "_paused", "_raw", "_raw_size",
         "_read_timeout", "_total", "_waiter", "label",
     )  # fmt: skip
 
@@ -66,6 +69,7 @@ class Incoming:
         self._raw: deque[bytes] | None = None
         self._raw_size = 0
         self._total = 0
+        self._empty_reads = 0
         self._eof = False
         self._paused = False
         self._error: BaseException | None = None
@@ -243,17 +247,25 @@ class Incoming:
                 return False
         return self._eof and not self._buffer and self._error is None and self._decoder is None
 
-    async def read(self, n: int, _holder: object = None) -> bytes:
-        """Up to ``n`` bytes, everything for -1. ``_holder`` stays alive until the read is over."""
+    def _nothing(self, stream: object) -> bytes:
+        """The end, for a reader of the body or for the stream of the user's, who may not know an end when he sees it."""
+        if stream is not None:
+            self._empty_reads += 1
+            if self._empty_reads >= EMPTY_READS:
+                raise EofStream(f"{self.label}: read {self._empty_reads} times behind the end of the body")
+        return b""
+
+    async def read(self, n: int, stream: object = None) -> bytes:
+        """Up to ``n`` bytes, everything for -1. The user's ``stream``, if there is one, stays alive until the read is over."""
         if n == 0:
             return b""
         if n < 0:
-            return await self.read_all()
+            return await self.read_all() or self._nothing(stream)
         if not self._buffer and not await self._wait():
-            return b""
+            return self._nothing(stream)
         return self._taken(self._buffer.take(n))
 
-    async def read_all(self, _holder: object = None) -> bytes:
+    async def read_all(self) -> bytes:
         """Everything up to the end."""
         parts = []
         try:
@@ -269,13 +281,13 @@ class Incoming:
             raise
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
-    async def read_any(self, _holder: object = None) -> bytes:
+    async def read_any(self, stream: object = None) -> bytes:
         """What is there, or the next piece."""
         if not self._buffer and not await self._wait():
-            return b""
+            return self._nothing(stream)
         return self._taken(self._buffer.take_any())
 
-    async def read_exactly(self, n: int, _holder: object = None) -> bytes:
+    async def read_exactly(self, n: int, _stream: object = None) -> bytes:
         """Exactly ``n`` bytes."""
         if n < 0:
             raise ValueError(f"cannot read {n} bytes")
@@ -291,16 +303,16 @@ class Incoming:
                 raise IncompleteRead(partial, n - len(partial))
         return self._taken(buffer.take(n))
 
-    async def read_line(self, _holder: object = None) -> bytes:
+    async def read_line(self, stream: object = None) -> bytes:
         """One line."""
         try:
             return await self.read_until(b"\n")
         except IncompleteRead as error:
             if self._error is None:
-                return error.partial
+                return error.partial or self._nothing(stream)
             raise
 
-    async def read_until(self, separator: bytes, _holder: object = None) -> bytes:
+    async def read_until(self, separator: bytes, _stream: object = None) -> bytes:
         """Up to and with ``separator``."""
         if not separator:
             raise ValueError("the separator is empty")

@@ -6,7 +6,7 @@ import asyncio
 import json
 import warnings
 from collections.abc import Callable, Generator, Iterator
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 from multidict import CIMultiDict, CIMultiDictProxy
 
@@ -166,6 +166,15 @@ class ClientResponse:
                 return charset.strip().strip("\"'").lower() or None
         return None
 
+    def get_content_type(self) -> str:
+        """The media type, as ``email.message.Message`` has it: ``text/plain`` where none is said or what is said is none."""
+        value = str(self.headers.get("content-type", "")).partition(";")[0].strip().lower()
+        return value if value.count("/") == 1 else "text/plain"
+
+    def get_content_charset(self, failobj: Any = None) -> Any:
+        """The charset parameter of the Content-Type field in small letters, or ``failobj``."""
+        return self.charset or failobj
+
     @property
     def ok(self) -> bool:
         """Whether the status code is below 400."""
@@ -200,12 +209,24 @@ class ClientResponse:
         """The body as a stream."""
         return StreamReader(self._incoming, self)
 
+    @overload
+    def read(self, decode: Literal[False] = False) -> Call[bytes]: ...
+
+    @overload
+    def read(self, decode: bool) -> Call[Any]: ...
+
     def read(self, decode: bool = False) -> Call[Any]:
         """The whole body as bytes; asked again, the same bytes. With ``decode``, JSON is parsed.
 
         Raises IncompleteRead, whose ``partial`` is what arrived, if the body was cut short.
         """
         return Call(self._read(decode))
+
+    @overload
+    def read_and_close(self, decode: Literal[False] = False) -> Call[bytes]: ...
+
+    @overload
+    def read_and_close(self, decode: bool) -> Call[Any]: ...
 
     def read_and_close(self, decode: bool = False) -> Call[Any]:
         """The whole body; the response is closed afterwards, whatever happened."""
@@ -262,7 +283,7 @@ class ClientResponse:
         elif force:
             self._connection.close_if_idle()
 
-    def release(self) -> _Released:
+    def release(self) -> Any:  # no awaitable to a type checker, who would ask for the ``await`` that it does not need
         """Give the connection back; a small rest of the body is read and dropped, a large one closes the connection."""
         if not self._incoming.complete():
             self._connection.abandon()
