@@ -592,7 +592,10 @@ def test_stream_methods(ask: Any) -> None:
         assert not content.at_eof()
         assert await content.readany() == b"rest"
         assert content.at_eof()
-        assert await content.read() == await content.read(5) == await content.readany() == await content.readline() == b""
+        assert await content.read() == await content.read(5) == b""
+        for read in (content.readany, content.readline):
+            with pytest.raises(aiohttp.EofStream):
+                await read()
         with pytest.raises(aiohttp.IncompleteRead) as caught:
             await content.readexactly(1)
         assert caught.value.expected == 1
