@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import traceback
+from collections.abc import Iterable
 from typing import Any, Final
 
 from .body import Body, BytesBody
@@ -15,7 +16,7 @@ from .errors import ClientConnectionError, IncompleteRead, TimeoutError
 from .incoming import Incoming
 from .protocol import Connection
 from .proxies import ProxyServer, make_proxy
-from .redirect import REDIRECTS, follow
+from .redirect import REDIRECTS, check_redirects, follow
 from .request import IDEMPOTENT, Request, check_method, check_version
 from .response import ClientResponse
 from .sending import buffer_body, send
@@ -83,10 +84,10 @@ def request(
         (name, file, type) or (name, (file name, file, type, headers)).
     :param auth: user and password, or a callable that gets method and URL and returns the value of the Authorization field.
     :param allow_redirects: follow 301, 302, 303, 307 and 308.
-    :param max_redirects: follow that many; the next one is returned as it is. 0 or None for no limit.
+    :param max_redirects: the redirect of this number is returned as it is; 0 follows none, None has no limit.
     :param encoding: the charset of text in the body.
     :param version: (1, 1) or (1, 0).
-    :param timeout: seconds until this returns; or (connect, read), or a Timeout.
+    :param timeout: seconds until this returns, the body not included; or (connect, read), or a Timeout.
     :param compress: the body in a coding: True (deflate), ``"gzip"``, ``"br"`` or ``"zstd"``.
     :param chunked: send chunks: True, or their size in bytes.
     :param expect100: send the body when the server says 100 (Continue), or after a second.
@@ -145,16 +146,21 @@ async def _request(
         max_body_size if max_body_size is not None else connector.max_body_size,
         read_until_eof,
     )  # fmt: skip
-    most = (max_redirects or -1) if allow_redirects else 0
-    if limits.total is None:
+    most = check_redirects(max_redirects) if allow_redirects else 0
+    limit = limits.call
+    if limit is None:
         return await exchange.run(request, most)
+    started = running.time()
     try:
-        async with asyncio.timeout(limits.total) as deadline:
-            return await exchange.run(request, most)
+        async with asyncio.timeout_at(started + limit) as deadline:
+            response = await exchange.run(request, most)
     except TimeoutError:
         if deadline.expired():
-            raise TimeoutError(f"{request.method} {target.text}: no response within {limits.total} s") from None
+            raise TimeoutError(f"{request.method} {target.text}: no response within {limit} s") from None
         raise
+    if limits.exchange is not None:
+        response.set_deadline(started + limits.exchange, limits.exchange)
+    return response
 
 
 _NO_LIMITS: Final = Timeout()
@@ -191,7 +197,7 @@ class _Exchanges:
     """The exchanges that one call of ``request()`` makes: usually one, more with redirects, a retry or a refused expectation."""
 
     __slots__ = (
-        "_chunk_size", "_connector", "_limits", "_loop", "_max_body_size", "_own", "_proxy", "_read_until_eof",
+        "_chunk_size", "_connector", "_jar", "_limits", "_loop", "_max_body_size", "_own", "_proxy", "_read_until_eof",
     )  # fmt: skip
 
     def __init__(
@@ -199,6 +205,7 @@ class _Exchanges:
         proxy: ProxyServer | None, max_body_size: int | None, read_until_eof: bool,
     ) -> None:  # fmt: skip
         self._connector = connector
+        self._jar = connector.cookie_jar
         self._loop = loop
         self._limits = limits
         self._own = own
@@ -207,13 +214,17 @@ class _Exchanges:
         self._max_body_size = max_body_size
         self._read_until_eof = read_until_eof
 
-    async def run(self, request: Request, most: int) -> ClientResponse:
-        """Send the request and follow up to ``most`` redirects, -1 for any number."""
+    async def run(self, request: Request, most: int | None) -> ClientResponse:
+        """Send the request and follow redirects up to the one of the number ``most``, None for any number."""
         history: tuple[ClientResponse, ...] = ()
         while True:
             response = await self._send(request, history)
             status = response.status
-            if status not in REDIRECTS or len(history) == most or response.headers.get("location") is None:
+            if (
+                status not in REDIRECTS
+                or (most is not None and len(history) + 1 >= most)
+                or response.headers.get("location") is None
+            ):
                 return response
             try:
                 redirected = self._redirected(request, response)
@@ -231,7 +242,23 @@ class _Exchanges:
             raise ClientConnectionError(
                 f"{request.method} {url.text}: redirected to {redirect.url.text}, but the body cannot be sent again"
             )
-        return request.redirected(redirect.method, redirect.url, redirect.keep_body, redirect.cross_origin)
+        follower = request.redirected(redirect.method, redirect.url, redirect.keep_body, redirect.cross_origin)
+        fields = response.headers.getall("set-cookie", ())
+        if fields:
+            self._keep_cookies(fields, url, follower)
+        return follower
+
+    def _keep_cookies(self, fields: Iterable[str], url: URL, follower: Request) -> None:
+        """Cookies that a redirect sets go with the next request, in the place of the caller's of the same names."""
+        from .cookies import CookieJar, without_cookies
+
+        jar = self._jar
+        if jar is None:
+            jar = self._jar = CookieJar()
+        changed = jar.receive(fields, url)
+        if follower.cookie:
+            sent = {name for name, _ in jar.pairs(follower.url)}
+            follower.cookie = without_cookies(follower.cookie, {name for name, deleted in changed if deleted or name in sent})
 
     async def _send(self, request: Request, history: tuple[ClientResponse, ...]) -> ClientResponse:
         connector = self._connector
@@ -248,7 +275,7 @@ class _Exchanges:
             if proxy.authorization:
                 extra = f"Proxy-Authorization: {proxy.authorization}\r\n"
         extra += self._authorization(request, url)
-        cookie = request.cookie if connector.cookie_jar is None else self._cookie(request, url)
+        cookie = request.cookie if self._jar is None else self._cookie(request, url)
         close = self._own or request.close_asked
         last = close or (request.version == (1, 0) and not request.keep_alive_asked)
         head_bytes = request.head(target, close, extra, cookie)
@@ -328,6 +355,5 @@ class _Exchanges:
     def _cookie(self, request: Request, url: URL) -> str:
         from .cookies import cookie_field
 
-        jar = self._connector.cookie_jar
-        shared = jar.pairs(url) if jar is not None else ()
+        shared = self._jar.pairs(url) if self._jar is not None else ()
         return cookie_field(shared, (), request.cookie)

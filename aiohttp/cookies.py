@@ -5,7 +5,7 @@ from __future__ import annotations
 import calendar
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from http.cookies import Morsel, SimpleCookie
 from typing import Any, Final
 
@@ -83,6 +83,12 @@ def cookie_field(shared: Iterable[tuple[str, str]], own: Iterable[tuple[str, str
     return "; ".join(parts)
 
 
+def without_cookies(field: str, names: Container[str]) -> str:
+    """The value of a Cookie field without the cookies of these names."""
+    pairs = [pair.strip(" \t") for pair in field.split(";")]
+    return "; ".join(pair for pair in pairs if pair.partition("=")[0].rstrip(" \t") not in names)
+
+
 def parse_date(text: str) -> float | None:
     """The date of an Expires attribute in any order of its parts (RFC 6265 section 5.1.1), as seconds since 1970."""
     clock = _TIME.search(text)
@@ -101,6 +107,19 @@ def parse_date(text: str) -> float | None:
     if hour > 23 or minute > 59 or second > 59:
         return None
     return calendar.timegm((year, month, day, hour, minute, second))
+
+
+def _trusted(url: URL) -> bool:
+    """Whether nobody can read what is sent there."""
+    return url.origin.scheme == "https" or url.origin.host in ("localhost", "127.0.0.1", "::1")
+
+
+def _keeps_promise(name: str, attributes: Mapping[str, str]) -> bool:
+    """Whether a cookie is what its name says that it is (RFC 6265bis section 4.1.3)."""
+    prefix = name[:9].lower()
+    if prefix.startswith("__host-"):
+        return "secure" in attributes and attributes.get("path") == "/" and not attributes.get("domain")
+    return prefix != "__secure-" or "secure" in attributes
 
 
 class _Stored:
@@ -142,20 +161,26 @@ class CookieJar:
             else:
                 self._keep(url.origin.host, _Stored(name, value, "/", False, None, True))
 
-    def receive(self, fields: Iterable[str], url: URL) -> None:
-        """Take the Set-Cookie fields of a response to a request for ``url`` (RFC 6265 section 5.3)."""
+    def receive(self, fields: Iterable[str], url: URL) -> list[tuple[str, bool]]:
+        """Take the Set-Cookie fields of a response to a request for ``url`` (RFC 6265 section 5.3).
+
+        Returns the names of those that were taken, and whether they were deleted.
+        """
+        changed = []
         for field in fields:
             parsed = parse_set_cookie(field)
-            if parsed is not None:
-                self._receive_one(*parsed, url)
+            if parsed is not None and (deleted := self._receive_one(*parsed, url)) is not None:
+                changed.append((parsed[0], deleted))
+        return changed
 
-    def _receive_one(self, name: str, coded: str, attributes: dict[str, str], url: URL) -> None:
+    def _receive_one(self, name: str, coded: str, attributes: dict[str, str], url: URL) -> bool | None:
+        """Whether the cookie was deleted rather than kept, None if it was neither."""
         host = url.origin.host
         domain, host_only = host, True
         wanted = attributes.get("domain", "").lstrip(".").lower()
         if wanted and wanted != host:
             if not host.endswith("." + wanted) or _IP.fullmatch(host):
-                return  # RFC 6265 section 5.3, step 6: a domain that is not the server's
+                return None  # RFC 6265 section 5.3, step 6: a domain that is not the server's
             if self._registrable(wanted):
                 domain, host_only = wanted, False
         elif wanted and not _IP.fullmatch(host) and self._registrable(host):
@@ -164,13 +189,27 @@ class CookieJar:
         if not path.startswith("/"):
             path = url.path.partition("?")[0].rpartition("/")[0] or "/"
         secure = "secure" in attributes
-        if secure and url.origin.scheme != "https" and host not in ("localhost", "127.0.0.1", "::1"):
-            return
+        trusted = _trusted(url)
+        if (secure and not trusted) or not _keeps_promise(name, attributes):
+            return None
+        if not secure and not trusted and self._secure_one(name, host, path):
+            return None
         expires = self._expires(attributes)
         if expires is not None and expires <= time.time():
             self._domains.get(domain, {}).pop((path, name), None)
-            return
+            return True
         self._keep(domain, _Stored(name, coded, path, secure, expires, host_only))
+        return False
+
+    def _secure_one(self, name: str, host: str, path: str) -> bool:
+        """Whether there is a secure cookie that one of this name would hide (RFC 6265bis section 5.7, step 17)."""
+        domain = host
+        while domain:
+            for cookie in self._domains.get(domain, {}).values():
+                if cookie.name == name and cookie.secure and cookie.fits_path(path):
+                    return True
+            domain = domain.partition(".")[2]
+        return False
 
     @staticmethod
     def _expires(attributes: Mapping[str, str]) -> float | None:
@@ -208,7 +247,7 @@ class CookieJar:
         host = url.origin.host
         domain = host
         path = url.path.partition("?")[0]
-        trusted = url.origin.scheme == "https" or host in ("localhost", "127.0.0.1", "::1")
+        trusted = _trusted(url)
         now = time.time()
         while domain:
             cookies = self._domains.get(domain)

@@ -52,8 +52,8 @@ class Incoming:
     """
 
     __slots__ = (
-        "_buffer", "_decoder", "_empty_reads", "_eof", "_error", "_flow", "_loop", "_max_size", "_paused", "_raw", "_raw_size",
-        "_read_timeout", "_total", "_waiter", "label",
+        "_buffer", "_deadline", "_decoder", "_empty_reads", "_eof", "_error", "_flow", "_loop", "_max_size", "_paused", "_raw",
+        "_raw_size", "_read_timeout", "_total", "_waiter", "label",
     )  # fmt: skip
 
     def __init__(
@@ -70,6 +70,7 @@ class Incoming:
         self._raw_size = 0
         self._total = 0
         self._empty_reads = 0
+        self._deadline: asyncio.TimerHandle | None = None
         self._eof = False
         self._paused = False
         self._error: BaseException | None = None
@@ -102,8 +103,15 @@ class Incoming:
         self._eof = True
         self._resume()  # the next exchange on it must not find it paused
         self._flow = None
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
         if self._waiter is not None:
             self._wake()
+
+    def set_deadline(self, deadline: asyncio.TimerHandle) -> None:
+        """Cancel this when the body is complete."""
+        self._deadline = deadline
 
     def set_error(self, error: BaseException) -> None:
         """The body is not complete: ``error`` is raised when what did arrive has been read."""

@@ -190,6 +190,11 @@ class Connection(asyncio.Protocol):
         if self._content is content:
             self.release()
 
+    def fail_exchange(self, content: Incoming, error: Exception) -> None:
+        """End the exchange that this body belongs to with an error, if it has not ended already."""
+        if self._content is content:
+            self._fail(error)
+
     def abandon(self) -> None:
         """Nobody reads the rest of the body: a small one is received and dropped, a large one closes the connection."""
         content, self._content = self._content, None

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from .url import URL, join, split
 
-__all__ = ["Redirect", "follow"]
+__all__ = ["Redirect", "check_redirects", "follow"]
 
 REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
 
@@ -18,6 +18,13 @@ class Redirect(NamedTuple):
     url: URL
     keep_body: bool
     cross_origin: bool
+
+
+def check_redirects(number: object) -> int | None:
+    """How many redirects there may be, None for any number. Raises ValueError for anything that is no number of them."""
+    if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < 0):
+        raise ValueError(f"max_redirects is a number of responses, or None for no limit, not {number!r}")
+    return number
 
 
 def follow(status_code: int, method: str, url: URL, location: str) -> Redirect:

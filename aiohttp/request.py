@@ -201,7 +201,9 @@ class Request:
         else:
             for lowered, line in _defaults():
                 if lowered not in names and (removed is None or lowered not in removed):
-                    lines.append(line)
+                    # A part of a coded body is good for nothing, and the numbers of a Range count coded bytes.
+                    identity = lowered == "accept-encoding" and "range" in names
+                    lines.append("Accept-Encoding: identity\r\n" if identity else line)
         if extra:
             lines.append(extra)
         if self.fields:

@@ -271,6 +271,12 @@ class ClientResponse:
 
     # -- the end ------------------------------------------------------------------------------------------------------
 
+    def set_deadline(self, when: float, seconds: float) -> None:
+        """Let the exchange fail with TimeoutError if the body has not arrived at that time of the loop's."""
+        if not self._incoming.complete():
+            error = TimeoutError(f"{self.method} {self.url}: the body was not there within {seconds} s")
+            self._incoming.set_deadline(self._loop.call_at(when, self._connection.fail_exchange, self._incoming, error))
+
     @property
     def closed(self) -> bool:
         """Whether the connection has been given back."""

@@ -12,16 +12,25 @@ __all__ = ["Timeout", "make_timeout"]
 class Timeout:
     """Limits in seconds, None for no limit.
 
-    ``total``: until ``request()`` returns, redirects and the wait for a connection included. ``connect``: to get a connection.
-    ``read``: between two pieces of the response, the head included.
+    ``total``: until ``request()`` returns, redirects and the wait for a connection included; the body of the response is not.
+    ``connect``: to get a connection. ``read``: between two pieces of the response, the head included.
+    ``exchange``: all of it, from the call to the last byte of the response's body.
     """
 
     total: float | None = None
     connect: float | None = None
     read: float | None = None
+    exchange: float | None = None
+
+    @property
+    def call(self) -> float | None:
+        """How long ``request()`` may take."""
+        if self.total is None or self.exchange is None:
+            return self.exchange if self.total is None else self.total
+        return min(self.total, self.exchange)
 
     def __post_init__(self) -> None:
-        for seconds in (self.total, self.connect, self.read):
+        for seconds in (self.total, self.connect, self.read, self.exchange):
             if seconds is not None and (isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0):
                 raise ValueError(f"a timeout is a positive number of seconds, not {seconds!r}")
 

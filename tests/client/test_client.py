@@ -285,16 +285,108 @@ def test_a_file_is_sent_again_from_where_it_was(run: Any, tmp_path: Any) -> None
     run(main)
 
 
-def test_too_many_redirects(run: Any) -> None:
+@pytest.mark.parametrize(("most", "followed"), [(0, 0), (1, 0), (2, 1), (4, 3)])
+def test_max_redirects(run: Any, most: int, followed: int) -> None:
+    """The redirect of that number is returned, readable; 0 follows none."""
+
     async def main() -> None:
         async with RawServer(reply(b"again", "Location: /", status="302 X"), close=False) as server:
             async with aiohttp.SocketConnector() as connector:
-                async with aiohttp.request("GET", server.url, max_redirects=3, connector=connector) as response:
-                    assert (response.status, len(response.history)) == (302, 3)
+                async with aiohttp.request("GET", server.url, max_redirects=most, connector=connector) as response:
+                    assert (response.status, len(response.history)) == (302, followed)
                     assert await response.read() == b"again"
+                assert len(server.heads) == followed + 1
                 async with aiohttp.request("GET", server.url, allow_redirects=False, connector=connector) as response:
                     assert (response.status, len(response.history)) == (302, 0)
                 assert len(server.peers) == 1
+
+    run(main)
+
+
+def test_max_redirects_without_a_limit(run: Any) -> None:
+    async def main() -> None:
+        again = reply(b"", "Location: /", status="302 X")
+        async with RawServer([*[again] * 30, OK], close=False) as server, aiohttp.SocketConnector() as connector:
+            async with aiohttp.request("GET", server.url, max_redirects=None, connector=connector) as response:
+                assert (response.status, len(response.history)) == (200, 30)
+            server.bodies.clear()
+            async with aiohttp.request("GET", server.url, connector=connector) as response:
+                assert (response.status, len(response.history)) == (302, 9)  # the tenth
+
+    run(main)
+
+
+@pytest.mark.parametrize("most", [-1, True, 1.5, "3"])
+def test_max_redirects_is_a_number(run: Any, most: Any) -> None:
+    async def main() -> None:
+        with pytest.raises(ValueError, match="max_redirects"):
+            await aiohttp.request("GET", "http://127.0.0.1:9/", max_redirects=most)
+
+    run(main)
+
+
+# Set-Cookie fields of three redirects, from /a/ to /a/b to /c to /d; the Cookie field of each request.
+HOPS = {
+    "kept": (["s=1; Path=/", "t=2; Path=/", ""], ["", "s=1", "s=1; t=2", "s=1; t=2"]),
+    "own path": (["s=1", "", ""], ["", "s=1", "", ""]),
+    "other path": (["s=1; Path=/c", "", ""], ["", "", "s=1", ""]),
+    "changed": (["s=1; Path=/", "s=2; Path=/", ""], ["", "s=1", "s=2", "s=2"]),
+    "deleted": (["s=1; Path=/", "s=; Path=/; Max-Age=0", ""], ["", "s=1", "", ""]),
+    "of another host": (["s=1; Path=/; Domain=example.org", "", ""], ["", "", "", ""]),
+    "no promise kept": (["__Host-s=1", "__Secure-t=1; Path=/", ""], ["", "", "", ""]),
+}
+
+
+@pytest.mark.parametrize("share", [False, True])
+@pytest.mark.parametrize("name", HOPS)
+def test_cookies_of_redirects(run: Any, name: str, share: bool) -> None:
+    """They go to the next hop, with a shared jar or without one, and without one no further than this call."""
+    fields, expected = HOPS[name]
+
+    async def main() -> None:
+        replies = [
+            reply(b"", f"Location: {path}", *([f"Set-Cookie: {field}"] if field else []), status="302 X")
+            for path, field in zip(["/a/b", "/c", "/d"], fields, strict=True)
+        ]
+        async with RawServer([*replies, OK], close=False) as server:
+            async with aiohttp.SocketConnector(share_cookies=share) as connector:
+                async with aiohttp.request("GET", f"{server.url}/a/", connector=connector) as response:
+                    assert (response.status, len(response.history)) == (200, 3)
+                assert [cookie_of(head) for head in server.heads] == expected
+                async with aiohttp.request("GET", f"{server.url}/d", connector=connector) as response:
+                    assert response.status == 200
+                assert cookie_of(server.heads[-1]) == (expected[-1] if share else "")
+
+    run(main)
+
+
+def cookie_of(head: bytes) -> str:
+    found = [line.partition(b": ")[2] for line in head.split(b"\r\n") if line.lower().startswith(b"cookie:")]
+    assert len(found) < 2
+    return b"".join(found).decode()
+
+
+@pytest.mark.parametrize("share", [False, True])
+@pytest.mark.parametrize("options", [{"cookies": {"s": "old", "own": "x"}}, {"headers": {"Cookie": "s=old;own=x"}}])
+def test_a_redirect_replaces_the_cookie_of_the_caller(run: Any, options: dict[str, Any], share: bool) -> None:
+    """A session that was renewed on the way in; one that ended; and both stay with their host."""
+
+    async def main() -> None:
+        renewed = reply(b"", "Location: /in", "Set-Cookie: s=new; Path=/", status="302 X")
+        ended = reply(b"", "Location: /out", "Set-Cookie: s=; Path=/; Max-Age=0", status="302 X")
+        async with (
+            RawServer([renewed, ended, OK], close=False) as server,
+            aiohttp.SocketConnector(share_cookies=share) as connector,
+        ):
+            async with aiohttp.request("POST", server.url, connector=connector, **options) as response:
+                assert response.status == 200
+            assert [cookie_of(head).replace("; ", ";") for head in server.heads] == ["s=old;own=x", "own=x;s=new", "own=x"]
+        async with RawServer(OK) as other:
+            moved = reply(b"", f"Location: http://localhost:{other.port}/", "Set-Cookie: s=new; Path=/", status="302 X")
+            async with RawServer(moved) as server:
+                async with aiohttp.request("GET", server.url, **options) as response:
+                    assert response.status == 200
+                assert cookie_of(other.heads[0]) == ""
 
     run(main)
 
@@ -405,6 +497,70 @@ def test_total_timeout(run: Any) -> None:
             with pytest.raises(asyncio.CancelledError):
                 await holder
             assert connector._pool.in_use == 0
+
+    run(main)
+
+
+def test_total_does_not_limit_the_body(run: Any) -> None:
+    async def main() -> None:
+        async with RawServer(slow_body) as server:
+            async with aiohttp.request("GET", server.url, timeout=0.2) as response:
+                await asyncio.sleep(0.25)
+                server.peers[0].ended.set()
+                assert await response.read() == b"first last"
+
+    run(main)
+
+
+async def slow_body(peer: Peer) -> None:
+    """A body whose second half comes when the test says so."""
+    await peer.request()
+    await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nfirst ")
+    await peer.ended.wait()
+    await peer.send(b"last")
+
+
+@pytest.mark.parametrize("read", ["read", "readany", "readline", "text"])
+def test_timeout_of_the_exchange(run: Any, read: str) -> None:
+    """It holds for the body, and the connection is not used again."""
+
+    async def main() -> None:
+        async with RawServer(slow_body) as server, aiohttp.SocketConnector(limit=1) as connector:
+            timeout = aiohttp.Timeout(exchange=0.1)
+            async with aiohttp.request("GET", server.url, timeout=timeout, connector=connector) as response:
+                with pytest.raises(aiohttp.TimeoutError, match=r"GET http://127.*: the body was not there within 0.1 s"):
+                    while True:
+                        await getattr(response if read in ("read", "text") else response.content, read)()
+            assert connector._pool.in_use == 0
+
+    run(main)
+
+
+def test_timeout_of_the_exchange_before_the_head(run: Any) -> None:
+    async def main() -> None:
+        async with RawServer(silence) as server:
+            for timeout in (
+                aiohttp.Timeout(exchange=0.05),
+                aiohttp.Timeout(total=9, exchange=0.05),
+                aiohttp.Timeout(0.05, exchange=9),
+            ):
+                with pytest.raises(TimeoutError, match=r"no response within 0\.05 s"):
+                    await aiohttp.request("GET", server.url, timeout=timeout)
+
+    run(main)
+
+
+def test_timeout_of_the_exchange_that_is_kept(run: Any) -> None:
+    """What has arrived can be read at any time; a timer is not left behind for the next exchange on the connection."""
+
+    async def main() -> None:
+        async with RawServer(OK, close=False) as server, aiohttp.SocketConnector() as connector:
+            timeout = aiohttp.Timeout(exchange=0.05)
+            response = await aiohttp.request("GET", server.url, timeout=timeout, connector=connector)
+            async with aiohttp.request("GET", server.url, connector=connector) as other:
+                await asyncio.sleep(0.1)
+                assert await response.read() == await other.read() == b"ok"
+            assert len(server.peers) == 1
 
     run(main)
 

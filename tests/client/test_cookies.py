@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from aiohttp.cookies import CookieJar, cookie_field, parse_date, parse_set_cookie, response_cookies
+from aiohttp.cookies import CookieJar, cookie_field, parse_date, parse_set_cookie, response_cookies, without_cookies
 from aiohttp.url import split
 
 
@@ -57,6 +57,67 @@ def test_secure_ones_come_and_go_by_https_alone() -> None:
     jar = jar_with("n=v; Path=/; Secure", url="https://www.example.org/")
     assert sent(jar, "https://www.example.org/") == "n=v"
     assert sent(jar, "http://www.example.org/") == ""
+
+
+@pytest.mark.parametrize(
+    ("field", "kept"),
+    [
+        ("__Secure-n=v; Path=/; Secure", True),
+        ("__Secure-n=v; Path=/", False),
+        ("__SECURE-n=v; Path=/", False),
+        ("__Host-n=v; Path=/; Secure", True),
+        ("__host-n=v; Path=/; secure", True),
+        ("__Host-n=v; Path=/", False),
+        ("__Host-n=v; Secure", False),
+        ("__Host-n=v; Path=/a; Secure", False),
+        ("__hOST-n=v; Path=/a; Secure", False),
+        ("__Host-n=v; Path=/; Secure; Domain=www.example.org", False),
+        ("__Host-n=v; Path=/; Secure; Domain=example.org", False),
+        ("__Hostess=v; Path=/", True),
+        ("__Secured=v; Path=/", True),
+    ],
+)
+def test_promises_of_names(field: str, kept: bool) -> None:
+    """RFC 6265bis section 4.1.3."""
+    jar = jar_with(field, url="https://www.example.org/a/b")
+    assert sent(jar, "https://www.example.org/a/b") == (field.partition(";")[0] if kept else "")
+    assert sent(jar_with(field, url="http://www.example.org/a/b"), "https://www.example.org/a/b") == (
+        field.partition(";")[0] if kept and "ecure" not in field.partition(";")[2] else ""
+    )
+
+
+@pytest.mark.parametrize(
+    ("field", "url", "kept"),
+    [
+        ("n=bad; Path=/", "http://www.example.org/", False),
+        ("n=bad; Path=/a", "http://www.example.org/", False),
+        ("n=; Path=/; Max-Age=0", "http://www.example.org/", False),
+        ("n=good; Path=/", "https://www.example.org/", True),
+        ("other=good; Path=/", "http://www.example.org/", True),
+        ("n=good; Path=/", "http://sub.www.example.org/", True),
+    ],
+)
+def test_a_secure_cookie_is_not_replaced_by_one_without_tls(field: str, url: str, kept: bool) -> None:
+    jar = jar_with("n=v; Path=/; Secure", url="https://www.example.org/")
+    if "sub" in url:
+        jar = jar_with("n=v; Path=/a; Secure", url="https://www.example.org/")
+    jar.receive([field], split(url))
+    assert (("good" in sent(jar, url)) is kept) and "bad" not in sent(jar, url)
+    assert "n=" in sent(jar, "https://www.example.org/a")
+
+
+def test_what_was_taken() -> None:
+    jar = CookieJar()
+    fields = ["a=1; Path=/", "b=2; Domain=other.org", "c=; Max-Age=0", "broken", "__Host-d=4"]
+    assert jar.receive(fields, split("https://www.example.org/")) == [("a", False), ("c", True)]
+
+
+@pytest.mark.parametrize(
+    ("field", "names", "rest"),
+    [("a=1; b=2;c=3", {"b"}, "a=1; c=3"), ("a=1", {"a"}, ""), ("a = 1;b", {"a"}, "b"), ("a=1; aa=2", {"a"}, "aa=2")],
+)
+def test_without(field: str, names: set[str], rest: str) -> None:
+    assert without_cookies(field, names) == rest
 
 
 def test_domains_need_the_list_of_public_suffixes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,6 +56,24 @@ def test_defaults(sent: Any) -> None:
     assert "content-length" not in fields
 
 
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({"Range": "bytes=0-4"}, "identity"),
+        ([("range", "bytes=-5"), ("If-Range", '"tag"')], "identity"),
+        ({"Range": "bytes=0-4", "Accept-Encoding": "gzip"}, "gzip"),
+        ({"Range": "bytes=0-4", "Accept-Encoding": None}, None),
+        ({"Range": None}, "gzip, deflate"),
+    ],
+)
+def test_a_part_is_asked_for_without_coding(sent: Any, headers: Any, expected: str | None) -> None:
+    fields = sent(headers=headers)[1]
+    if expected is None:
+        assert "accept-encoding" not in fields
+    else:
+        assert fields["accept-encoding"].startswith(expected)
+
+
 @pytest.mark.parametrize("method", ["get", "Post", "PUT", "x-odd!"])
 def test_method_in_capitals(sent: Any, method: str) -> None:
     assert sent(method)[0].split()[0] == method.upper()
@@ -390,6 +408,8 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"files": {"a": ("n", b"x", "text/\r\nplain")}}, "plain"),
     ({"timeout": -1}, "-1"),
     ({"timeout": "5"}, "'5'"),
+    ({"timeout": float("nan")}, "nan"),
+    ({"max_redirects": -1}, "-1"),
     ({"timeout": (1,)}, "(1,)"),
     ({"json": {}, "data": b"x"}, "json"),
     ({"proxy": "ftp://x"}, "ftp://x"),
