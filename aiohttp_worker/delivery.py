@@ -33,10 +33,14 @@ _monotonic: Final = time.monotonic
 
 
 class Client(abc.ABC):
-    """What an exchange asks of the connection it belongs to."""
+    """What an exchange asks of the connection it belongs to.
+
+    :ivar requests: of it that began; only counted where hooks may ask.
+    """
 
     sender: Sender
     disconnected: bool
+    requests: int
 
     @abc.abstractmethod
     def exchange_ended(self, exchange: Exchange, now: float) -> None:

@@ -92,7 +92,7 @@ class EnvironBuilder:
         mount_point = fields.script_name
         if mount_point is not None:
             environ["SCRIPT_NAME"] = mount_point
-            environ["PATH_INFO"] = _decoded(path_below(line.path, mount_point))
+            environ["PATH_INFO"] = decoded_path(path_below(line.path, mount_point))
         elif self._mounted:
             # Not remembered with the line: an error is not to be raised once only.
             path_below(line.path, self._policy.script_name)
@@ -110,7 +110,7 @@ class EnvironBuilder:
         target = line.target
         environ["REQUEST_METHOD"] = line.method
         environ["SCRIPT_NAME"] = mount_point
-        environ["PATH_INFO"] = _decoded(path)
+        environ["PATH_INFO"] = decoded_path(path)
         environ["QUERY_STRING"] = line.query
         environ["SERVER_PROTOCOL"] = line.protocol
         environ["RAW_URI"] = target
@@ -171,7 +171,8 @@ class EnvironBuilder:
         return learned
 
 
-def _decoded(path: str) -> str:
+def decoded_path(path: str) -> str:
+    """Undo the percent-encoding of a path; its bytes become latin-1 (PEP 3333)."""
     return unquote_to_bytes(path).decode("latin-1") if "%" in path else path
 
 

@@ -481,7 +481,7 @@ class Exchange(Delivery):
             self._context.run(service.post_request, self)
         except BaseException as error:
             service.check_exit(error)
-            service.log_failure(self, error)
+            service.observers.log_exception(error, f"Exception in post_request hook: {self.head.method} {self.head.target}")
         finally:
             service.running_loop.leave_application()
 

@@ -98,6 +98,7 @@ class Connection(Client):
         "disconnected",
         "peername",
         "phase",
+        "requests",
         "sender",
         "transport",
     )
@@ -109,6 +110,7 @@ class Connection(Client):
         self.phase = _IDLE
         self.deadline = _NEVER
         self.disconnected = False
+        self.requests = 0
         self.peername = peername
         self._advancing = False
         self._exchange: Exchange | None = None
@@ -538,6 +540,11 @@ class Connection(Client):
     def watched(self) -> bool:
         """Whether to look at it each second: the client is to read, or is not read from."""
         return not self._gate.open or self._unsent > 0 or self.sender.unsent > 0
+
+    @property
+    def trusted(self) -> bool:
+        """Whether the peer is a front end that may speak for others."""
+        return self._builder is self._service.builders[True]
 
     @property
     def peer(self) -> str:

@@ -180,6 +180,11 @@ class Response:
         return self._framing is Framing.LENGTH and self.sent == self._content_length
 
     @property
+    def chunked(self) -> bool:
+        """Whether the body goes out in chunks (RFC 9112 section 7.1)."""
+        return self._framing is Framing.CHUNKED
+
+    @property
     def missing(self) -> int:
         """Bytes of the announced body that have not been given yet."""
         if self._framing is not Framing.LENGTH or self._content_length is None:

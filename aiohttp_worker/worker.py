@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import threading
 import time
 from types import FrameType
 from typing import Any, Final
@@ -43,6 +44,8 @@ _LAST_PAUSE_SECONDS: Final = 0.01
 _MOST_FIELDS: Final = 32768
 _DEFAULT_FIELD_SIZE: Final = 8190
 _MOST_REQUEST_LINE: Final = 8190
+# Hooks that are given the worker, and may read its nr sooner or later.
+_COUNT_SEEN_BY: Final = ("post_request", "post_fork", "post_worker_init", "worker_int", "worker_abort", "worker_exit")
 
 
 class AsyncGunicornWorker(Worker):  # type: ignore[misc]
@@ -75,6 +78,8 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
         self._stopping = False
         self._recycling = False
         self._deadline = 0.0
+        self._counting = threading.Lock()
+        self._shown: dict[int, HookRequest] = {}  # to pre_request, of the exchanges that go on
 
     @classmethod
     def check_config(cls, cfg: Any, log: Any) -> None:
@@ -341,17 +346,16 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
             log_warning=log.warning,
             log_debug=log.debug,
             log_exception=self._log_exception,
-            exiting=lambda: not self.alive,
+            exiting=lambda: self._exit is not None,
         )
-        if not self._is_default("pre_request") or cfg.loglevel.lower() == "debug":
-            observers.pre_request = self._pre_request
+        self._runs_pre_request = not self._is_default("pre_request") or cfg.loglevel.lower() == "debug"
+        if self._runs_pre_request or cfg.max_requests > 0 or not all(map(self._is_default, _COUNT_SEEN_BY)):
+            observers.pre_request = self._begin_request
         if not self._is_default("post_request"):
             observers.post_request = self._post_request
         self._write_access = access_log_writer(log, cfg.access_log_format, Logger)
-        counted = cfg.max_requests > 0
-        if counted or self._write_access is not None or type(log).access is not Logger.access:
-            observers.on_end = self._request_ended
         if self._write_access is not None:
+            observers.on_end = self._request_ended
             observers.on_refused = self._request_refused
         return observers
 
@@ -363,19 +367,38 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
     def _log_exception(self, error: BaseException, message: str) -> None:
         self.log.error("%s", message, exc_info=error)
 
+    def _begin_request(self, exchange: Exchange) -> None:
+        """Run ``pre_request``, then count: in this order, as Gunicorn's workers do; from any thread."""
+        exchange.client.requests += 1
+        if self._runs_pre_request:
+            self._pre_request(exchange)
+        with self._counting:
+            self.nr += 1
+            if self.nr < self.max_requests:
+                return
+            exchange.response.keep_alive = False
+            if self.alive:
+                self.log.info("Autorestarting worker after current request.")
+                self.alive = False
+                self._recycling = True
+                self._service.call_on_loop(self._stop)
+
     def _pre_request(self, exchange: Exchange) -> None:
-        self.cfg.pre_request(self, HookRequest(exchange))
+        request = HookRequest(exchange, self.cfg)
+        try:
+            self.cfg.pre_request(self, request)
+        except BaseException as error:
+            error.add_note("This is an exception in the pre_request hook; the application was not called.")
+            raise
+        request.apply()
+        if self._service.post_request is not None:
+            self._shown[id(exchange)] = request
 
     def _post_request(self, exchange: Exchange) -> None:
-        self.cfg.post_request(self, HookRequest(exchange), exchange.environ, HookResponse(exchange))
+        request = self._shown.pop(id(exchange), None) or HookRequest(exchange, self.cfg)
+        self.cfg.post_request(self, request, exchange.environ, HookResponse(exchange, request))
 
     def _request_ended(self, exchange: Exchange) -> None:
-        self.nr += 1
-        if self.nr >= self.max_requests and self.alive:
-            self.log.info("Autorestarting worker after current request.")
-            self.alive = False
-            self._recycling = True
-            self.loop.call_soon(self._stop)
         if self._write_access is not None:
             response = exchange.response
             self._write_access(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -176,3 +178,133 @@ def test_post_request_with_fewer_parameters(serve: Serve, parameters: str) -> No
     server = serve("facts:application", worker_class=STREAM, extra=extra)
     server.get("/hello")
     server.log.wait_for("called with /hello")
+
+
+SHOWING = """
+import json, os
+def say(*words): os.write(2, ("shown " + json.dumps(words) + "\\n").encode())
+def pre_request(worker, req):
+    req.mine = req.path
+    say("pre", worker.nr, req.method, req.uri, req.path, req.query, req.fragment, req.version, req.headers, req.trailers,
+        req.scheme, len(req.peer_addr), req.remote_addr == req.peer_addr, req.must_close, req.should_close(), req.req_number,
+        req.limit_request_line, req.limit_request_fields, req.limit_request_field_size, req.max_buffer_headers,
+        req.proxy_protocol_info, req.cfg is worker.cfg, hasattr(req.body, "read"))
+    if req.path == "/changed":
+        req.method, req.query = "PUT", "x=y"
+        req.uri = "/%41?x=y"
+        req.path = "/%41"
+        req.headers.append(("X-ADDED", "one"))
+        req.headers.append(("X-ADDED", "two"))
+        req.headers.remove(("X-REMOVED", "gone"))
+    if req.path == "/closing":
+        req.force_close()
+def post_request(worker, req, environ, resp):
+    say("post", worker.nr, req.mine, resp.status, resp.status_code, resp.headers, resp.headers_sent, resp.sent,
+        resp.response_length, resp.chunked, resp.is_chunked(), resp.should_close(), resp.upgrade, resp.req is req,
+        resp.cfg is worker.cfg, hasattr(resp.sock, "getpeername"), isinstance(resp.version, str))
+"""
+SHOWN = """
+import json
+def application(environ, start_response):
+    names = ("REQUEST_METHOD", "PATH_INFO", "QUERY_STRING", "RAW_URI", "HTTP_X_ADDED", "HTTP_X_REMOVED", "HTTP_HOST")
+    body = json.dumps({name: environ.get(name) for name in names}).encode()
+    headers = [("Content-Type", "text/plain")]
+    if environ["PATH_INFO"] != "/chunked":
+        headers.append(("Content-Length", str(len(body))))
+    start_response("200 OK", headers)
+    return iter([body])
+"""
+
+
+def exchanges_shown(server: Server) -> tuple[list[Any], list[bytes]]:
+    """Return what the hooks were shown, in the order of events, and what the application was."""
+    bodies = []
+    for target, headers, version in (
+        ("/first?a=b", [("X-Kept", "1")], "HTTP/1.1"),
+        ("/chunked", [], "HTTP/1.1"),
+        ("/changed", [("X-Removed", "gone"), ("X-Kept", "2")], "HTTP/1.1"),
+        ("/old", [], "HTTP/1.0"),
+    ):
+        since = server.log.length
+        with server.connect() as client:
+            for _ in range(1 if version == "HTTP/1.0" else 2):
+                lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
+                client.send(f"GET {target} {version}\r\nHost: a\r\n{lines}\r\n")
+                bodies.append(client.receive().body)
+        server.log.wait_for(r'shown \["post"', since=since, count=1 if version == "HTTP/1.0" else 2)
+    with server.connect() as client:
+        client.request("GET", "/closing")
+        answer = client.receive()
+        assert [value for name, value in answer.headers if name.lower() == "connection"] == ["close"]
+    return [json.loads(line[6:]) for line in server.log.lines() if line.startswith("shown ")][:14], bodies
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_requests_and_responses_are_shown_as_gunicorn_shows_them(serve: Serve, tmp_path: Path, loop: str, threads: int) -> None:
+    """Every attribute, the count of requests, and what a hook changes: the same as with gthread."""
+    (tmp_path / "shown.py").write_text(SHOWN)
+    settings = {"extra": SHOWING, "environ": {"PYTHONPATH": str(tmp_path)}, "limit_request_fields": 50}
+    expected = exchanges_shown(serve("shown:application", worker_class="gthread", threads=4, **settings))
+    found = exchanges_shown(serve("shown:application", worker_class=STREAM, loop=loop, threads=threads, **settings))
+    assert found == expected
+    assert [one[1] for one in found[0]] == [0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7]
+
+
+def test_the_worker_counts_for_whoever_can_look(serve: Serve, loop: str) -> None:
+    """Also where no hook is told of requests, no access log is written, and nothing is limited."""
+    extra = "import os\ndef worker_exit(server, worker): os.write(2, f'counted {worker.nr}\\n'.encode())"
+    server = serve("facts:application", worker_class=STREAM, loop=loop, extra=extra, accesslog=None)
+    for _ in range(3):
+        assert server.get("/hello").status_code == 200
+    server.stop()
+    server.log.wait_for("counted 3")
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_an_exception_in_a_hook_is_called_that(serve: Serve, loop: str, threads: int) -> None:
+    extra = """
+def pre_request(worker, req):
+    if req.path == "/pre": raise ValueError("planned before")
+def post_request(worker, req, environ, resp):
+    if req.path == "/post": raise ValueError("planned after")
+"""
+    server = serve("facts:application", worker_class=STREAM, loop=loop, threads=threads, extra=extra)
+    assert server.get("/pre").status_code == 500
+    server.log.wait_for("Error handling request GET /pre")
+    server.log.wait_for("ValueError: planned before")
+    server.log.wait_for("This is an exception in the pre_request hook; the application was not called")
+    server.get("/post")
+    server.log.wait_for("Exception in post_request hook: GET /post")
+    server.log.wait_for("ValueError: planned after")
+    assert "Error handling request GET /post" not in server.log.text()
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_the_answer_that_reaches_max_requests_says_that_the_connection_ends(serve: Serve, loop: str, threads: int) -> None:
+    """So that a client sends its next request on another one, and none is lost."""
+    server = serve("facts:application", worker_class=STREAM, loop=loop, threads=threads, max_requests=3)
+    with server.connect() as client, server.connect() as other:
+        said = []
+        for _ in range(3):
+            client.request("GET", "/hello")
+            answer = client.receive()
+            assert answer.status_code == 200
+            said.append([value for name, value in answer.headers if name.lower() == "connection"])
+        assert said == [[], [], ["close"]]
+        # One that is open, and has asked for nothing so far, is told the same.
+        other.request("GET", "/hello")
+        answer = other.receive()
+        assert answer.status_code == 200
+        assert ("connection", "close") in [(name.lower(), value) for name, value in answer.headers]
+    server.log.wait_for("Autorestarting worker after current request.")
+    assert len(server.log.wait_for("Autorestarting")) == 1
+
+
+def test_an_application_that_exits_while_the_worker_leaves_gets_a_500(serve: Serve, loop: str, tmp_path: Path) -> None:
+    """Its SystemExit is not taken for the one with which Gunicorn ends a worker."""
+    (tmp_path / "leaving.py").write_text("import sys\ndef application(environ, start_response): sys.exit(7)\n")
+    settings = {"max_requests": 1, "environ": {"PYTHONPATH": str(tmp_path)}}
+    server = serve("leaving:application", worker_class=STREAM, loop=loop, **settings)
+    for _ in range(2):
+        assert server.get("/").status_code == 500
+    server.log.wait_for("Error handling request GET /", count=2)
