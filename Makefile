@@ -9,6 +9,8 @@ VENV ?= .venv
 INI ?= development.ini
 VERSIONS ?= 3.11 3.12 3.13
 SUITE ?= all
+# Tests at a time. They wait more than they compute.
+JOBS ?= 4
 ARGS ?=
 
 BIN := $(VENV)/bin
@@ -20,7 +22,7 @@ export AIOHTTP_WORKER_COMPILE := 0
 # What the two suites are. The fast one needs no server process; the full one is everything.
 suite-all :=
 suite-fast := -m "not slow" --ignore-glob="*/functional"
-PYTEST = -m pytest $(suite-$(SUITE)) $(ARGS)
+PYTEST = -m pytest -n $(JOBS) --dist loadscope $(suite-$(SUITE)) $(ARGS)
 
 .PHONY: help serve install test fast lint format types benchmark matrix floors compiled wheel clean
 

@@ -177,6 +177,7 @@ EXTRAS = {
     "lint": ["ruff>=0.17,<0.18", MYPY, "kubernetes-validate>=1.30"],
     "test": [
         "pytest>=9,<10",
+        "pytest-xdist>=3.8",
         "docutils>=0.21",
         "hypothesis>=6.140",
         "WebTest>=3.0.4",

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import termios
 import threading
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -84,7 +85,7 @@ def url() -> Iterator[str]:
     thread.join(10)
 
 
-@pytest.mark.parametrize("listing", blocks("python"), ids=lambda listing: str(abs(hash(listing)) % 10000))
+@pytest.mark.parametrize("listing", blocks("python"), ids=lambda listing: f"{zlib.crc32(listing.encode()):08x}")
 def test_listing(url: str, listing: str) -> None:
     exec(compile(listing.replace("http://127.0.0.1:8080", url), "docs/client.rst", "exec"), {"__name__": "__main__"})
 
