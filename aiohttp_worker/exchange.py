@@ -24,7 +24,8 @@ from .body import Marker
 from .delivery import TURN_SECONDS, Client, Delivery
 from .environ import Environ
 from .errors import ClientDisconnectedError, IncompleteBodyError
-from .files import FilePart, FileSending, FileWrapper, file_part
+from .file_wrapper import FileWrapper
+from .files import FilePart, FileSending, file_part
 from .flow import WRITE_HIGH_MARK
 from .http1.head import RequestHead
 from .response import error_response
@@ -185,7 +186,7 @@ class Exchange(Delivery):
             result_kind = classify_result(result, service.drive_generators)
             if result_kind is _ITERABLE or result_kind is _WHOLE:
                 self.iterable = result
-                if service.settings.sendfile and isinstance(result, FileWrapper):
+                if kind is FileWrapper and service.settings.sendfile:
                     self._part = file_part(result)
                     if self._part is not None:
                         self._next = _FILE
@@ -310,7 +311,7 @@ class Exchange(Delivery):
             self._iterator = iter(self.iterable)
             self._step_on(Exchange._step)
             return
-        self._send_part(part, min(size, part.size), self._file_sent)
+        self._send_part(part, size, self._file_sent)
 
     def _send_part(self, part: FilePart, size: int, done: Callable[[int, OSError | None], None]) -> None:
         client = self.client

@@ -1,12 +1,15 @@
-"""``wsgi.file_wrapper``, and files that the kernel sends by itself."""
+"""Files that the kernel sends by itself."""
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Final
 
+from .file_wrapper import FileWrapper, plain_file
 from .flow import Sender
 from .writable import WritableSockets
 
@@ -17,30 +20,8 @@ _TURN_BYTES: Final = 4 * 1024 * 1024
 # buffer of megabytes is sent when the client's confirmations come, after it has
 # left the processor's caches.
 _SHORT_BUFFER: Final = 128 * 1024
-
-
-class FileWrapper:
-    """``wsgi.file_wrapper`` (PEP 3333, "Optional Platform-Specific File Handling").
-
-    :param filelike: has ``read(size)``; what has a ``fileno()`` too is sent by
-        the kernel where that is possible.
-    :param block_size: bytes per piece where it is not.
-    """
-
-    def __init__(self, filelike: Any, block_size: int = _BLOCK) -> None:
-        self.filelike = filelike
-        self.block_size = block_size
-        if hasattr(filelike, "close"):
-            self.close = filelike.close
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
-        data: bytes = self.filelike.read(self.block_size)
-        if data:
-            return data
-        raise StopIteration
+# Not every file system lets the kernel send its files; reading them works.
+_NOT_BY_KERNEL: Final = frozenset((errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP))
 
 
 class FilePart:
@@ -55,16 +36,34 @@ class FilePart:
 
 
 def file_part(wrapper: FileWrapper) -> FilePart | None:
-    """Return what of the wrapped file ``sendfile`` can send, if it can."""
+    """Return what of the wrapped file the kernel can send.
+
+    :return: ``None`` when only ``read()`` tells what there is.
+    """
     try:
-        fd = wrapper.filelike.fileno()
-        offset = wrapper.filelike.tell()
+        file: Any = plain_file(wrapper.filelike)
+        if file is None:
+            return None
+        if isinstance(file, io.BufferedRandom):
+            file.flush()
+        fd = file.fileno()
+        offset = file.tell()
         status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode) or status.st_size <= offset or not _has_its_size(fd, status):
+            return None
     except (AttributeError, OSError, ValueError):
         return None
-    if not stat.S_ISREG(status.st_mode) or not isinstance(offset, int):
-        return None
-    return FilePart(fd, offset, max(0, status.st_size - offset))
+    return FilePart(fd, offset, status.st_size - offset)
+
+
+def _has_its_size(fd: int, status: os.stat_result) -> bool:
+    """Say whether a file has as many bytes as it says.
+
+    Those that the kernel makes up when they are read, as in ``/proc`` and
+    ``/sys``, have no blocks, and say 0 or that they are as long as a page.
+    Neither have those that are all hole.
+    """
+    return status.st_blocks > 0 or bool(os.pread(fd, 1, status.st_size - 1))
 
 
 class FileSending:
@@ -82,6 +81,7 @@ class FileSending:
 
     __slots__ = (
         "_buffer",
+        "_by_kernel",
         "_done",
         "_fd",
         "_offset",
@@ -110,6 +110,7 @@ class FileSending:
         self._rest = size
         self._writable = writable
         self._fd = sender.fd if writable.available else -1
+        self._by_kernel = self._fd >= 0
         self._buffer = 0
         self._waiting = False
         self._pause = pause
@@ -124,7 +125,7 @@ class FileSending:
             return
         failure: OSError | None = None
         try:
-            if self._rest and not sender.closed and not (self._send_blocks() if self._fd < 0 else self._send_by_kernel()):
+            if self._rest and not sender.closed and not (self._send_by_kernel() if self._by_kernel else self._send_blocks()):
                 return
         except OSError as error:
             failure = error
@@ -140,7 +141,13 @@ class FileSending:
             self._buffer = buffer
             sender.keep_short(buffer)
         if sender.direct:
-            count = sender.send_file(self._part.fd, self._offset, min(self._rest, _TURN_BYTES))
+            try:
+                count = sender.send_file(self._part.fd, self._offset, min(self._rest, _TURN_BYTES))
+            except OSError as error:
+                if error.errno not in _NOT_BY_KERNEL:
+                    raise
+                self._read_instead()
+                return self._send_blocks()
             if count == 0 or self._took(count):
                 return True  # all is sent, or the file is shorter than it was
         # A full socket is left alone until there is room for more than a little.
@@ -151,6 +158,11 @@ class FileSending:
             self._pause()
             sender.on_resume(self._resumed)
         return False
+
+    def _read_instead(self) -> None:
+        """Go on block by block, through the transport."""
+        self._by_kernel = False
+        self._leave_socket()
 
     def _send_blocks(self) -> bool:
         sender = self._sender
@@ -178,8 +190,10 @@ class FileSending:
         if self._sender.closed:
             self._end(None)
 
-    def _end(self, error: OSError | None) -> None:
+    def _leave_socket(self) -> None:
+        """Leave the socket to the transport, as it was."""
         if self._buffer:
+            self._buffer = 0
             self._sender.keep_short(0)
         if self._waiting:
             self._waiting = False
@@ -187,4 +201,7 @@ class FileSending:
             self._sender.file_rest = 0
             if not self._sender.closed:
                 self._resume()
+
+    def _end(self, error: OSError | None) -> None:
+        self._leave_socket()
         self._done(self._offset - self._part.offset, error)

@@ -21,7 +21,7 @@ from .access_log import access_log_writer
 from .body import declare_server
 from .boot import keep_exit_code, refuse_foreign_aiohttp
 from .exchange import Exchange
-from .files import FileWrapper
+from .file_wrapper import FileWrapper
 from .forwarding import AddressList, ForwardingPolicy, HeaderMap
 from .hooks import HookRequest, HookResponse
 from .http1.errors import RemoteProtocolError

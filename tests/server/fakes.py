@@ -10,10 +10,11 @@ Time is a number that the test moves on. What the loop was asked to call is call
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -95,16 +96,22 @@ class FakeLoop(asyncio.AbstractEventLoop):
     def set_task_factory(self, factory: Any) -> None:
         pass
 
-    def turn(self) -> None:
-        """Call what was due when the turn began."""
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        """Be the running loop; afterwards there is none, whoever hid or showed it meanwhile."""
         self._running = True
         asyncio._set_running_loop(self)
         try:
-            for _ in range(len(self.ready)):
-                self.ready.popleft().run()
+            yield
         finally:
             asyncio._set_running_loop(None)
             self._running = False
+
+    def turn(self) -> None:
+        """Call what was due when the turn began."""
+        with self.running():
+            for _ in range(len(self.ready)):
+                self.ready.popleft().run()
 
     def run_ready(self, most: int = 1000) -> None:
         """Call until nothing is due."""
@@ -243,12 +250,14 @@ class FakeServer:
 
     def receive(self, data: bytes) -> None:
         """Bytes come, and the loop does what is due."""
-        self.connection.data_received(data)
+        with self.loop.running():
+            self.connection.data_received(data)
         self.loop.run_ready()
 
     def receive_eof(self) -> bool:
         """The client ends its side; say whether the transport is kept open."""
-        kept = self.connection.eof_received()
+        with self.loop.running():
+            kept = self.connection.eof_received()
         self.loop.run_ready()
         if not kept:
             self.transport.close()
@@ -256,7 +265,8 @@ class FakeServer:
 
     def lose(self, error: Exception | None = None) -> None:
         """The transport tells of its end."""
-        self.connection.connection_lost(error)
+        with self.loop.running():
+            self.connection.connection_lost(error)
         self.loop.run_ready()
 
     def take_sent(self) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import socket
 import struct
@@ -256,6 +257,33 @@ def test_a_descriptor_that_cannot_be_read(loop: asyncio.AbstractEventLoop, tmp_p
     sent, error = sending.ended.result()
     assert sent == 0
     assert isinstance(error, OSError)
+    connection.close()
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.EOPNOTSUPP])
+@pytest.mark.parametrize("sent_before", [0, 1], ids=["at once", "after a while"])
+def test_a_file_system_whose_files_the_kernel_does_not_send(
+    loop: asyncio.AbstractEventLoop, path: Path, monkeypatch: pytest.MonkeyPatch, number: int, sent_before: int
+) -> None:
+    """They are read instead; of what waited for the socket nothing is left."""
+    by_kernel = os.sendfile
+    calls = []
+
+    def sendfile(*arguments: Any) -> int:
+        calls.append(arguments)
+        if len(calls) > sent_before:
+            raise OSError(number, os.strerror(number))
+        return by_kernel(*arguments)
+
+    monkeypatch.setattr(os, "sendfile", sendfile)
+    connection = Connection(loop)
+    writable = WritableSockets(loop, lambda: False)
+    sending = Sending(connection, path, writable=writable)
+    assert sending.run(connection.receive(SIZE)) == path.read_bytes()
+    assert sending.ended.result() == (SIZE, None)
+    assert len(calls) == sent_before + 1
+    monkeypatch.undo()
+    assert Sending(connection, path, writable=writable).run(connection.receive(SIZE)) == path.read_bytes()
     connection.close()
 
 
