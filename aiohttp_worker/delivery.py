@@ -16,8 +16,7 @@ from .flow import WRITE_HIGH_MARK, Sender
 from .http1.head import RequestHead
 from .outbox import MOST_HELD
 from .pool import PoolThread
-from .response import ExcInfo, Response
-from .response_head import Headers
+from .response import Response
 from .service import Service
 
 if TYPE_CHECKING:
@@ -121,7 +120,8 @@ class Delivery(abc.ABC):
 
     # Not in the class that extends this: mypyc gives whatever has a __call__ a field
     # before its attributes, and the two would not agree where those are.
-    def __call__(self, status: str, headers: Headers, exc_info: ExcInfo | None = None) -> Callable[[bytes], None]:
+    # What applications give is `object`: mypyc would refuse a type in words of its own.
+    def __call__(self, status: object, headers: object, exc_info: object = None) -> Callable[[object], None]:
         """PEP 3333's ``start_response``: applications get the exchange itself, a method of it costs more than the rest."""
         try:
             self.response.start(status, headers, exc_info)
@@ -129,7 +129,7 @@ class Delivery(abc.ABC):
             exc_info = None  # a reference to it would be a cycle (PEP 3333)
         return self.write
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: object) -> None:
         """PEP 3333's ``write``; deprecated there, and here for what it cannot wait for.
 
         A thread waits while a client reads slowly. Inline, nothing can wait:
@@ -192,7 +192,7 @@ class Delivery(abc.ABC):
         assert backlog is not None
         backlog.close()
 
-    def early_hints(self, headers: Headers) -> None:
+    def early_hints(self, headers: object) -> None:
         """Send an interim response 103 (RFC 8297).
 
         Nothing is sent to a client of HTTP/1.0, or once the response began.

@@ -23,7 +23,6 @@ from .http1.proxy_protocol import ProxyHeaderReader
 from .http1.reader import END, NEED_DATA, RequestReader
 from .request_body import RequestBody, make_input_awaitable
 from .response import Response, error_response
-from .response_head import Headers
 from .service import Service, ShortLimits
 from .tls import connection_socket, tls_environ
 
@@ -506,7 +505,7 @@ class Connection(Client):
 
     # What applications find in environ; for the request that is answered now.
 
-    def early_hints(self, headers: Headers) -> None:
+    def early_hints(self, headers: object) -> None:
         """``wsgi.early_hints``: send an interim response 103 (RFC 8297)."""
         if self._exchange is not None:
             self._exchange.early_hints(headers)

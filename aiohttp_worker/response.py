@@ -8,15 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import TracebackType
-from typing import Final
+from typing import Any, Final
 
-from .http1.errors import LocalProtocolError
 from .http1.framing import LAST_CHUNK, Framing, chunk, response_framing
-from .response_head import HeadEncoder, Headers, StatusLine
+from .response_head import FieldBlock, HeadEncoder, Headers, StatusLine
 
 _MOST_COPIED: Final = 4096  # bytes of a body; more are cheaper sent from where they are
-
-ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
 _REASONS: Final = {
     400: "Bad Request",
@@ -46,6 +43,7 @@ class Response:
     __slots__ = (
         "_content_length",
         "_encoder",
+        "_fields",
         "_framing",
         "_method",
         "_says_keep_alive",
@@ -54,7 +52,6 @@ class Response:
         "before_head",
         "full",
         "head_sent",
-        "headers",
         "keep_alive",
         "sent",
         "status",
@@ -75,34 +72,39 @@ class Response:
         self.status: str | None = None
         self.status_code = 0
         self._status_line: StatusLine | None = None
-        self.headers: Headers = []
+        self._fields: FieldBlock | None = None
         self.head_sent = False
         self.full = False  # something was given after all that can be sent
         self.sent = 0  # bytes of the body
 
-    def start(self, status: str, headers: Headers, exc_info: ExcInfo | None = None) -> None:
+    def start(self, status: object, headers: object, exc_info: object = None) -> None:
         """Take up what ``start_response`` was called with (PEP 3333).
+
+        All of it is checked here, where the application can do something about
+        it, and nothing is taken up if any of it is wrong. What counts are the
+        headers as they are now, as in Gunicorn.
 
         :raises AssertionError: called again without *exc_info*.
         :raises BaseException: the one in *exc_info*, once the head is sent.
+        :raises LocalProtocolError: the status or a header must not be sent.
+        :raises TypeError: one of them is of another type.
         """
-        if exc_info is not None:
+        if exc_info is not None and exc_info:
             if self.head_sent:
-                raise exc_info[1].with_traceback(exc_info[2])
+                raise _failure(exc_info)
         elif self.status is not None:
             raise AssertionError("start_response was called again, and without exc_info (PEP 3333)")
-        if type(status) is not str:
-            raise TypeError(f"the status must be str, not {type(status).__name__}")
-        if not isinstance(headers, list):
-            raise TypeError(f"the headers must be a list, not {type(headers).__name__}")
-        line = self._encoder.status_line(status)
-        status_code = line.code
-        if status_code < 200:
-            raise LocalProtocolError(f"{status!r} is no final status (RFC 9110 section 15.2)")
-        self.status = status
-        self.status_code = status_code
+        encoder = self._encoder
+        line = encoder.status_line(status)
+        self._fields = encoder.field_block(headers)
         self._status_line = line
-        self.headers = headers
+        self.status = line.status
+        self.status_code = line.code
+
+    @property
+    def headers(self) -> list[Any]:
+        """Name and value of the fields that are the application's, in a new list."""
+        return [] if self._fields is None else list(self._fields.pairs)
 
     def replace(self, status: str, headers: Headers) -> None:
         """Forget what the application started; its head has not been sent."""
@@ -215,13 +217,13 @@ class Response:
         :param length: of the whole body, where it is known.
         """
         line = self._status_line
-        if line is None:
+        fields = self._fields
+        if line is None or fields is None:
             raise AssertionError("the application gave a body before it called start_response (PEP 3333)")
         if self.before_head is not None:
             before_head, self.before_head = self.before_head, None
             before_head()
         encoder = self._encoder
-        fields = encoder.field_block(self.headers)
         if fields.closes:
             self.keep_alive = False
         announced = fields.length
@@ -254,6 +256,22 @@ class Response:
         else:
             parts.append(b"\r\n")
         return b"".join(parts)
+
+
+def _failure(exc_info: object) -> BaseException:
+    """Return the exception of an *exc_info* whose response cannot be replaced any more.
+
+    :raises TypeError: there is none in it.
+    """
+    if isinstance(exc_info, BaseException):
+        return exc_info
+    if isinstance(exc_info, tuple) and len(exc_info) == 3:
+        kind, error, traceback = exc_info
+        if error is None and isinstance(kind, type) and issubclass(kind, BaseException):
+            error = kind()
+        if isinstance(error, BaseException):
+            return error.with_traceback(traceback) if isinstance(traceback, TracebackType) else error
+    raise TypeError(f"the head of the response is sent, and exc_info has no exception to raise: {exc_info!r}")
 
 
 def error_response(status_code: int, message: str) -> tuple[str, Headers, bytes]:

@@ -45,9 +45,10 @@ def http_date(seconds: float) -> str:
 class _FieldLine:
     """A field of a response, checked and encoded."""
 
-    __slots__ = ("data", "length", "name")
+    __slots__ = ("data", "length", "name", "pair")
 
-    def __init__(self, data: bytes, name: str, length: int) -> None:
+    def __init__(self, pair: Any, data: bytes, name: str, length: int) -> None:
+        self.pair = pair  # its name and value
         self.data = data
         self.name = name  # of a field that means something to the framing, or ""
         self.length = length
@@ -56,9 +57,10 @@ class _FieldLine:
 class StatusLine:
     """A status, checked and encoded (RFC 9112 section 4)."""
 
-    __slots__ = ("code", "data")
+    __slots__ = ("code", "data", "status")
 
-    def __init__(self, data: bytes, code: int) -> None:
+    def __init__(self, status: str, data: bytes, code: int) -> None:
+        self.status = status
         self.data = data
         self.code = code
 
@@ -66,7 +68,8 @@ class StatusLine:
 class FieldBlock:
     """The fields that an application gave for one response, checked and encoded.
 
-    :ivar data: the lines of those that an application may send.
+    :ivar pairs: name and value of those that an application may send.
+    :ivar data: the lines of them.
     :ivar length: of the body as ``Content-Length`` says, ``None`` without.
     :ivar closes: whether they ask for the end of the connection.
     :ivar has_server: whether ``Server`` is among them.
@@ -74,9 +77,10 @@ class FieldBlock:
     :ivar known: whether each of them was known before.
     """
 
-    __slots__ = ("_defaults", "_head", "_line", "closes", "data", "has_date", "has_server", "known", "length")
+    __slots__ = ("_defaults", "_head", "_line", "closes", "data", "has_date", "has_server", "known", "length", "pairs")
 
-    def __init__(self, data: bytes, length: int | None, closes: bool, names: set[str], known: bool) -> None:
+    def __init__(self, pairs: list[Any], data: bytes, length: int | None, closes: bool, names: set[str], known: bool) -> None:
+        self.pairs = pairs
         self.data = data
         self.known = known
         self.length = length
@@ -126,18 +130,24 @@ class HeadEncoder:
         self._date = b"Date: " + http_date(seconds).encode("ascii") + b"\r\n"
         self._defaults = self._server + self._date
 
-    def status_line(self, status: str) -> StatusLine:
+    def status_line(self, status: object) -> StatusLine:
         """Check and encode the status line (RFC 9112 section 4).
 
-        :raises LocalProtocolError: the status is malformed.
+        :raises LocalProtocolError: the status is malformed, or none that a response can end with.
+        :raises TypeError: it is no string.
         """
+        if type(status) is not str:
+            status = _characters(status)
         line = self._statuses.get(status)
         if line is None:
             if STATUS.fullmatch(status) is None:
                 raise LocalProtocolError(f"the status must be like '200 OK', three digits and a reason: {status!r}")
+            code = int(status[:3])
+            if code < 200:
+                raise LocalProtocolError(f"{status!r} is no final status (RFC 9110 section 15.2)")
             # RFC 9112 section 4: the space is there even without a reason.
             text = status if len(status) > 3 else status + " "
-            line = StatusLine(b"HTTP/1.1 " + text.encode("latin-1") + b"\r\n", int(status[:3]))
+            line = StatusLine(status, b"HTTP/1.1 " + text.encode("latin-1") + b"\r\n", code)
             if len(self._statuses) < _REMEMBERED:
                 self._statuses[status] = line
         return line
@@ -148,25 +158,29 @@ class HeadEncoder:
             return (b"" if fields.has_server else self._server) + (b"" if fields.has_date else self._date)
         return self._defaults
 
-    def field_block(self, headers: list[Any]) -> FieldBlock:
-        """Check and encode the fields of a response.
+    def field_block(self, headers: object) -> FieldBlock:
+        """Check and encode the fields of a response, as they are now.
 
+        :param headers: pairs of name and value: a list, or whatever gives them one by one.
         :raises LocalProtocolError: as :meth:`field_line`, and when the lengths in two fields differ.
-        :raises TypeError: as :meth:`field_line`.
+        :raises TypeError: as :meth:`field_line`, and when there are no pairs in it.
         """
+        if type(headers) is not list:
+            headers = _listed(headers)
         key = tuple(headers)
         try:
             block = self._blocks.get(key)
-        except TypeError:  # as the members that are no headers may be no keys either
+        except TypeError:  # lists, for instance, are no keys
             block = None
         if block is None:
             block = self._new_block(headers)
             if block.known and len(block.data) <= _LONGEST_BLOCK and self._sightings.seen(key):
-                remember(self._blocks, _MOST_BLOCKS, key, block)
+                remember(self._blocks, _MOST_BLOCKS, tuple([_pair(header) for header in headers]), block)
         return block
 
     def _new_block(self, headers: list[Any]) -> FieldBlock:
         known = self._lines
+        pairs: list[Any] = []
         lines: list[bytes] = []
         names: set[str] = set()
         length: int | None = None
@@ -193,23 +207,22 @@ class HeadEncoder:
                         closes = True
                     continue
                 names.add(name)
+            pairs.append(line.pair)
             lines.append(line.data)
-        return FieldBlock(b"".join(lines), length, closes, names, all_known)
+        return FieldBlock(pairs, b"".join(lines), length, closes, names, all_known)
 
-    def field_line(self, pair: Any) -> _FieldLine:
+    def field_line(self, header: object) -> _FieldLine:
         """Check and encode one field.
 
         :raises LocalProtocolError: the name is no token, or the value has a
             character that no field may have, such as CR or LF.
-        :raises TypeError: it is not a tuple of two strings.
+        :raises TypeError: it is no pair of two strings.
         """
-        if type(pair) is not tuple or len(pair) != 2:
-            raise TypeError(f"a header must be a tuple (name, value), not {pair!r}")
+        if type(header) is tuple and len(header) == 2 and type(header[0]) is str and type(header[1]) is str:
+            pair = header
+        else:
+            pair = _pair(header)
         name, value = pair
-        if not isinstance(name, str) or not isinstance(value, str):
-            raise TypeError(
-                f"a header's name and value must be str, not {type(name).__name__} and {type(value).__name__} ({name!r})"
-            )
         kind = self._names.get(name)
         if kind is None:
             kind = self._learn_name(name)
@@ -222,7 +235,7 @@ class HeadEncoder:
             if CONTENT_LENGTH.fullmatch(value) is None:
                 raise LocalProtocolError(f"Content-Length is no length: {value!r}")
             length = int(value)
-        line = _FieldLine(f"{name}: {value}\r\n".encode("latin-1"), kind, length)
+        line = _FieldLine((name, value), f"{name}: {value}\r\n".encode("latin-1"), kind, length)
         if len(line.data) <= 256 and self._sightings.seen(pair):
             remember(self._lines, _REMEMBERED, pair, line)
         return line
@@ -237,12 +250,16 @@ class HeadEncoder:
             remember(self._names, _REMEMBERED, name, kind)
         return kind
 
-    def early_hints(self, headers: Headers) -> bytes:
+    def early_hints(self, headers: object) -> bytes:
         """Return an interim response 103 (RFC 8297).
 
+        :param headers: as for :meth:`field_block`; names and values may be ``bytes`` here, as Gunicorn has it.
         :raises LocalProtocolError: as :meth:`field_line`.
+        :raises TypeError: as :meth:`field_block`.
         """
-        lines = [self.field_line((_native(name), _native(value))) for name, value in headers]
+        if type(headers) is not list:
+            headers = _listed(headers)
+        lines = [self.field_line(tuple([_native(part) for part in _parts(header)])) for header in headers]
         return b"".join(
             (
                 b"HTTP/1.1 103 Early Hints\r\n",
@@ -252,5 +269,54 @@ class HeadEncoder:
         )
 
 
-def _native(value: Any) -> str:
+def _listed(headers: object) -> list[Any]:
+    """Return as a list what an application gave for one."""
+    if isinstance(headers, dict) or (hasattr(headers, "items") and not hasattr(headers, "__iter__")):
+        raise TypeError(f"the headers must be a list of pairs (name, value), not {type(headers).__name__}: give its items()")
+    if isinstance(headers, str | bytes) or not (hasattr(headers, "__iter__") or hasattr(headers, "__getitem__")):
+        raise TypeError(f"the headers must be a list of pairs (name, value), not {_shown(headers)}")
+    pairs: Any = headers
+    return list(pairs)
+
+
+def _parts(header: object) -> tuple[Any, ...]:
+    """Return name and value of a header, whatever they are.
+
+    :raises TypeError: it is no pair.
+    """
+    if isinstance(header, tuple | list):
+        parts = tuple(header)
+        if len(parts) == 2:
+            return parts
+        raise TypeError(f"a header must be a pair (name, value), not {type(header).__name__} of {len(parts)}: {_shown(header)}")
+    raise TypeError(f"a header must be a pair (name, value), not {_shown(header)}")
+
+
+def _pair(header: object) -> tuple[str, str]:
+    """Return name and value of a header, as plain strings."""
+    name, value = _parts(header)
+    if not isinstance(name, str) or not isinstance(value, str):
+        raise TypeError(
+            f"a header's name and value must be str, not {type(name).__name__} and {type(value).__name__} ({_shown(name)})"
+        )
+    return _characters(name), _characters(value)
+
+
+def _characters(text: object) -> str:
+    """Return what a string consists of; what a subclass says that it is may be something else.
+
+    :raises TypeError: it is no string.
+    """
+    if not isinstance(text, str):
+        raise TypeError(f"the status must be str, not {type(text).__name__}: {_shown(text)}")
+    return text if type(text) is str else str.__str__(text)
+
+
+def _shown(value: object) -> str:
+    """Return a value for an error message, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _native(value: Any) -> Any:
     return value.decode("latin-1") if isinstance(value, bytes) else value

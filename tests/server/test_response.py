@@ -106,7 +106,7 @@ def test_connection_close_of_the_application(encoder: HeadEncoder) -> None:
 @pytest.mark.parametrize(
     ("headers", "error"),
     [
-        ([["Content-Type", "text/plain"]], TypeError),
+        ([["Content-Type", "text/plain", "more"]], TypeError),
         ([("A", ["b"])], TypeError),
         ([("A", "b", "c")], TypeError),
         ([("A", 1)], TypeError),
