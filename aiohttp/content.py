@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+from aiohttp_worker.http1.buffer import separator_bytes, size_to_read
 from aiohttp_worker.http1.errors import EofStream
 
 from .coroutines import Call
@@ -36,12 +37,12 @@ class StreamReader:
         """How many bytes have arrived and are not read, before decompression."""
         return self._incoming.buffered()
 
-    def read(self, n: int = -1) -> Call[bytes]:
+    def read(self, n: int | None = -1) -> Call[bytes]:
         """Everything up to the end, or up to ``n`` bytes as soon as there are any; ``b""`` at the end.
 
         Raises IncompleteRead, with what arrived as ``partial``, if the body is cut short.
         """
-        return Call(self._incoming.read(n, self))
+        return Call(self._incoming.read(size_to_read(n), self))
 
     def readany(self) -> Call[bytes]:
         """What is there, or the next piece that comes; ``b""`` at the end."""
@@ -49,7 +50,7 @@ class StreamReader:
 
     def readexactly(self, n: int) -> Call[bytes]:
         """Exactly ``n`` bytes. Raises IncompleteRead with what there was if the body ends before."""
-        return Call(self._incoming.read_exactly(n, self))
+        return Call(self._incoming.read_exactly(size_to_read(n), self))
 
     def readline(self) -> Call[bytes]:
         """One line with its line feed, or what is left at the end."""
@@ -57,7 +58,7 @@ class StreamReader:
 
     def readuntil(self, separator: bytes = b"\n") -> Call[bytes]:
         """Up to and with ``separator``. Raises IncompleteRead with what there was if the body ends before."""
-        return Call(self._incoming.read_until(separator, self))
+        return Call(self._incoming.read_until(separator_bytes(separator), self))
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         """The lines of the body."""
@@ -69,7 +70,8 @@ class StreamReader:
 
     async def iter_chunked(self, n: int) -> AsyncIterator[bytes]:
         """Pieces of at most ``n`` bytes, as they come."""
-        while piece := await self._incoming.read(n):
+        size = size_to_read(n)
+        while piece := await self._incoming.read(size):
             yield piece
 
     async def iter_any(self) -> AsyncIterator[bytes]:

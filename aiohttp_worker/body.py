@@ -28,9 +28,12 @@ class AsyncBody:
     instead of the data; such a response needs to go around it.
 
     :param iterable: yields ``bytes``.
+    :raises TypeError: it cannot be iterated asynchronously.
     """
 
     def __init__(self, iterable: AsyncIterable[bytes]) -> None:
+        if not hasattr(type(iterable), "__aiter__"):
+            raise TypeError(f"AsyncBody takes an asynchronous iterable, such as the call of an async generator, not {iterable!r}")
         self._iterable = iterable
 
     def __aiter__(self) -> AsyncIterator[bytes]:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import BinaryIO, cast
 
 from .errors import IncompleteBodyError
-from .http1.buffer import SMALL, Buffer
+from .http1.buffer import SMALL, Buffer, separator_bytes, size_to_read
 
 # While nobody reads, so many bytes are kept before the socket is paused.
 HIGH_MARK = 256 * 1024
@@ -163,17 +163,18 @@ class StreamReader:
 
     # The application's side.
 
-    def read(self, size: int = -1) -> asyncio.Future[bytes]:
+    def read(self, size: int | None = -1) -> asyncio.Future[bytes]:
         """Read up to *size* bytes as soon as there are any; all, when -1.
 
         :return: future of ``bytes``, empty at the end of the body.
         :raises IncompleteBodyError: the client went away before the end.
         """
-        if size == 0:
+        count = size_to_read(size)
+        if count == 0:
             return self._done(b"")
-        if size is None or size < 0:
+        if count < 0:
             return self._read(self._take_all)
-        return self._read(lambda: self._take_some(size))
+        return self._read(lambda: self._take_some(count))
 
     def readany(self) -> asyncio.Future[bytes]:
         """Read what has arrived, as soon as something has."""
@@ -188,20 +189,20 @@ class StreamReader:
 
         :raises asyncio.IncompleteReadError: the body ended before.
         """
-        if not separator:
-            raise ValueError("the separator must not be empty")
-        return self._read(lambda: self._take_line(separator, exact=True))
+        wanted = separator_bytes(separator)
+        return self._read(lambda: self._take_line(wanted, exact=True))
 
     def readexactly(self, size: int) -> asyncio.Future[bytes]:
         """Read exactly *size* bytes.
 
         :raises asyncio.IncompleteReadError: the body ended before.
         """
-        if size < 0:
-            raise ValueError(f"size must not be negative: {size}")
-        if size == 0:
+        count = size_to_read(size)
+        if count < 0:
+            raise ValueError(f"the size to read exactly must not be negative: {size}")
+        if count == 0:
             return self._done(b"")
-        return self._read(lambda: self._take_exactly(size))
+        return self._read(lambda: self._take_exactly(count))
 
     def at_eof(self) -> bool:
         """Say whether everything has been read."""
@@ -375,33 +376,37 @@ class BlockingReader(io.BufferedIOBase):
     def readable(self) -> bool:
         return True
 
-    def read(self, size: int | None = -1, /) -> bytes:
-        if size is None or size < 0:
+    def read(self, size: int | None = -1) -> bytes:
+        count = size_to_read(size)
+        if count < 0:
             parts = []
             while piece := self._take(HIGH_MARK):
                 parts.append(piece)
             return b"".join(parts)
-        data = self._take(size)
-        if len(data) == size or not data:
+        data = self._take(count)
+        if len(data) == count or not data:
             return data
         parts = [data]
-        missing = size - len(data)
+        missing = count - len(data)
         while missing and (piece := self._take(missing)):
             parts.append(piece)
             missing -= len(piece)
         return b"".join(parts)
 
-    def read1(self, size: int = -1, /) -> bytes:
-        return self._take(HIGH_MARK if size < 0 else size)
+    def read1(self, size: int | None = -1) -> bytes:
+        count = size_to_read(size)
+        return self._take(HIGH_MARK if count < 0 else count)
 
     def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
         view = memoryview(buffer).cast("B")
+        if view.readonly:  # known before anything is taken for it
+            raise TypeError(f"readinto() takes a buffer that can be written, not {type(buffer).__name__}")
         data = self.read(len(view))
         view[: len(data)] = data
         return len(data)
 
-    def readline(self, size: int | None = -1, /) -> bytes:
-        limit = -1 if size is None else size
+    def readline(self, size: int | None = -1) -> bytes:
+        limit = size_to_read(size)
         if limit == 0:
             return b""
         parts: list[bytes] = []

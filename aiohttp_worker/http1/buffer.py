@@ -6,12 +6,40 @@ decides and never waits: a read that cannot be served yet gets ``None``.
 
 from __future__ import annotations
 
+import operator
 from collections import deque
-from typing import Final
+from typing import Any, Final
 
 # Bytes in a piece below which it is joined to the one before: of single bytes,
 # each kept as an object takes fifty times its size.
 SMALL: Final = 4096
+
+
+def size_to_read(size: Any) -> int:
+    """Return how much a ``read(size)`` asks for, -1 for everything, as the files of the standard library take it.
+
+    :raises TypeError: *size* is no whole number, and not ``None``.
+    """
+    if size is None:
+        return -1
+    try:
+        number: int = operator.index(size)
+    except TypeError:
+        raise TypeError(f"the size to read must be a whole number or None, not {size!r}") from None
+    return max(number, -1)
+
+
+def separator_bytes(separator: object) -> bytes:
+    """Return the separator of a ``readuntil(separator)``.
+
+    :raises TypeError: it does not consist of bytes.
+    :raises ValueError: there are none in it.
+    """
+    if not isinstance(separator, bytes | bytearray | memoryview):
+        raise TypeError(f"the separator must be bytes, not {separator!r}")
+    if not separator:
+        raise ValueError("the separator must not be empty")
+    return bytes(separator)
 
 
 class Buffer:
