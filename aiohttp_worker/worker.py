@@ -20,6 +20,7 @@ from . import __version__
 from .access_log import access_log_writer
 from .body import declare_server
 from .boot import keep_exit_code, refuse_foreign_aiohttp
+from .early_signals import EarlySignals
 from .exchange import Exchange
 from .file_wrapper import FileWrapper
 from .forwarding import AddressList, ForwardingPolicy, HeaderMap
@@ -73,6 +74,7 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._early_signals = EarlySignals()
         self.loop: asyncio.AbstractEventLoop
         self._exit: SystemExit | None = None
         self._stopping = False
@@ -115,6 +117,11 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
 
     # Signals: Gunicorn's own handlers, which run whatever the loop is doing.
 
+    def init_signals(self) -> None:
+        """Set the handlers, and let them have what came since the fork."""
+        with self._early_signals.handed_over():
+            super().init_signals()
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """TERM: stop gracefully."""
         super().handle_exit(sig, frame)
@@ -156,9 +163,24 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
 
     def run(self) -> None:
         """Serve until told to stop."""
-        cfg = self.cfg
         _keep_freed_memory()
-        self.loop = loop = _new_loop(cfg.asgi_loop)
+        self.loop = loop = _new_loop(self.cfg.asgi_loop)
+        try:
+            self._prepare(loop)
+        except BaseException:
+            loop.close()
+            raise
+        try:
+            loop.run_forever()
+            if self._exit is not None:
+                raise self._exit
+        finally:
+            gc.unfreeze()  # or the interpreter would take all down in another order at its end
+            self._clean_up()
+
+    def _prepare(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Make what serves, and have the loop begin to accept as soon as it runs."""
+        cfg = self.cfg
         loop.set_exception_handler(self._loop_failed)
         declare_server()
         self._options = read_options(type(self), os.environ)
@@ -172,23 +194,16 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
             handshake_seconds=self._options["handshake_timeout"] or 3600,
         )
         self._tick_seconds = min(_TICK_SECONDS, cfg.timeout / 2) if cfg.timeout else _TICK_SECONDS
-        try:
-            loop.add_reader(self.PIPE[0], self._woken)
-            service.start()
-            self._listeners.start()
-            loop.call_soon(self._tick)
-            if not self.alive:
-                loop.call_soon(self._stop)
-            # What is loaded by now stays, so collections need not look at it: they stop
-            # the worker for shorter times, and memory that is shared since the fork
-            # stays shared.
-            gc.freeze()
-            loop.run_forever()
-            if self._exit is not None:
-                raise self._exit
-        finally:
-            gc.unfreeze()  # or the interpreter would take all down in another order at its end
-            self._clean_up()
+        loop.add_reader(self.PIPE[0], self._woken)
+        service.start()
+        self._listeners.start()
+        loop.call_soon(self._tick)
+        if not self.alive:
+            loop.call_soon(self._stop)
+        # What is loaded by now stays, so collections need not look at it: they stop
+        # the worker for shorter times, and memory that is shared since the fork
+        # stays shared.
+        gc.freeze()
 
     def _tick(self) -> None:
         self.notify()

@@ -22,7 +22,7 @@ LAYERS = [
     {"input", "flow", "writable", "running_loop", "files", "backlog", "tls", "tls_records", "tls_transport", "tls_handshake"},
     {"outbox", "pool", "leftovers", "application", "service", "delivery", "exchange", "request_body"},
     {"hooks", "protocol", "listener"},
-    {"boot", "worker"},
+    {"boot", "early_signals", "worker"},
     {"ini", "runner", "demo", "__main__"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
