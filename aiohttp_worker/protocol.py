@@ -180,8 +180,7 @@ class Connection(Client):
         """Take up that the client sends no more; it may still read."""
         self._eof = True
         if self.phase is _RUN:
-            if self._body is not None and not self._body.ended:
-                self._body.fail(IncompleteBodyError("the client ended the connection"))
+            self._note_no_more()
             self._note_peer_left()
             return self._can_half_close
         if self._held:
@@ -192,6 +191,16 @@ class Connection(Client):
             except RemoteProtocolError as error:
                 self._service.observers.log_debug("%s: %s", self.peer, error)
         return False
+
+    def _note_no_more(self) -> None:
+        """Take up, while a request is being answered, that nothing can follow what has been received."""
+        body = self._body
+        if body is not None and not body.ended:
+            body.fail(IncompleteBodyError("the client ended the connection"))
+        elif self._reader.buffered:
+            return  # more requests
+        if self._exchange is not None:
+            self._exchange.response.keep_alive = False
 
     def _note_peer_left(self) -> None:
         if not self.disconnected:
@@ -452,6 +461,8 @@ class Connection(Client):
                 body.end()
             self._body_moved()
             if event is NEED_DATA:
+                if self._eof:  # it came before this request had its turn
+                    self._note_no_more()
                 return
 
     def _body_moved(self) -> None:
@@ -489,10 +500,10 @@ class Connection(Client):
             self._await_head(now)
         self._gate.reopen()
         if not self._advancing:
-            if self._eof and self._reader.between_requests:
-                self._close()
-            elif self._reader.buffered:
+            if self._reader.buffered:
                 self._advance()
+            elif self._eof:
+                self._close()
             elif self.phase is _SKIP:
                 self.deadline = self._body_deadline()
 

@@ -270,3 +270,16 @@ def test_the_application_can_ask_whether_the_client_is_there(server: Server, gat
     assert server.log.wait_for(f"asked first {how}. False", since=mark)
     assert server.get("/hello").status_code == 200
     assert "Traceback" not in server.log.text(mark)
+
+
+@pytest.mark.parametrize("body", [b"3\r\nabc\r\n", b"6\r\nabc", b""])
+def test_a_client_that_ends_within_a_body_that_is_not_read(server: Server, body: bytes) -> None:
+    """Gets its answer, and then the end at once: nothing can follow."""
+    for _ in range(3):
+        with server.connect(timeout=1.5) as client:  # less than any time limit
+            client.start_upload("/hello")
+            client.send(body)
+            client.end_of_sending()
+            if server.worker_class == STREAM:  # the other one collects the body, and calls nobody
+                assert client.receive().status_code == 200
+            client.assert_closed()
