@@ -21,6 +21,8 @@ from . import (
     __version__,
     request,
 )
+from .header_text import encode_field
+from .upload import measure
 
 PIECE = 65536
 
@@ -106,12 +108,12 @@ def body_options(chosen: argparse.Namespace, files: contextlib.ExitStack) -> dic
         if uploads:
             options["files"] = uploads
     if chosen.upload is not None:
-        size = chosen.upload.stat().st_size
         file = files.enter_context(chosen.upload.open("rb"))
+        size = measure(file)
         advance = files.enter_context(progress(not chosen.quiet, "sent", size))
         options["data"] = watched(file, advance)
         options["headers"] = {"Content-Type": "application/octet-stream"}
-        if chosen.compress is None:
+        if chosen.compress is None and size is not None:
             options["headers"]["Content-Length"] = size
     return options
 
@@ -132,7 +134,7 @@ async def save(response: ClientResponse, chosen: argparse.Namespace) -> None:
             output = files.enter_context(chosen.output.open("wb"))
         if chosen.include:
             version = ".".join(map(str, response.version))
-            sys.stdout.buffer.write(f"HTTP/{version} {response.status} {response.reason}\r\n".encode("latin-1"))
+            sys.stdout.buffer.write(encode_field(f"HTTP/{version} {response.status} {response.reason}\r\n"))
             for name, value in response.raw_headers:
                 sys.stdout.buffer.write(name + b": " + value + b"\r\n")
             sys.stdout.buffer.write(b"\r\n")
@@ -183,12 +185,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return asyncio.run(run(chosen))
     except BrokenPipeError:
         return 1
+    except (HttpException, ConnectionError, TimeoutError, OSError, RuntimeError) as error:
+        # Before ValueError: a redirect that leads nowhere is one too, and no fault of the arguments.
+        print(f"aiohttp: {error}", file=sys.stderr)  # noqa: T201
+        return 1
     except ValueError as error:
         print(f"aiohttp: {error}", file=sys.stderr)  # noqa: T201
         return 2
-    except (HttpException, ConnectionError, TimeoutError, OSError, RuntimeError) as error:
-        print(f"aiohttp: {error}", file=sys.stderr)  # noqa: T201
-        return 1
     except KeyboardInterrupt:
         return 130
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Sized
 from typing import Any, Final
 
 from .body import Body, BytesBody
@@ -12,7 +12,7 @@ from .charset import check_charset
 from .connector import SocketConnector
 from .coroutines import Call
 from .credentials import authorization, basic, netrc_auth
-from .errors import ClientConnectionError, IncompleteRead, TimeoutError
+from .errors import ClientConnectionError, IncompleteRead, RedirectError, TimeoutError
 from .incoming import Incoming
 from .protocol import Connection
 from .proxies import ProxyServer, make_proxy
@@ -37,10 +37,10 @@ class RequestCall(Call[ClientResponse]):
 
     async def __aenter__(self) -> ClientResponse:
         self._response = await self._coroutine
-        return self._response
+        return self._response.__enter__()
 
     async def __aexit__(self, *error: Any) -> None:
-        self._response.release()
+        self._response.__exit__(*error)
 
 
 def request(
@@ -125,8 +125,11 @@ async def _request(
     request = Request(check_method(method), target, (1, 1) if version == (1, 1) else check_version(version))
     if headers is not None:
         request.set_headers(headers)
+    if files is not None and isinstance(files, Sized) and not isinstance(files, str | bytes) and not len(files):
+        files = None  # a form without any
     chunk_size = 0
-    if data is not None or files is not None or json is not None or chunked or compress:
+    has_body = data is not None or files is not None or json is not None
+    if has_body or chunked or compress or request.chunked or request.length is not None:
         chunk_size = _set_body(request, data, files, json, encoding, compress, chunked)
     request.expect100 = request.expect100 or bool(expect100)
     if auth is not None:
@@ -176,13 +179,18 @@ def _set_body(
             raise ValueError("json cannot be given together with data or files")
         from json import dumps
 
-        body: Body = BytesBody(dumps(json).encode("utf-8"), "application/json")
+        try:
+            body: Body = BytesBody(dumps(json, allow_nan=False).encode("utf-8"), "application/json")
+        except ValueError as error:
+            raise ValueError(f"json cannot be sent: {error}") from None
     elif files is not None:
         from .multipart import make_multipart
 
         body = make_multipart(data, files, encoding)
+    elif data is not None:
+        body = make_body(data, encoding)
     else:
-        body = make_body(b"" if data is None else data, encoding)
+        body = BytesBody(b"", None)
     if compress and "content-encoding" not in request.names and (data is not None or json is not None or files is not None):
         from .compression import compress_body
 
@@ -237,7 +245,13 @@ class _Exchanges:
 
     def _redirected(self, request: Request, response: ClientResponse) -> Request:
         url = request.url
-        redirect = follow(response.status, request.method, url, response.headers["location"])
+        location = response.headers["location"]
+        try:
+            redirect = follow(response.status, request.method, url, location)
+        except ValueError as error:
+            raise RedirectError(
+                f"{request.method} {url.text}: {response.status} leads nowhere: {error}", response, location
+            ) from None
         if redirect.keep_body and not request.replayable:
             raise ClientConnectionError(
                 f"{request.method} {url.text}: redirected to {redirect.url.text}, but the body cannot be sent again"
@@ -268,10 +282,14 @@ class _Exchanges:
             request.length = request.body.length
             request.chunked = False
         proxy = self._proxy or (connector.proxy_for(url.origin) if connector.proxy or connector.trust_env else None)
+        if request.proxy_authorization:
+            if proxy is None or proxy.socks:
+                raise ValueError("a Proxy-Authorization field is for an HTTP proxy, and this request goes through none")
+            proxy = proxy._replace(authorization=request.proxy_authorization)
         target = url.path
         extra = ""
         if proxy is not None and url.origin.scheme == "http" and not proxy.socks:
-            target = url.text
+            target = url.absolute_form
             if proxy.authorization:
                 extra = f"Proxy-Authorization: {proxy.authorization}\r\n"
         extra += self._authorization(request, url)
@@ -314,8 +332,7 @@ class _Exchanges:
             and head.status_code != 101
             and not content.complete()
         ):
-            content.discard()
-            content.feed_eof()
+            content.end_without_body()
             connection.release()
         trace = traceback.format_stack()[:-2] if self._loop.get_debug() else None
         response = ClientResponse(request.method, url, head, content, connection, self._loop, history, trace)

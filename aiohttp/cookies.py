@@ -9,7 +9,8 @@ from collections.abc import Callable, Container, Iterable, Mapping
 from http.cookies import Morsel, SimpleCookie
 from typing import Any, Final
 
-from .url import URL
+from .header_text import decode_field, printable, refuse_controls
+from .url import URL, value_text
 
 __all__ = ["CookieJar", "cookie_field", "parse_set_cookie", "response_cookies"]
 
@@ -17,6 +18,8 @@ _MOST_PER_DOMAIN: Final = 180
 _MOST_DOMAINS: Final = 3000
 _ATTRIBUTES: Final = frozenset(("expires", "path", "domain", "max-age", "secure", "httponly", "samesite", "comment", "version"))
 _BAD: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_BAD_NAME: Final = re.compile(r"[\x00-\x20\x7f;,=\ud800-\udc7f\udd00-\udfff]")
+_BAD_RECEIVED_NAME: Final = re.compile(r"[\x00-\x1f\x7f;=\ud800-\udc7f\udd00-\udfff]")
 _MONTHS: Final = {name: number for number, name in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split(), 1)}
 _TIME: Final = re.compile(r"(\d{1,2}):(\d{1,2}):(\d{1,2})")
 _IP: Final = re.compile(r"[0-9.]+|.*:.*")
@@ -64,11 +67,17 @@ def cookie_pairs(cookies: Any) -> list[tuple[str, str]]:
     items = cookies.items() if isinstance(cookies, Mapping) or hasattr(cookies, "items") else cookies
     pairs = []
     for name, value in items:
-        text = value.coded_value if isinstance(value, Morsel) else str(value)
-        if not isinstance(name, str) or not name or re.search(r"[\x00-\x20\x7f;,=]", name):
+        # The name in a Morsel came from a server, which will know it again.
+        bad = _BAD_RECEIVED_NAME if isinstance(value, Morsel) else _BAD_NAME
+        if not isinstance(name, str) or not name or bad.search(name):
             raise ValueError(f"not the name of a cookie: {name!r}")
-        if _BAD.search(text) or ";" in text or not all(ord(character) < 256 for character in text):
-            raise ValueError(f"not the value of the cookie {name}: {text!r}")
+        if isinstance(value, Morsel):
+            text = value.coded_value
+        else:
+            text = decode_field(bytes(value)) if isinstance(value, bytes | bytearray) else value_text(name, value)
+        refuse_controls(text, f"the value of the cookie {printable(name)}")
+        if ";" in text:
+            raise ValueError(f"the value of the cookie {printable(name)} cannot have ';', which would end it")
         pairs.append((name, text))
     return pairs
 

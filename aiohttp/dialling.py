@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from .errors import ClientConnectionError, ConnectionError, OsConnectionError, ProxyConnectionError
+from .header_text import decode_field, printable
 from .incoming import Incoming
 from .protocol import Connection, State
 from .proxies import ProxyServer, open_socks
@@ -91,7 +92,7 @@ class Dialler:
 
     async def _dial_unix(self, connection: Connection, path: str, origin: Origin, loop: asyncio.AbstractEventLoop) -> None:
         context = self._tls(origin)
-        name = origin.host if context is not None else None
+        name = origin.tls_name if context is not None else None
         with _naming(OsConnectionError, path):
             await loop.create_unix_connection(lambda: connection, path, ssl=context, server_hostname=name)
 
@@ -103,7 +104,7 @@ class Dialler:
         with _naming(refusal, origin):
             addresses = self._resolver.literal(origin.host, origin.port)
             if addresses is not None and "%" not in origin.host:
-                name = origin.host if context is not None else None
+                name = origin.tls_name if context is not None else None
                 await loop.create_connection(lambda: connection, origin.host, origin.port, ssl=context, server_hostname=name)
                 return
             if addresses is None:
@@ -124,7 +125,7 @@ class Dialler:
     ) -> None:
         """Use a socket that is connected already."""
         context = self._tls(origin)
-        name = origin.host if context is not None else None
+        name = origin.tls_name if context is not None else None
         try:
             with _naming(refusal, origin):
                 await loop.create_connection(lambda: connection, sock=sock, ssl=context, server_hostname=name)
@@ -134,24 +135,26 @@ class Dialler:
 
     async def _tunnel(self, connection: Connection, origin: Origin, proxy: ProxyServer, loop: asyncio.AbstractEventLoop) -> None:
         """CONNECT, and TLS with the server behind the proxy (RFC 9110 section 9.3.6)."""
-        host = f"[{origin.host}]" if ":" in origin.host else origin.host
+        host = f"[{origin.address}]" if ":" in origin.host else origin.host
         authority = f"{host}:{origin.port}"
         label = f"CONNECT {authority} through the proxy {proxy}"
         waiter = connection.begin("CONNECT", label, Incoming(loop, None, None, None))
         extra = f"Proxy-Authorization: {proxy.authorization}\r\n" if proxy.authorization else ""
-        connection.transport.write(f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n{extra}\r\n".encode("latin-1"))
+        connection.transport.write(f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n{extra}\r\n".encode())
         connection.request_written()
         try:
             head = await waiter
         except ClientConnectionError as error:
             raise ProxyConnectionError(str(error)) from error
         if not 200 <= head.status_code < 300:
-            reason = head.reason.decode("latin-1")
+            reason = printable(decode_field(head.reason))
             raise ProxyConnectionError(f"{label}: {head.status_code} {reason}".rstrip(), head.status_code)
         if connection.state is not State.IDLE:
             raise ProxyConnectionError(f"{label}: the proxy closed the connection or sent more than its answer", head.status_code)
         with _naming(OsConnectionError, origin):
-            transport = await loop.start_tls(connection.transport, connection, self.ssl_context(), server_hostname=origin.host)
+            transport = await loop.start_tls(
+                connection.transport, connection, self.ssl_context(), server_hostname=origin.tls_name
+            )
         if transport is None:
             raise ClientConnectionError(f"{label}: the connection was closed")
         connection.transport = transport

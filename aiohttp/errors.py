@@ -11,7 +11,12 @@ import builtins
 import http.client
 from asyncio import TimeoutError
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
+
+from multidict import CIMultiDict, CIMultiDictProxy
+
+if TYPE_CHECKING:
+    from .response import ClientResponse
 
 __all__ = [
     "BadRequestException",
@@ -28,11 +33,42 @@ __all__ = [
     "LineTooLong",
     "OsConnectionError",
     "ProxyConnectionError",
+    "RedirectError",
     "TimeoutError",
 ]
 
 
-class ConnectionError(builtins.ConnectionError):
+_OF_OSERROR: Final = ("errno", "strerror", "filename", "filename2")
+
+
+class _Whole(Exception):
+    """An error that can be pickled and copied with everything that it carries."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        state = dict(self.__dict__)
+        for name in _OF_OSERROR:
+            # OSError keeps these apart, and only those of its own constructor's would be copied.
+            if (value := getattr(self, name, None)) is not None:
+                state[name] = value
+        headers = state.get("headers")
+        proxied = isinstance(headers, CIMultiDictProxy)
+        if proxied:
+            state["headers"] = CIMultiDict(headers)  # a proxy cannot be pickled
+        return _restore, (type(self), self.args, state, proxied)
+
+
+def _restore(kind: type[_Whole], args: tuple[Any, ...], state: dict[str, Any], proxied: bool) -> _Whole:
+    """Make an error without its constructor, whose arguments are not kept."""
+    error = kind.__new__(kind)
+    error.args = args
+    if proxied:
+        state["headers"] = CIMultiDictProxy(state["headers"])
+    for name, value in state.items():
+        setattr(error, name, value)
+    return error
+
+
+class ConnectionError(_Whole, builtins.ConnectionError):
     """The connection could not be made, or broke."""
 
 
@@ -52,7 +88,7 @@ class ProxyConnectionError(OsConnectionError, ClientConnectionError):
         self.status_code = status_code
 
 
-class HttpException(http.client.HTTPException):
+class HttpException(_Whole, http.client.HTTPException):
     """An error of the protocol, also one of ``http.client``'s.
 
     ``code`` is a status code, ``headers`` those of the response, where there are any.
@@ -114,8 +150,20 @@ class IncompleteRead(HttpBadRequest, ClientConnectionError, http.client.Incomple
         self.partial = partial
         self.expected = expected
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.partial, self.expected, self.message)
+
+class RedirectError(HttpException, ValueError):
+    """A redirect that cannot be followed: its ``Location`` is not a URL of http or https.
+
+    ``response`` is the redirect, closed; ``url`` what it pointed to.
+    """
+
+    def __init__(self, message: str, response: ClientResponse | None = None, url: str = "") -> None:
+        super().__init__(message)
+        self.response = response
+        self.url = url
+        if response is not None:
+            self.code = response.status
+            self.headers = response.headers
 
 
 class BodyTooLargeError(HttpException):

@@ -13,7 +13,7 @@ from typing import Protocol
 from aiohttp_worker.http1.buffer import Buffer
 from aiohttp_worker.http1.errors import EofStream
 
-from .errors import BodyTooLargeError, ContentEncodingError, IncompleteRead
+from .errors import BodyTooLargeError, ClientConnectionError, ContentEncodingError, IncompleteRead
 
 __all__ = ["Decoder", "Flow", "Incoming"]
 
@@ -52,8 +52,8 @@ class Incoming:
     """
 
     __slots__ = (
-        "_buffer", "_deadline", "_decoder", "_empty_reads", "_eof", "_error", "_flow", "_loop", "_max_size", "_paused", "_raw",
-        "_raw_size", "_read_timeout", "_total", "_waiter", "label",
+        "_buffer", "_deadline", "_decoder", "_empty_reads", "_ended", "_eof", "_error", "_flow", "_loop", "_max_size", "_paused",
+        "_raw", "_raw_size", "_read_timeout", "_total", "_unread", "_waiter", "label",
     )  # fmt: skip
 
     def __init__(
@@ -74,6 +74,8 @@ class Incoming:
         self._eof = False
         self._paused = False
         self._error: BaseException | None = None
+        self._ended = False  # whether the reader knows that it has everything
+        self._unread: str | None = None
         self._waiter: asyncio.Future[None] | None = None
 
     # -- the connection's side --------------------------------------------------------------------------------------
@@ -135,6 +137,29 @@ class Incoming:
             self._raw_size = 0
             self._decoder = None
         self._resume()
+
+    def end_without_body(self) -> None:
+        """There is no body, or none is wanted: what is read is empty."""
+        self.discard()
+        self._ended = True
+        self.feed_eof()
+
+    def give_up(self, what: str, sized: bool) -> None:
+        """Nobody may read any more: what has not been read is dropped, and reading it raises from now on.
+
+        Whether it does must not depend on how much has arrived, so only a reader who saw the end, or who has taken as many bytes
+        as a ``sized`` body announced, has read everything. ``what`` says in the error what happened.
+        """
+        if not self._ended and not (sized and self._raw is None and self.at_eof()):
+            self.refuse(what)
+
+    def refuse(self, what: str) -> None:
+        """Let reading raise from now on; ``what`` says in the error what happened."""
+        if self._unread is None:
+            self.discard()
+            self._unread = what
+            if self._waiter is not None:
+                self._wake()
 
     def buffered(self) -> int:
         """Bytes that arrived and are not read."""
@@ -204,6 +229,7 @@ class Incoming:
 
     async def _wait(self) -> bool:
         """Wait for more in the buffer; False at the end. Raises the error that ended the body."""
+        self._refuse_unread()
         if self._fill():
             return True
         while not self._eof:
@@ -219,6 +245,7 @@ class Incoming:
                     await self._wait_in_time(waiter, self._read_timeout)
             finally:
                 self._waiter = None
+            self._refuse_unread()
             if self._fill() or len(self._buffer) > before:
                 return True
         if self._fill():
@@ -228,7 +255,12 @@ class Incoming:
             if isinstance(error, IncompleteRead):
                 raise IncompleteRead(b"", error.expected, error.message)
             raise error
+        self._ended = True
         return False
+
+    def _refuse_unread(self) -> None:
+        if self._unread is not None:
+            raise ClientConnectionError(f"{self.label}: {self._unread} before its body was read")
 
     async def _wait_in_time(self, waiter: asyncio.Future[None], seconds: float) -> None:
         try:
@@ -253,7 +285,15 @@ class Incoming:
                 self._fill()  # only the decoder knows whether anything is left
             except (ContentEncodingError, BodyTooLargeError):
                 return False
-        return self._eof and not self._buffer and self._error is None and self._decoder is None
+        if self._complete_and_taken():
+            self._ended = True
+            return True
+        return False
+
+    def _complete_and_taken(self) -> bool:
+        if not self._eof or self._buffer or self._raw:
+            return False
+        return self._error is None and self._decoder is None and self._unread is None
 
     def _nothing(self, stream: object) -> bytes:
         """The end, for a reader of the body or for the stream of the user's, who may not know an end when he sees it."""
@@ -280,7 +320,8 @@ class Incoming:
             while True:
                 if self._buffer:
                     parts.append(self._taken(self._buffer.take_all()))
-                if self._eof and not self._raw and self._decoder is None and self._error is None:
+                if self._complete_and_taken():
+                    self._ended = True
                     break
                 if not await self._wait():
                     break

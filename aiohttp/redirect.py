@@ -28,9 +28,11 @@ def check_redirects(number: object) -> int | None:
 
 
 def follow(status_code: int, method: str, url: URL, location: str) -> Redirect:
-    """Decide on the next request. Raises ValueError if ``location`` is not a URL that can be asked for."""
-    # Servers send UTF-8 here although they must not; it has been decoded as that.
-    target = split(join(url, location.strip()))
+    """Decide on the next request. Raises ValueError if ``location`` is not a URL that can be asked for.
+
+    Servers send UTF-8 and latin-1 here although they must not: ``header_text`` has kept the octets, and they are percent-encoded.
+    """
+    target = split(join(url, location.strip(" \t")))
     if (status_code == 303 and method != "HEAD") or (status_code in (301, 302) and method == "POST"):
         return Redirect("GET", target, False, target.origin != url.origin)
     return Redirect(method, target, True, target.origin != url.origin)

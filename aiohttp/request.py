@@ -8,9 +8,10 @@ from functools import lru_cache
 from importlib.util import find_spec
 from typing import Any, Final
 
-from aiohttp_worker.http1.grammar import CONTENT_LENGTH, FIELD_VALUE, TOKEN
+from aiohttp_worker.http1.grammar import CONTENT_LENGTH, TOKEN
 
 from .body import Body, BytesBody
+from .header_text import check_field_value, decode_field, encode_field
 from .url import URL
 from .version import __version__
 
@@ -19,10 +20,10 @@ __all__ = ["Request", "check_method", "check_version"]
 _METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"))
 IDEMPOTENT: Final = frozenset(("GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"))
 _BODY_EXPECTED: Final = frozenset(("POST", "PUT", "PATCH"))
-# RFC 9110 section 7.6.1: these are between us and the next server, and ours to write.
-_DROPPED: Final = frozenset(
-    ("keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer", "trailers",
-     "connection", "transfer-encoding", "upgrade", "content-length", "cookie", "host", "expect")
+# These say how the request is sent, so they are not just lines to be copied.
+_OWN: Final = frozenset(
+    ("proxy-authorization", "te", "trailer", "connection", "transfer-encoding", "upgrade", "content-length", "cookie", "host",
+     "expect")
 )  # fmt: skip
 
 
@@ -63,8 +64,8 @@ class Request:
     """
 
     __slots__ = (
-        "accept_field", "body", "chunked", "close_asked", "cookie", "expect100", "fields", "host_field",
-        "keep_alive_asked", "method", "names", "removed", "length", "upgrade", "url", "version",
+        "accept_field", "body", "chunked", "close_asked", "connection_options", "cookie", "expect100", "fields", "host_field",
+        "keep_alive_asked", "method", "names", "proxy_authorization", "removed", "length", "upgrade", "url", "version",
     )  # fmt: skip
 
     def __init__(self, method: str, url: URL, version: tuple[int, int]) -> None:
@@ -81,17 +82,18 @@ class Request:
         self.host_field = url.host_field
         self.expect100 = False
         self.close_asked = self.keep_alive_asked = False
+        self.connection_options: tuple[str, ...] = ()
         self.upgrade = ""
+        self.proxy_authorization = ""
 
     def set_headers(self, headers: Any) -> None:
         """Take the user's fields. Raises ValueError naming the one that cannot be sent."""
         items = headers.items() if isinstance(headers, Mapping) or hasattr(headers, "items") else headers
         fields: list[tuple[str, str]] = []
         names: set[str] = set()
-        upgrade = ""
         for name, value in items:
             if isinstance(name, bytes):
-                name = name.decode("latin-1")
+                name = decode_field(name)
             elif not isinstance(name, str):
                 raise TypeError(f"the name of a field must be str, not {name!r}")
             lowered = name.lower()
@@ -102,19 +104,15 @@ class Request:
                     self.removed = set()
                 self.removed.add(lowered)
                 continue
-            value = field_value(name, value)
-            if lowered in _DROPPED:
-                if lowered == "upgrade":
-                    upgrade = value
-                else:
-                    self._own_field(lowered, value)
-                continue
+            value = check_field_value(name, value)
+            if lowered in _OWN:
+                self._own_field(lowered, value)
+                if lowered != "te":
+                    continue
             names.add(lowered)
             fields.append((name, value))
-        if upgrade and self.upgrade:
-            self.upgrade = upgrade
-        else:
-            self.upgrade = ""
+        if "upgrade" in self.connection_options and not self.upgrade:
+            raise ValueError("Connection: upgrade says nothing without an Upgrade field")
         self.fields = fields
         self.names = names
 
@@ -140,12 +138,30 @@ class Request:
             options = [option.strip().lower() for option in value.split(",")]
             self.close_asked = self.close_asked or "close" in options
             self.keep_alive_asked = self.keep_alive_asked or "keep-alive" in options
-            if "upgrade" in options:
-                self.upgrade = "upgrade"
+            for option in options:
+                if option and not TOKEN.fullmatch(option):
+                    raise ValueError(f"not an option of a Connection field: {option!r}")
+                if option not in ("", "close", "keep-alive"):
+                    self._add_connection_option(option)
+        elif lowered == "upgrade":
+            self.upgrade = value
+            self._add_connection_option("upgrade")  # RFC 9110 section 7.8
+        elif lowered == "te":
+            if value.lower() != "trailers":
+                raise ValueError(f"no transfer coding but chunked can be undone, so TE can be trailers alone, not {value!r}")
+            self._add_connection_option("te")  # RFC 9110 section 10.1.4
+        elif lowered == "trailer":
+            raise ValueError("a request cannot have trailers here, so it cannot announce them in a Trailer field")
+        elif lowered == "proxy-authorization":
+            self.proxy_authorization = value
+
+    def _add_connection_option(self, option: str) -> None:
+        if option not in self.connection_options:
+            self.connection_options = (*self.connection_options, option)
 
     def set_authorization(self, value: str) -> None:
         """Put this in the place of any Authorization field."""
-        value = field_value("Authorization", value)
+        value = check_field_value("Authorization", value)
         self.fields = [field for field in self.fields or () if field[0].lower() != "authorization"]
         self.fields.append(("Authorization", value))
         self.names = {*self.names, "authorization"}
@@ -156,8 +172,10 @@ class Request:
         follower.close_asked = self.close_asked
         follower.keep_alive_asked = self.keep_alive_asked
         follower.removed = self.removed
+        follower.connection_options = tuple(option for option in self.connection_options if option != "upgrade")
         if not cross_origin:
             follower.cookie = self.cookie
+            follower.proxy_authorization = self.proxy_authorization
             follower.host_field = self.host_field
             if url.auth is None and self.url.auth is not None:
                 follower.url = URL(url.origin, url.path, self.url.auth, url.fragment)
@@ -193,7 +211,7 @@ class Request:
         """The bytes of the head. ``target`` is the request target, ``extra`` field lines that go before the user's."""
         names = self.names
         removed = self.removed
-        if self.body is None and self.fields is None and removed is None and not (cookie or extra or self.upgrade):
+        if self.body is None and self.fields is None and removed is None and not (cookie or extra or self.connection_options):
             return _plain_head(self.method, target, self.host_field, self.version, close, self.keep_alive_asked)
         lines = [f"{self.method} {target} HTTP/{'1.1' if self.version == (1, 1) else '1.0'}\r\nHost: {self.host_field}\r\n"]
         if removed is None and not names:
@@ -210,12 +228,16 @@ class Request:
             lines.append("".join([f"{name}: {value}\r\n" for name, value in self.fields]))
         if cookie:
             lines.append(f"Cookie: {cookie}\r\n")
+        options = self.connection_options
+        if not self.upgrade:
+            if close:
+                options = ("close", *options)
+            elif self.version == (1, 0) and self.keep_alive_asked:
+                options = ("keep-alive", *options)
+        if options:
+            lines.append(f"Connection: {', '.join(options)}\r\n")
         if self.upgrade:
-            lines.append(f"Connection: upgrade\r\nUpgrade: {self.upgrade}\r\n")
-        elif close:
-            lines.append("Connection: close\r\n")
-        elif self.version == (1, 0) and self.keep_alive_asked:
-            lines.append("Connection: keep-alive\r\n")
+            lines.append(f"Upgrade: {self.upgrade}\r\n")
         body = self.body
         if body is not None:
             if body.content_type is not None and "content-type" not in names and not (removed and "content-type" in removed):
@@ -231,25 +253,12 @@ class Request:
         elif self.method in _BODY_EXPECTED:
             lines.append("Content-Length: 0\r\n")  # RFC 9110 section 8.6
         lines.append("\r\n")
-        return "".join(lines).encode("latin-1")
+        return encode_field("".join(lines))
 
     @property
     def replayable(self) -> bool:
         """Whether the request can be sent a second time."""
         return self.body is None or isinstance(self.body, BytesBody) or self.body.replayable
-
-
-def field_value(name: str, value: Any) -> str:
-    """A value as native string of latin-1. Raises ValueError for what would end the line or cannot be encoded."""
-    if isinstance(value, bytes):
-        value = value.decode("latin-1")
-    elif not isinstance(value, str):
-        if not isinstance(value, int):
-            raise TypeError(f"the value of {name} must be str, not {value!r}")
-        value = str(value)
-    if not FIELD_VALUE.fullmatch(value):
-        raise ValueError(f"not a value of the field {name}: {value!r}")
-    return str(value.strip(" \t"))
 
 
 @lru_cache(maxsize=512)
@@ -259,7 +268,7 @@ def _plain_head(method: str, target: str, host: str, version: tuple[int, int], c
     kept = "Connection: close\r\n" if close else "Connection: keep-alive\r\n" if minor == 0 and keep_alive else ""
     length = "Content-Length: 0\r\n" if method in _BODY_EXPECTED else ""
     head = f"{method} {target} HTTP/1.{minor}\r\nHost: {host}\r\n{_default_lines()}{kept}{length}\r\n"
-    return head.encode("latin-1")
+    return encode_field(head)
 
 
 @lru_cache(maxsize=1)

@@ -15,13 +15,14 @@ from aiohttp_worker.http1.response_reader import ResponseHead
 from .content import StreamReader
 from .coroutines import Call
 from .errors import HttpErrorException
+from .header_text import decode_field, printable
 from .incoming import Incoming
+from .url import URL
 
 if TYPE_CHECKING:
     from http.cookies import SimpleCookie
 
     from .protocol import Connection
-    from .url import URL
 
 __all__ = ["ClientResponse"]
 
@@ -42,11 +43,13 @@ class ClientResponse:
     """Status, fields and body of a response (RFC 9110 section 15).
 
     The connection goes back by itself when the last byte of the body has arrived. Before that, ``read``, ``release`` or
-    ``close``, or leaving a ``with`` or ``async with`` block, gives it back.
+    ``close``, or leaving a ``with`` or ``async with`` block, gives it back. Reading then what had not been read raises
+    ClientConnectionError, whether it had arrived or not.
     """
 
     __slots__ = (
-        "_body", "_connection", "_incoming", "_cookies", "_head", "_headers", "_loop", "_trace", "_url", "history", "method",
+        "_body", "_connection", "_incoming", "_cookies", "_head", "_headers", "_in_block", "_loop", "_trace", "_url", "history",
+        "method",
         "__weakref__",
     )  # fmt: skip
 
@@ -56,7 +59,7 @@ class ClientResponse:
         url: URL,
         head: ResponseHead,
         incoming: Incoming,
-        connection: Connection,
+        connection: Connection | None,
         loop: asyncio.AbstractEventLoop,
         history: tuple[ClientResponse, ...],
         trace: Any,
@@ -72,6 +75,7 @@ class ClientResponse:
         self._headers: CIMultiDictProxy[str] | None = None
         self._cookies: SimpleCookie | None = None
         self._body: bytes | None = None
+        self._in_block = False
 
     # -- the head -----------------------------------------------------------------------------------------------------
 
@@ -83,7 +87,7 @@ class ClientResponse:
     @property
     def reason(self) -> str:
         """The reason phrase, as the server spelled it; often empty."""
-        return self._head.reason.decode("latin-1")
+        return decode_field(self._head.reason)
 
     @property
     def version(self) -> tuple[int, int]:
@@ -106,7 +110,7 @@ class ClientResponse:
         headers = self._headers
         if headers is None:
             headers = self._headers = CIMultiDictProxy(
-                CIMultiDict([(n.decode("latin-1"), v.decode("utf-8", "surrogateescape")) for n, v in self._head.headers])
+                CIMultiDict([(name.decode("latin-1"), decode_field(value)) for name, value in self._head.headers])
             )
         return headers
 
@@ -181,10 +185,16 @@ class ClientResponse:
         return self.status < 400
 
     def raise_for_status(self) -> None:
-        """Raise HttpErrorException if the status code is 400 or more; the connection is given back then."""
+        """Raise HttpErrorException if the status code is 400 or more.
+
+        In a ``with`` or ``async with`` block the body can still be read; elsewhere the connection is given back.
+        """
         if not self.ok:
-            self.release()
-            raise HttpErrorException(self.status, f"{self.method} {self.url}: {self.status} {self.reason}".rstrip(), self.headers)
+            if not self._in_block:
+                self.release()
+            raise HttpErrorException(
+                self.status, f"{self.method} {self.url}: {self.status} {printable(self.reason)}".rstrip(), self.headers
+            )
 
     @property
     def cookies(self) -> SimpleCookie:
@@ -273,7 +283,7 @@ class ClientResponse:
 
     def set_deadline(self, when: float, seconds: float) -> None:
         """Let the exchange fail with TimeoutError if the body has not arrived at that time of the loop's."""
-        if not self._incoming.complete():
+        if self._connection is not None and not self._incoming.complete():
             error = TimeoutError(f"{self.method} {self.url}: the body was not there within {seconds} s")
             self._incoming.set_deadline(self._loop.call_at(when, self._connection.fail_exchange, self._incoming, error))
 
@@ -284,39 +294,56 @@ class ClientResponse:
 
     def close(self, force: bool = False) -> None:
         """Give the connection back. If part of the body is missing, or with ``force``, it is closed."""
-        if not self._incoming.complete():
-            self._connection.release()
-        elif force:
-            self._connection.close_if_idle()
+        if self._connection is not None:
+            if not self._incoming.complete():
+                self._connection.release()
+            elif force:
+                self._connection.close_if_idle()
+        self._give_up("the response was closed")
 
     def release(self) -> Any:  # no awaitable to a type checker, who would ask for the ``await`` that it does not need
         """Give the connection back; a small rest of the body is read and dropped, a large one closes the connection."""
-        if not self._incoming.complete():
+        if self._connection is not None and not self._incoming.complete():
             self._connection.abandon()
+        self._give_up("the response was released")
         return _Released()
+
+    def _give_up(self, what: str) -> None:
+        if self._body is None and _may_have_body(self.method, self._head):
+            self._incoming.give_up(what, self._head.content_length is not None)
 
     def wait_for_close(self) -> Call[None]:
         """Read and drop the rest of the body, then close."""
         return Call(self._wait_for_close())
 
     async def _wait_for_close(self) -> None:
+        dropped = 0
         try:
-            while await self._incoming.read_any():
-                pass
+            while data := await self._incoming.read_any():
+                dropped += len(data)
         finally:
             self.close()
+            if dropped:
+                self._incoming.refuse("the response was closed")
 
     def __enter__(self) -> Self:
+        self._in_block = True
         return self
 
     def __exit__(self, *error: Any) -> None:
+        self._in_block = False
         self.release()
 
     async def __aenter__(self) -> Self:
-        return self
+        return self.__enter__()
 
     async def __aexit__(self, *error: Any) -> None:
-        self.release()
+        self.__exit__(*error)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copy and pickle what is here: everything but the connection, and a body that is not read."""
+        url = URL(self._url.origin, self._url.path, None, self._url.fragment)  # without the password
+        return _copied, (type(self), self.method, url, self._head, self.history, self._body)
 
     def __repr__(self) -> str:
         return f"<ClientResponse {self.status} {self.method} {self.url}>"
@@ -327,5 +354,25 @@ class ClientResponse:
             return
         where = f"; it was made here:\n{''.join(self._trace)}" if self._trace is not None else ""
         warn(f"unclosed response: {self.method} {self.url}{where}", ResourceWarning, source=self)
-        if not self._loop.is_closed():
+        if self._connection is not None and not self._loop.is_closed():
             self._connection.release()
+
+
+def _may_have_body(method: str, head: ResponseHead) -> bool:
+    """Whether there can be something to read (RFC 9112 section 6.3)."""
+    return method != "HEAD" and head.status_code not in (204, 304) and head.content_length != 0
+
+
+def _copied(
+    kind: type[ClientResponse], method: str, url: URL, head: ResponseHead, history: tuple[ClientResponse, ...], body: bytes | None
+) -> ClientResponse:
+    """A response that has no connection."""
+    nothing: Any = None
+    incoming = Incoming(nothing, None, None, None)
+    incoming.label = f"{method} {url.text}"
+    incoming.end_without_body()
+    response = kind(method, url, head, incoming, None, nothing, history, None)
+    response._body = body
+    if body is None and _may_have_body(method, head):
+        incoming.refuse("this is a copy, which was made")
+    return response

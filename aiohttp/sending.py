@@ -123,20 +123,23 @@ async def _send_file(connection: Connection, body: FileBody, length: int) -> boo
     """Let the kernel send a file, where loop and transport can; False if nothing was sent that way."""
     loop = asyncio.get_running_loop()
     transport: Any = connection.transport
-    if body.regular_file() is None or transport.get_extra_info("sslcontext") is not None or length < _ONE_WRITE:
+    file = body.kernel_file()
+    if file is None or body.content_coding or transport.get_extra_info("sslcontext") is not None or length < _ONE_WRITE:
         return False
     sent = 0
     while sent < length:
         # In steps: while the kernel sends, the loop does not read what the server may have to say.
         step = min(_SENDFILE, length - sent)
         await connection.drain()
+        if sent + step == length:
+            body.check_size(sent)
         try:
-            done = await loop.sendfile(transport, body.file, body.start + sent, step, fallback=False)
+            done = await loop.sendfile(transport, file, body.start + sent, step, fallback=False)
         except (asyncio.SendfileNotAvailableError, NotImplementedError, AttributeError):  # uvloop has none
             if sent:
                 raise
             return False
         sent += done
         if done < step:
-            raise ValueError(f"the file has {sent} bytes, but its Content-Length is {length}")
+            raise body.changed(sent)
     return True

@@ -10,7 +10,9 @@ import socket
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
-from urllib.parse import quote_plus, unquote
+from urllib.parse import quote, quote_plus, unquote
+
+from .header_text import encode_field, printable
 
 __all__ = ["Origin", "URL", "add_params", "form_urlencode", "join", "split"]
 
@@ -23,7 +25,17 @@ class Origin(NamedTuple):
     port: int
 
     def __str__(self) -> str:
-        return f"{self.scheme}://{host_field(self)}"
+        return f"{self.scheme}://{host_text(self, self.host)}"
+
+    @property
+    def address(self) -> str:
+        """The host without the zone of an IPv6 address, which means nothing to anybody else (RFC 6874 section 1)."""
+        return self.host.partition("%")[0]
+
+    @property
+    def tls_name(self) -> str:
+        """The name for SNI and for the check of the certificate: no zone, no trailing dot (RFC 6066 section 3)."""
+        return self.address.removesuffix(".")
 
 
 class URL:
@@ -38,9 +50,17 @@ class URL:
         self.fragment = fragment
         self.host_field = host_field(origin)
         self.text = f"{origin.scheme}://{self.host_field}{path}"
+        if "%" in origin.host:
+            address, _, zone = origin.host.partition("%")
+            self.text = f"{origin.scheme}://{host_text(origin, f'{address}%25{quote(zone)}')}{path}"
 
     def __str__(self) -> str:
         return self.text
+
+    @property
+    def absolute_form(self) -> str:
+        """What a proxy is asked for (RFC 9112 section 3.2.2)."""
+        return f"{self.origin.scheme}://{self.host_field}{self.path}"
 
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
@@ -52,22 +72,41 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _ILLEGAL: Final = re.compile(r"[^A-Za-z0-9\-._~!$&'()*+,;=:@/?%\[\]]|%(?![0-9A-Fa-f]{2})")
 
 
-def host_field(origin: Origin) -> str:
-    """The value of the Host field: the port only where it is not the scheme's own (RFC 9110 section 7.2)."""
-    host = f"[{origin.host}]" if ":" in origin.host else origin.host
+_USER: Final = re.compile(r"\A([A-Za-z][A-Za-z0-9+.\-]*://)?.*@", re.DOTALL)
+_ODD_PORT: Final = re.compile(r"\A((?:[A-Za-z][A-Za-z0-9+.\-]*://)?[^/?#:\[\]@]*):(?![0-9]*(?:[/?#]|\Z))[^/?#]*")
+
+
+def shown(url: str) -> str:
+    """A URL, however malformed, as an error shows it: without anything that can be part of a password."""
+    text = _USER.sub(lambda match: f"{match[1] or ''}***@", url)
+    return repr(_ODD_PORT.sub(r"\1:***", text))
+
+
+def host_text(origin: Origin, host: str) -> str:
+    """Host and port: IPv6 addresses in brackets, the port only where it is not the scheme's own."""
+    if ":" in host:
+        host = f"[{host}]"
     return host if origin.port == _DEFAULT_PORTS.get(origin.scheme) else f"{host}:{origin.port}"
 
 
+def host_field(origin: Origin) -> str:
+    """The value of the Host field (RFC 9110 section 7.2)."""
+    return host_text(origin, origin.address)
+
+
 def quote_illegal(text: str) -> str:
-    """Percent-encode, as UTF-8, the characters that may not stand in a path or query; raises ValueError for controls."""
+    """Percent-encode, as UTF-8, the characters that may not stand in a path or query; raises ValueError for controls.
+
+    Octets of a header that are not UTF-8 (see ``header_text``) are encoded as they came.
+    """
     if _CONTROL.search(text):
-        raise ValueError(f"a URL cannot have control characters: {text!r}")
+        raise ValueError(f"a URL cannot have control characters: {shown(text)}")
     return _ILLEGAL.sub(_quote_match, text)
 
 
 def _quote_match(match: re.Match[str]) -> str:
     try:
-        return "".join(f"%{octet:02X}" for octet in match.group().encode("utf-8"))
+        return "".join(f"%{octet:02X}" for octet in encode_field(match.group()))
     except UnicodeEncodeError:
         raise ValueError(f"a URL cannot have the character {match.group()!r}") from None
 
@@ -76,14 +115,14 @@ def _quote_match(match: re.Match[str]) -> str:
 def split(url: str) -> URL:
     """Split an http or https URL. Raises ValueError that names the URL and what is wrong with it."""
     if _CONTROL.search(url):
-        raise ValueError(f"a URL cannot have control characters: {url!r}")
+        raise ValueError(f"a URL cannot have control characters: {shown(url)}")
     match = _PARTS.fullmatch(url)
     if match is None:
-        raise ValueError(f"not an absolute URL: {url!r}")
+        raise ValueError(f"not an absolute URL: {shown(url)}")
     scheme, authority, path, query, fragment = match.groups("")
     scheme = scheme.lower()
     if scheme not in _DEFAULT_PORTS:
-        raise ValueError(f"scheme {scheme!r} is neither http nor https: {url!r}")
+        raise ValueError(f"scheme {scheme!r} is neither http nor https: {shown(url)}")
     origin, auth = split_authority(scheme, authority, url, _DEFAULT_PORTS[scheme])
     return URL(origin, quote_illegal((path or "/") + query), auth, fragment[1:])
 
@@ -92,40 +131,45 @@ def split_authority(scheme: str, authority: str, url: str, default_port: int) ->
     """Split ``user:password@host:port`` (RFC 3986 section 3.2). Raises ValueError that names the URL."""
     match = _AUTHORITY.fullmatch(authority)
     if match is None:
-        raise ValueError(f"bad host or port: {url!r}")
+        raise ValueError(f"bad host or port: {shown(url)}")
     userinfo, host, port_digits = match.groups()
     port = default_port
     if port_digits:
         port = int(port_digits[:6])
         if not 0 < port <= 65535:
-            raise ValueError(f"port {port_digits} is not between 1 and 65535: {url!r}")
+            raise ValueError(f"the port is not between 1 and 65535: {shown(url)}")
     auth = None
     if userinfo is not None:
         user, _, password = userinfo.partition(":")
-        auth = (unquote(user), unquote(password))
+        auth = (unquote(user, errors="surrogateescape"), unquote(password, errors="surrogateescape"))
     return Origin(scheme, _ascii_host(host, url), port), auth
 
 
 def _ascii_host(host: str, url: str) -> str:
     if host.startswith("["):
-        address, _, zone = host[1:-1].partition("%25")
+        address, percent, zone = host[1:-1].partition("%")
         try:
             socket.inet_pton(socket.AF_INET6, address)
         except (OSError, ValueError):
-            raise ValueError(f"bad IPv6 address: {url!r}") from None
-        if zone and not re.fullmatch(r"[A-Za-z0-9._~-]+", zone):
-            raise ValueError(f"bad zone of an IPv6 address: {url!r}")
-        return address.lower() + (f"%{zone}" if zone else "")
+            raise ValueError(f"bad IPv6 address: {shown(url)}") from None
+        # RFC 6874 section 2 writes "%25eth0", people and ip(8) write "%eth0".
+        if len(zone) > 2:
+            zone = zone.removeprefix("25")
+        zone = unquote(zone)
+        if percent and not re.fullmatch(r"[!-.0-~]+", zone):
+            raise ValueError(f"bad zone of an IPv6 address: {shown(url)}")
+        return address.lower() + percent + zone
     if not host.isascii():
         import idna  # its tables are large, and most hosts do not need them
 
         try:
             host = idna.encode(host, uts46=True).decode("ascii")
-        except idna.IDNAError as error:
-            raise ValueError(f"bad host name ({error}): {url!r}") from None
+        except (idna.IDNAError, UnicodeError) as error:
+            why = f" ({printable(str(error))})" if "@" not in url else ""
+            raise ValueError(f"bad host name{why}: {shown(url)}") from None
     host = host.lower()
     if not _HOST.fullmatch(host) or len(host) > 254:
-        raise ValueError(f"bad host name {host!r}: {url!r}")
+        raise ValueError(f"bad host name: {shown(url)}")
     return host
 
 
@@ -134,13 +178,32 @@ def form_urlencode(fields: Any, encoding: str = "utf-8") -> str:
 
     Raises TypeError for what is neither, LookupError never: the charset is checked before.
     """
-    return "&".join([f"{_quoted(name, encoding)}={_quoted(value, encoding)}" for name, value in field_pairs(fields)])
+    return "&".join(
+        [f"{_quoted(name, encoding, 'a name')}={_quoted(value, encoding, name)}" for name, value in field_pairs(fields)]
+    )
 
 
-def _quoted(value: Any, encoding: str) -> str:
-    if isinstance(value, bytes | bytearray):
+def _quoted(value: Any, encoding: str, name: Any) -> str:
+    if isinstance(value, bytes | bytearray | memoryview):
         return quote_plus(bytes(value))
-    return quote_plus(value if isinstance(value, str) else str(value), encoding=encoding)
+    # Octets of a header that are not UTF-8 go on as they came.
+    return quote_plus(value_text(name, value), encoding=encoding, errors="surrogateescape")
+
+
+_NO_TEXT: Final[Any] = object.__str__
+
+
+def value_text(name: Any, value: Any) -> str:
+    """The text of a value in a form, a query or a cookie: str, a number, or what makes a text of itself.
+
+    Raises ValueError for None, and for what Python can only describe: ``{'a': 1}`` or ``<object at 0x…>`` is in nobody's form.
+    """
+    if isinstance(value, str):
+        return value
+    if type(value).__str__ is _NO_TEXT and not isinstance(value, int | float):
+        what = "None" if value is None else f"of the type {type(value).__name__}"
+        raise ValueError(f"a value for {name!r} is {what}, which has no text: give a str, or leave it out")
+    return str(value)
 
 
 def field_pairs(fields: Any) -> Iterable[tuple[Any, Any]]:
@@ -148,9 +211,9 @@ def field_pairs(fields: Any) -> Iterable[tuple[Any, Any]]:
     items = fields.items() if isinstance(fields, Mapping) else fields
     for item in items:
         if isinstance(item, str | bytes) or not isinstance(item, Sequence) or len(item) != 2:
-            raise TypeError(f"a pair of name and value is needed, not {item!r}")
+            raise TypeError(f"a pair of name and value is needed, not {type(item).__name__}")
         name, value = item
-        if isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray):
+        if isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray | memoryview):
             for one in value:
                 yield name, one
         else:
@@ -166,7 +229,7 @@ def add_params(url: URL, params: Any) -> URL:
     elif isinstance(params, Iterable):
         text = form_urlencode(params)
     else:
-        raise TypeError(f"params must be a mapping, pairs, str or bytes, not {params!r}")
+        raise TypeError(f"params must be a mapping, pairs, str or bytes, not {type(params).__name__}")
     if not text:
         return url
     path = url.path
@@ -179,7 +242,43 @@ def _quote_octets(octets: bytes) -> str:
 
 
 def join(base: URL, reference: str) -> str:
-    """Resolve the value of a Location field against the URL that was asked for (RFC 3986 section 5.2)."""
-    from urllib.parse import urljoin
+    """Resolve the value of a Location or Link field against the URL that was asked for (RFC 3986 section 5.2).
 
-    return urljoin(base.text, reference)
+    ``urllib.parse.urljoin`` loses empty parts: the ``;`` of ``/x;``, the ``?`` of ``/x?``, and the lack of a host in ``http://``.
+    """
+    match = _REFERENCE.fullmatch(reference)
+    assert match is not None  # it takes any text
+    scheme, authority, path, query, fragment = match.groups()
+    if scheme is not None and (authority is not None or scheme.lower() != base.origin.scheme):
+        return f"{scheme}:{authority or ''}{_remove_dots(path) if authority else path}{query or ''}{fragment or ''}"
+    # "http:x" from an http URL is taken as "x", as RFC 3986 section 5.2.2 allows and browsers do.
+    if authority is not None:
+        return f"{base.origin.scheme}:{authority}{_remove_dots(path)}{query or ''}{fragment or ''}"
+    base_path, mark, base_query = base.path.partition("?")
+    root = base.text[: len(base.text) - len(base.path)]
+    if not path:
+        return f"{root}{base_path}{mark + base_query if query is None else query}{fragment or ''}"
+    if not path.startswith("/"):
+        path = f"{base_path.rpartition('/')[0]}/{path}"
+    return f"{root}{_remove_dots(path)}{query or ''}{fragment or ''}"
+
+
+# RFC 3986 appendix B
+_REFERENCE: Final = re.compile(r"(?:([A-Za-z][A-Za-z0-9+.\-]*):)?(//[^/?#]*)?([^?#]*)(\?[^#]*)?(#.*)?", re.DOTALL)
+
+
+def _remove_dots(path: str) -> str:
+    """A path without its ``.`` and ``..`` (RFC 3986 section 5.2.4)."""
+    if "/." not in path:
+        return path
+    kept: list[str] = []
+    first, *segments = path.split("/")
+    for segment in segments:
+        if segment == "..":
+            if kept:
+                kept.pop()
+        elif segment != ".":
+            kept.append(segment)
+    if segments[-1] in (".", ".."):
+        kept.append("")
+    return "/".join([first, *kept])

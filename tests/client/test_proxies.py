@@ -214,7 +214,8 @@ def test_netrc(run: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
         ("host:3128", "http://host:3128"),
         ("https://host", "https://host:443"),
         ("socks5://u:p@host", "socks5://host:1080"),
-        ("http://[::1]:8/", "http://::1:8"),
+        ("http://[::1]:8/", "http://[::1]:8"),
+        ("  http://host:3128/some/path?x#y \n", "http://host:3128"),
     ],
 )
 def test_kinds(url: str, shown: str) -> None:

@@ -249,14 +249,13 @@ def test_headers(sent: Any) -> None:
     fields = sent(headers={"X-One": "1", "accept": "text/html", "User-Agent": None, "Number": 5, b"X-Bytes": b"\xfc"})[1]
     assert (fields["x-one"], fields["accept"], fields["number"], fields["x-bytes"]) == ("1", "text/html", "5", "ü")
     assert "user-agent" not in fields
-    head = sent(headers=[("A", "1"), ("A", "2"), ("Host", "example.org"), ("Keep-Alive", "5"), ("TE", "x")])[3].heads[0]
+    head = sent(headers=[("A", "1"), ("A", "2"), ("Host", "example.org")])[3].heads[0]
     assert b"\r\nA: 1\r\nA: 2\r\n" in head
     assert b"\r\nHost: example.org\r\n" in head
     assert head.count(b"Host:") == 1
-    assert b"Keep-Alive" not in head
-    assert b"TE:" not in head
-    fields = sent(headers={"Connection": "Upgrade", "Upgrade": "chat"})[1]
-    assert (fields["connection"].lower(), fields["upgrade"]) == ("upgrade", "chat")
+    for headers in ({"Connection": "Upgrade", "Upgrade": "chat"}, {"Upgrade": "chat"}):
+        fields = sent(headers=headers)[1]
+        assert (fields["connection"].lower(), fields["upgrade"]) == ("upgrade", "chat")
 
 
 def test_cookies(sent: Any) -> None:
@@ -369,7 +368,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"url": "http://127.0.0.1:1/\0"}, "control"),
     ({"url": "http://exa mple/"}, "exa mple"),
     ({"url": "http://127.0.0.1:99999/"}, "99999"),
-    ({"url": "http://127.0.0.1:x/"}, ":x"),
+    ({"url": "http://127.0.0.1:x/"}, "port"),
     ({"url": "http://"}, "http://"),
     ({"url": "http:///path"}, "path"),
     ({"url": "ftp://127.0.0.1/"}, "ftp"),
@@ -377,17 +376,17 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"url": "http://[::1/"}, "[::1"),
     ({"url": "http://[::zz]/"}, "::zz"),
     ({"url": "http://xn--\u2028/"}, "host"),
-    ({"headers": {"A": "b\r\nc: d"}}, "b"),
-    ({"headers": {"A": "b\0"}}, "b"),
+    ({"headers": {"A": "b\r\nc: d"}}, "field A cannot have '\\r', which is its character 2"),
+    ({"headers": {"A": "b\0"}}, "field A cannot have '\\x00'"),
     ({"headers": {"A b": "c"}}, "A b"),
     ({"headers": {"": "c"}}, "''"),
     ({"headers": {"A:": "c"}}, "A:"),
-    ({"headers": {"A": "€"}}, "€"),
+    ({"headers": {"A": "\ud800"}}, "field A cannot have '\\ud800'"),
     ({"headers": {"Content-Length": "+5"}}, "+5"),
     ({"headers": {"Transfer-Encoding": "gzip"}}, "gzip"),
     ({"headers": {"Host": "a\nb"}}, "a"),
     ({"data": b"abc", "headers": {"Content-Length": "5"}}, "5"),
-    ({"data": 5}, "5"),
+    ({"data": 5}, "int"),
     ({"data": "x", "encoding": "utf-99"}, "utf-99"),
     ({"data": b"x", "compress": "lzma"}, "lzma"),
     ({"data": b"x", "chunked": -1}, "-1"),
@@ -397,15 +396,15 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"version": "1.2"}, "1.2"),
     ({"version": "x"}, "x"),
     ({"cookies": {"a b": "c"}}, "a b"),
-    ({"cookies": {"a": "b;c"}}, "b;c"),
-    ({"cookies": {"a": "b\r\n"}}, "b"),
-    ({"auth": ("only",)}, "only"),
-    ({"auth": "user"}, "user"),
-    ({"auth": ("a:b", "c")}, "a:b"),
-    ({"files": [("a", "b", "c", "d")]}, "'a'"),
-    ({"files": {"a": 5}}, "5"),
-    ({"files": {"a": b"x"}, "data": b"raw"}, "raw"),
-    ({"files": {"a": ("n", b"x", "text/\r\nplain")}}, "plain"),
+    ({"cookies": {"a": "b;c"}}, "cookie a cannot have ';'"),
+    ({"cookies": {"a": "b\r\n"}}, "cookie a cannot have '\\r'"),
+    ({"auth": ("only",)}, "not (str)"),
+    ({"auth": "user"}, "not str"),
+    ({"auth": ("a:b", "c")}, "colon"),
+    ({"files": [("a", "b", "c", "d")]}, "not as (str, str, str, str)"),
+    ({"files": {"a": 5}}, "int"),
+    ({"files": {"a": b"x"}, "data": b"raw"}, "bytes"),
+    ({"files": {"a": ("n", b"x", "text/\r\nplain")}}, "Content-Type cannot have"),
     ({"timeout": -1}, "-1"),
     ({"timeout": "5"}, "'5'"),
     ({"timeout": float("nan")}, "nan"),
@@ -413,8 +412,8 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"timeout": (1,)}, "(1,)"),
     ({"json": {}, "data": b"x"}, "json"),
     ({"proxy": "ftp://x"}, "ftp://x"),
-    ({"proxy": "http://x:y"}, "x:y"),
-    ({"proxy": "http://x:1", "proxy_auth": "user"}, "user"),
+    ({"proxy": "http://x:y"}, "http://x:***"),
+    ({"proxy": "http://x:1", "proxy_auth": "user"}, "user and password, not str"),
 ]
 
 
@@ -479,7 +478,7 @@ def test_a_body_that_fails_while_it_is_sent(run: Any) -> None:
 
     async def main() -> None:
         async with RawServer(OK) as server, aiohttp.SocketConnector(limit=1) as connector:
-            with pytest.raises(ValueError, match="5"):
+            with pytest.raises(ValueError, match="must be bytes, not int"):
                 await aiohttp.request("POST", server.url, data=bad(), connector=connector)
             with pytest.raises(KeyError, match="mine"):
                 await aiohttp.request("POST", server.url, data=broken(), connector=connector)

@@ -15,7 +15,7 @@ from aiohttp.url import Origin, form_urlencode, join, split
         ("http://example.org:/", ("http", "example.org", 80), "example.org", "/"),
         ("http://example.org:8080?q", ("http", "example.org", 8080), "example.org:8080", "/?q"),
         ("http://[::1]:81/", ("http", "::1", 81), "[::1]:81", "/"),
-        ("http://[FE80::1%25eth0]/", ("http", "fe80::1%eth0", 80), "[fe80::1%eth0]", "/"),
+        ("http://[FE80::1%25eth0]/", ("http", "fe80::1%eth0", 80), "[fe80::1]", "/"),
         ("http://straße.de/", ("http", "xn--strae-oqa.de", 80), "xn--strae-oqa.de", "/"),
         ("http://under_score.example./", ("http", "under_score.example.", 80), "under_score.example.", "/"),
         ("http://u:p@h:1/?a@b", ("http", "h", 1), "h:1", "/?a@b"),
