@@ -1,4 +1,4 @@
-"""What a worker checks and guards while it boots.
+"""What is checked before workers start, and what a worker guards while it boots.
 
 ``pserve`` and ``paster serve`` catch the ``SystemExit`` with which Gunicorn ends a forked worker. A worker that cannot boot then
 ends with code 0, Gunicorn's master takes that for a normal end and starts the next one, about thirteen times a second, for ever.
@@ -8,15 +8,19 @@ ends with code 0, Gunicorn's master takes that for a normal end and starts the n
 from __future__ import annotations
 
 import atexit
+import errno
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
-from typing import Protocol
+from typing import Any, Protocol
 
 from gunicorn.arbiter import Arbiter
 from gunicorn.errors import AppImportError
+from gunicorn.util import set_owner_process
+
+from .storage import try_storage
 
 
 class Bootable(Protocol):
@@ -48,6 +52,55 @@ def refuse_foreign_aiohttp() -> None:
         f"and the two cannot share an environment: run `{sys.executable} -m pip uninstall aiohttp` and then "
         f"`{sys.executable} -m pip install --force-reinstall --no-deps aiohttp-worker`, or give each an environment of its own."
     )
+
+
+def refuse_storage(directory: str, uid: int, gid: int, initgroups: bool) -> None:
+    """Refuse a directory in which workers can store nothing.
+
+    Args:
+        directory: Gunicorn's ``tmp_upload_dir``.
+        uid: the user that workers run as.
+        gid: their group.
+        initgroups: whether they have the other groups of that user.
+
+    Raises:
+        RuntimeError: it is missing, no directory, or not to be written by them.
+
+    """
+    if not os.path.isdir(directory):
+        reason = os.strerror(errno.ENOTDIR if os.path.exists(directory) else errno.ENOENT)
+    elif (uid, gid) == (os.geteuid(), os.getegid()):
+        error = try_storage(directory)
+        reason = "" if error is None else os.strerror(error.errno or errno.EIO)
+    else:
+        reason = _reason_as(uid, gid, initgroups, directory)
+    if reason:
+        raise RuntimeError(f"tmp_upload_dir = {directory!r}: workers cannot store bodies of requests there: {reason}")
+
+
+def _reason_as(uid: int, gid: int, initgroups: bool, directory: str) -> str:
+    """Try it in a process that has a worker's rights."""
+    readable, writable = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        code: Any = errno.EIO
+        try:
+            set_owner_process(uid, gid, initgroups=initgroups)
+            error = try_storage(directory)
+            code = 0 if error is None else error.errno or errno.EIO
+        finally:
+            os.write(writable, b"%d" % code)
+            os._exit(0)
+    os.close(writable)
+    with open(readable, "rb") as pipe:
+        code = int(pipe.read() or errno.EIO)
+    try:
+        os.waitpid(pid, 0)
+    except ChildProcessError:
+        pass  # Gunicorn has taken it for one of its own
+    if not code:
+        return ""
+    return f"{os.strerror(code)} (for the user {uid} and the group {gid})"
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from .outbox import MOST_HELD
 from .pool import PoolThread
 from .response import Response
 from .service import Service
+from .storage import storage_error
 
 if TYPE_CHECKING:
     from .exchange import Exchange
@@ -182,9 +183,9 @@ class Delivery(abc.ABC):
             if backlog is None:
                 backlog = self._backlog = Backlog(self.service.settings.body_directory)
             backlog.add(pieces)
-        except OSError:
+        except OSError as error:
             self.client.sender.give_up()
-            raise
+            raise storage_error(self.service.settings.body_directory, error) from None
         return backlog
 
     def _close_backlog(self) -> None:
@@ -250,7 +251,7 @@ class Delivery(abc.ABC):
         try:
             self._send_or_store(pieces)
         except OSError as error:
-            self.service.log_error("%s %s: the answer cannot be stored: %s", self.head.method, self.head.target, error)
+            self.service.log_error("%s %s: the answer cannot be stored: %s", self.head.method, self.head.target, error.strerror)
 
     def _send_last(self, pieces: list[bytes], size: int) -> None:
         """Send what completes the body, before the application's ``close()`` is called.

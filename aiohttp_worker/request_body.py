@@ -16,6 +16,7 @@ from .http1.head import RequestHead
 from .input import HIGH_MARK, LOW_MARK, BlockingReader, BodyCollector, FileReader, StreamReader
 from .response import Response
 from .service import Service, ShortLimits
+from .storage import storage_error
 
 _monotonic: Final = time.monotonic
 # In memory, of all bodies that are collected; beyond that those that grow go to files.
@@ -148,7 +149,8 @@ class RequestBody:
                 self._collect(self._collector, data)
             except OSError as error:
                 self._collector.close()
-                raise RemoteProtocolError(f"the body cannot be stored: {error.strerror or error}", 507) from error
+                told = storage_error(self._service.settings.body_directory, error)
+                raise RemoteProtocolError(f"the body of a request cannot be stored: {told.strerror}", 507) from error
 
     def _collect(self, collector: BodyCollector, data: bytes) -> None:
         collector.feed(data)

@@ -19,7 +19,7 @@ from gunicorn.workers.base import Worker
 from . import __version__
 from .access_log import access_log_writer
 from .body import declare_server
-from .boot import keep_exit_code, refuse_foreign_aiohttp
+from .boot import keep_exit_code, refuse_foreign_aiohttp, refuse_storage
 from .early_signals import EarlySignals
 from .exchange import Exchange
 from .file_wrapper import FileWrapper
@@ -32,6 +32,7 @@ from .listener import Listeners
 from .options import read_options
 from .protocol import Connection
 from .service import Observers, Service, ServiceSettings, TimeLimits
+from .storage import try_storage
 from .tls import offer_http1_only
 
 _KEPT_BYTES: Final = 8 * 1024 * 1024
@@ -95,6 +96,8 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
             read_options(cls, os.environ)
         except ValueError as error:
             raise RuntimeError(str(error)) from None
+        if cfg.tmp_upload_dir is not None:
+            refuse_storage(cfg.tmp_upload_dir, cfg.uid, cfg.gid, cfg.initgroups)
         if cfg.protocol != "http":
             raise RuntimeError(f"protocol = {cfg.protocol!r}: {cls.__name__} speaks HTTP only")
         if cfg.http_parser != "auto":
@@ -193,6 +196,9 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
             context=self._tls_context(),
             handshake_seconds=self._options["handshake_timeout"] or 3600,
         )
+        unstorable = try_storage(cfg.tmp_upload_dir)
+        if unstorable is not None:
+            self.log.error("large bodies cannot be stored, and will be answered with 507: %s", unstorable.strerror)
         self._tick_seconds = min(_TICK_SECONDS, cfg.timeout / 2) if cfg.timeout else _TICK_SECONDS
         loop.add_reader(self.PIPE[0], self._woken)
         service.start()

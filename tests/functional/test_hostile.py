@@ -822,7 +822,8 @@ def test_no_space_for_a_body(serve: Serve, tmp_path: Path) -> None:
         response = client.receive()
         assert response.status_code == 507
         assert response.says_close
-    server.wait_for_log("127.0.0.1: the body cannot be stored: ")
+    server.wait_for_log(f" \\[ERROR\\] 127.0.0.1: the body of a request cannot be stored: .*, in tmp_upload_dir = '{tmp_path}'")
+    assert "Invalid request" not in server.log.text()
     assert "called POST /full" not in server.log.text()
     assert "Traceback" not in server.log.text()
     assert_healthy(server)
@@ -833,14 +834,18 @@ def test_no_space_for_a_body(serve: Serve, tmp_path: Path) -> None:
 
 
 def test_no_place_for_a_body(serve: Serve, tmp_path: Path) -> None:
+    uploads = tmp_path / "uploads"
+    uploads.mkdir()
     server = serve(
         "hostile:application",
         worker_class=NO_STREAM,
-        tmp_upload_dir=str(tmp_path / "missing"),
+        tmp_upload_dir=str(uploads),
         environ={"AIOHTTP_WORKER_BODY_MEMORY_SIZE": "1000"},
     )
+    uploads.rmdir()
     with server.connect() as client:
         assert client.post("/", bytes(2000)).status_code == 507
+    server.wait_for_log(f"the body of a request cannot be stored: No such file or directory, in tmp_upload_dir = '{uploads}'")
     assert_healthy(server)
 
 
@@ -854,7 +859,7 @@ def test_no_space_for_what_is_written(serve: Serve, tmp_path: Path, kind: str) -
         with server.connect(receive_buffer=4096) as client:
             client.request("GET", f"/written{query}", version="1.0")
             server.wait_for_log("Error handling request GET /written", since=mark)
-            server.wait_for_log("application: write raised OSError: ", since=mark)
+            server.wait_for_log("application: write raised OSError: .*in tmp_upload_dir = ", since=mark)
             with pytest.raises(ConnectionResetError):
                 while client.socket.recv(65536):
                     pass
@@ -872,7 +877,7 @@ def test_no_space_for_whole_answers(serve: Serve, tmp_path: Path, kind: str) -> 
         client.request("GET", "/huge")
         with contextlib.suppress(ConnectionError):
             client.receive_head()
-    server.wait_for_log("GET /huge: the answer cannot be stored: .*File too large")
+    server.wait_for_log("GET /huge: the answer cannot be stored: File too large, in tmp_upload_dir = ")
     assert_healthy(server)
     assert server.worker_pids() == [pid]
     assert [link for link in open_files(pid) if str(tmp_path) in link] == []

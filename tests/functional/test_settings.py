@@ -583,6 +583,41 @@ def test_tmp_upload_dir(shared_server: Serve, tmp_path_factory: pytest.TempPathF
     assert list(uploads.iterdir()) == []
 
 
+@pytest.mark.parametrize(("name", "reason"), [("missing", "No such file or directory"), ("file", "Not a directory")])
+def test_a_tmp_upload_dir_that_is_none_is_refused(tmp_path: Path, name: str, reason: str) -> None:
+    (tmp_path / "file").write_text("")
+    path = str(tmp_path / name)
+    server = Server("facts:application", worker_class=STREAM, directory=tmp_path / "server", tmp_upload_dir=path)
+    server.spawn()
+    assert server.wait() == 1
+    assert f"tmp_upload_dir = '{path}': workers cannot store bodies of requests there: {reason}" in server.log.text()
+    assert "Traceback" not in server.log.text()
+    assert "Booting worker" not in server.log.text()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes somebody else")
+def test_storage_of_another_user(tmp_path: Path, serve: Serve) -> None:
+    """What root can write and the workers' user cannot: refused where a setting names it, said where none does."""
+    private = tmp_path / "private"
+    private.mkdir(mode=0o700)
+    settings = {"user": "nobody", "group": 65534, "worker_tmp_dir": None, "environ": {"TMPDIR": str(private)}}
+    refused = Server(
+        "facts:application", worker_class=STREAM, directory=tmp_path / "server", tmp_upload_dir=str(private), **settings
+    )
+    refused.spawn()
+    assert refused.wait() == 1
+    assert "workers cannot store bodies of requests there: Permission denied (for the user 65534" in refused.log.text()
+    server = serve("facts:application", worker_class=STREAM, **settings)
+    (line,) = server.log.wait_for("large bodies cannot be stored")
+    assert "[ERROR]" in line
+    assert f"in {private}; tmp_upload_dir can name another directory" in line
+    with server.connect() as client:
+        assert client.post("/hello", b"x" * 1000).status_code == 200
+    with server.connect() as client:
+        assert client.post("/hello", b"x" * 1_500_000).status_code == 507
+    server.log.wait_for(r"\[ERROR\] 127.0.0.1: the body of a request cannot be stored: .*tmp_upload_dir")
+
+
 @setting(W, "secure_scheme_headers")
 def test_secure_scheme_headers(plain: Server, shared_server: Serve) -> None:
     own = shared_server("facts:application", worker_class=STREAM, secure_scheme_headers={"X-MY-SCHEME": "tls"})
