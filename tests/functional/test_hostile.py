@@ -842,6 +842,7 @@ def test_no_place_for_a_body(serve: Serve, tmp_path: Path) -> None:
         tmp_upload_dir=str(uploads),
         environ={"AIOHTTP_WORKER_BODY_MEMORY_SIZE": "1000"},
     )
+    assert_healthy(server)
     uploads.rmdir()
     with server.connect() as client:
         assert client.post("/", bytes(2000)).status_code == 507
