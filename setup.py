@@ -188,7 +188,9 @@ EXTRAS = {
         MYPY,  # what it finds in a program that uses the client
         "h2>=4.1",  # Gunicorn takes its HTTP/2 settings only where this is installed
         "httpbin>=0.10.2",
+        "opentelemetry-instrumentation-wsgi>=0.50b0",
         "pyramid>=2.0.2",
+        "sentry-sdk>=2.20",
         "PasteScript>=3.7",
         "PyYAML>=6",
         "tqdm>=4.66",

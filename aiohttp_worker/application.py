@@ -134,8 +134,6 @@ def drive(generator: Generator[Any, Any, Any], send: Callable[[bytes], Awaitable
             return stop.value
         value = None
         try:
-            if isinstance(item, Marker):
-                raise TypeError("a generator application cannot yield an AsyncBody; return it")
             if isinstance(item, bytes):
                 if not (yield from send(item).__await__()):
                     generator.close()
@@ -256,7 +254,10 @@ async def _send(exchange: Exchange, data: bytes) -> bool:
 
     :return: whether more of the body can be sent.
     """
-    if exchange.send_piece(data):
+    if isinstance(data, Marker):
+        if exchange.claim(data):
+            await _send_all(exchange, data.stream)
+    elif exchange.send_piece(data):
         sender = exchange.client.sender
         if sender.paused:
             await sender.drained()

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from .backlog import Backlog
+from .body import Marker, bodies_of_request
 from .environ import Environ
 from .errors import ClientDisconnectedError
 from .flow import WRITE_HIGH_MARK, Sender
@@ -142,6 +143,8 @@ class Delivery(abc.ABC):
         """
         if not isinstance(data, bytes):
             raise TypeError(f"write() takes bytes, not {type(data).__name__}")
+        if isinstance(data, Marker):
+            data = b""  # it is not false, and there is nothing to wait with; who asks for more is given the data
         self._check_client()
         pieces = self.response.piece(data)
         if self._member is None and self._task is None:
@@ -301,8 +304,28 @@ class Delivery(abc.ABC):
 
     def finish_from_task(self) -> None:
         """End the response, from the task."""
+        if self.service.bodies.used:
+            self._check_bodies()
         self.client.sender.send(self.response.end())
         self._check_complete()
+
+    # Asynchronous bodies within ordinary ones.
+
+    def claim(self, marker: Marker) -> bool:
+        """Take over the body that *marker* stands for, if it does not come by itself."""
+        if not marker.stream.claim():
+            return False
+        self.response.forget_no_length()
+        return True
+
+    def _check_bodies(self) -> None:
+        """Refuse to call complete what lacks a body whose marker somebody kept."""
+        bodies = bodies_of_request.get()
+        if bodies is None:
+            return
+        response = self.response
+        if self.head.method != "HEAD" and response.status_code not in (204, 205, 304):
+            bodies.check(response.sent > 0 or response.status_code >= 300)
 
     # Ends.
 

@@ -20,7 +20,7 @@ from .application import (
     wrong_item,
 )
 from .backlog import Backlog
-from .body import Marker
+from .body import BodyStream, Marker, bodies_of_request
 from .delivery import TURN_SECONDS, Client, Delivery
 from .environ import Environ
 from .errors import ClientDisconnectedError, IncompleteBodyError
@@ -217,7 +217,9 @@ class Exchange(Delivery):
                     return
                 if isinstance(item, bytes):
                     if isinstance(item, Marker):
-                        self._awaited = item.body
+                        if not self.claim(item):
+                            continue
+                        self._awaited = item.stream
                         self._next = _ITEM
                         return
                     pieces = response.piece(item)
@@ -257,15 +259,26 @@ class Exchange(Delivery):
     def _resume(self) -> None:
         """Step on, after a wait."""
         error, self._error = self._error, None
+        awaited, self._awaited = self._awaited, None
         if self.client.disconnected and self.client.sender.closed:
             self._fail(ClientDisconnectedError("the client went away"))
-        elif error is not None:
-            self._fail(error)
-        else:
+        elif error is None:
             self._step()
+        elif isinstance(awaited, BodyStream) and isinstance(error, Exception) and not isinstance(error, ClientDisconnectedError):
+            # Where the application iterates over the body it sees what fails there, as under other servers.
+            awaited.error = error
+            self._awaited = awaited
+            self._step()
+        else:
+            self._fail(error)
 
     def _finish(self) -> None:
         """End a response whose iterable is exhausted."""
+        if self.service.bodies.used:
+            self._check_bodies()
+            awaited = self._awaited
+            if isinstance(awaited, BodyStream):
+                awaited.raise_error()
         self._send_last(self.response.end(), 0)
         self._check_complete()
         self._next = _END
@@ -352,7 +365,7 @@ class Exchange(Delivery):
         self._watch_task(self.service.new_task(call_application(self), self._context))
 
     def _start_task(self, coroutine: Any) -> None:
-        self._result = self._awaited = None
+        self._result = None
         self._coroutine = coroutine
         self._watch_task(self.service.new_task(guard(self, coroutine), self._context))
 
@@ -448,11 +461,17 @@ class Exchange(Delivery):
     def _close_iterable(self) -> None:
         iterable, self.iterable = self.iterable, None
         self._iterator = None
+        bodies = bodies_of_request.get() if self.service.bodies.used else None
         close = getattr(iterable, "close", None)
-        if close is None:
+        if close is None and bodies is None:
             return
         try:
-            close()
+            try:
+                if close is not None:
+                    close()
+            finally:
+                if bodies is not None:
+                    bodies.close()
         except BaseException as error:
             self.service.check_exit(error)
             self.service.log_failure(self, error)
@@ -491,6 +510,17 @@ class Exchange(Delivery):
         task = self._task
         if task is not None:
             self.service.cancel_later(task)
+        elif self.service.pool is not None:
+            self._leave_bodies()
+
+    def _leave_bodies(self) -> None:
+        """Let go a thread that waits for an asynchronous body, now or later: nobody reads it."""
+        if self.ended or self._task is not None:
+            return
+        bodies = self._context.get(bodies_of_request)
+        if bodies is not None:
+            bodies.leave(self.service.cancel_later)
+        self.service.loop.call_later(1.0, self._leave_bodies)
 
 
 # Bound here once, as is all that costs a request more than what it does.

@@ -111,6 +111,12 @@ class Response:
         self.status = self._status_line = None
         self.start(status, headers)
 
+    def forget_no_length(self) -> None:
+        """Forget a length of 0: it was counted before the body was there."""
+        fields = self._fields
+        if fields is not None and fields.length == 0 and not self.head_sent:
+            self._fields = self._encoder.field_block([pair for pair in fields.pairs if pair[0].lower() != "content-length"])
+
     def whole(self, data: bytes) -> list[bytes]:
         """Return head and body of a response that consists of *data* alone."""
         head = self._head(len(data))

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from .application import ApplicationKind, classify_application
+from .body import BodyServer, declare_server
 from .environ import Environ, EnvironBuilder
 from .forwarding import AddressList, ForwardingPolicy
 from .http1.errors import RemoteProtocolError
@@ -148,6 +149,7 @@ class Service:
         self.on_end = observers.on_end
         self.log_error = observers.log_error
         self.log_debug = observers.log_debug
+        self.bodies = BodyServer(loop, self.pool is not None, observers.log_warning, observers.log_error)
         self.outbox = Outbox(loop)
         self.running_loop = RunningLoop(loop)
         self.leftovers = Leftovers()
@@ -159,6 +161,7 @@ class Service:
 
     def start(self) -> None:
         """Start what runs beside the loop, and prepare the loop that is about to run."""
+        declare_server(self.bodies)
         if self.pool is not None:
             self.pool.start()
         elif self.kind is ApplicationKind.ORDINARY:

@@ -18,7 +18,6 @@ from gunicorn.workers.base import Worker
 
 from . import __version__
 from .access_log import access_log_writer
-from .body import declare_server
 from .boot import keep_exit_code, refuse_foreign_aiohttp, refuse_storage
 from .early_signals import EarlySignals
 from .exchange import Exchange
@@ -185,7 +184,6 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
         """Make what serves, and have the loop begin to accept as soon as it runs."""
         cfg = self.cfg
         loop.set_exception_handler(self._loop_failed)
-        declare_server()
         self._options = read_options(type(self), os.environ)
         service = self._service = Service(loop, self.wsgi, self._settings(), self._base_environ(), self._observers())
         self._listeners = Listeners(
