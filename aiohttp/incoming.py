@@ -144,14 +144,13 @@ class Incoming:
         self._ended = True
         self.feed_eof()
 
-    def give_up(self, what: str, sized: bool) -> None:
-        """Nobody may read any more: what has not been read is dropped, and reading it raises from now on.
+    def read_out(self, sized: bool) -> bool:
+        """Whether the reader has everything.
 
-        Whether it does must not depend on how much has arrived, so only a reader who saw the end, or who has taken as many bytes
-        as a ``sized`` body announced, has read everything. ``what`` says in the error what happened.
+        That must not depend on how much has arrived, so it is a reader who saw the end, or who has taken as many bytes as a
+        ``sized`` body announced.
         """
-        if not self._ended and not (sized and self._raw is None and self.at_eof()):
-            self.refuse(what)
+        return self._ended or (sized and self._raw is None and self.at_eof())
 
     def refuse(self, what: str) -> None:
         """Let reading raise from now on; ``what`` says in the error what happened."""

@@ -294,23 +294,28 @@ class ClientResponse:
 
     def close(self, force: bool = False) -> None:
         """Give the connection back. If part of the body is missing, or with ``force``, it is closed."""
+        unread = self._unread()
         if self._connection is not None:
             if not self._incoming.complete():
                 self._connection.release()
             elif force:
                 self._connection.close_if_idle()
-        self._give_up("the response was closed")
+        if unread:
+            self._incoming.refuse("the response was closed")
 
     def release(self) -> Any:  # no awaitable to a type checker, who would ask for the ``await`` that it does not need
         """Give the connection back; a small rest of the body is read and dropped, a large one closes the connection."""
+        unread = self._unread()
         if self._connection is not None and not self._incoming.complete():
             self._connection.abandon()
-        self._give_up("the response was released")
+        if unread:
+            self._incoming.refuse("the response was released")
         return _Released()
 
-    def _give_up(self, what: str) -> None:
-        if self._body is None and _may_have_body(self.method, self._head):
-            self._incoming.give_up(what, self._head.content_length is not None)
+    def _unread(self) -> bool:
+        if self._body is not None or not _may_have_body(self.method, self._head):
+            return False
+        return not self._incoming.read_out(self._head.content_length is not None)
 
     def wait_for_close(self) -> Call[None]:
         """Read and drop the rest of the body, then close."""
