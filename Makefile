@@ -24,7 +24,7 @@ suite-all :=
 suite-fast := -m "not slow" --ignore-glob="*/functional"
 PYTEST = -m pytest -n $(JOBS) --dist loadscope $(suite-$(SUITE)) $(ARGS)
 
-.PHONY: help serve install test fast lint format types benchmark matrix floors compiled wheel clean
+.PHONY: help serve install test fast lint format types benchmark matrix floors compiled count wheel clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -76,6 +76,9 @@ compiled:  ## run the tests on the files as mypyc compiles them
 	cd build/compiled && ../../.venv-compiled/bin/python -c \
 	    "from aiohttp_worker import protocol; assert protocol.__file__.endswith('.so'), protocol.__file__"
 	cd build/compiled && ../../.venv-compiled/bin/python $(PYTEST) -o cache_dir=$(CURDIR)/.pytest_cache/compiled
+
+count:  ## count the instructions of requests in what `make compiled` built, against benchmarks/instructions.json
+	cd build/compiled && ../../.venv-compiled/bin/python -m benchmarks.instructions
 
 wheel: $(VENV)/bin/python  ## build a wheel in dist/, compiled where that is possible
 	AIOHTTP_WORKER_COMPILE= $(BIN)/python -m pip wheel -q --no-deps -w dist .
