@@ -1,4 +1,6 @@
-"""Instructions of a request, against a budget: ``python -m benchmarks.instructions``; ``--write`` takes what was counted for the new budget.
+"""Instructions of a request, against a budget: ``python -m benchmarks.instructions``.
+
+With ``--write`` what was counted becomes the new budget.
 
 Counted by valgrind, for a connection without a socket and with a clock that counts its calls: the same files give the same
 figure on every machine of one kind, whatever else runs there. The budget, ``instructions.json``, is for the compiled form under
