@@ -18,6 +18,7 @@ from .http1.head import RequestHead
 from .outbox import MOST_HELD
 from .pool import PoolThread
 from .response import Response
+from .response_head import shown
 from .service import Service
 from .storage import storage_error
 
@@ -142,7 +143,7 @@ class Delivery(abc.ABC):
         :raises TypeError: *data* is no ``bytes``.
         """
         if not isinstance(data, bytes):
-            raise TypeError(f"write() takes bytes, not {type(data).__name__}")
+            raise TypeError(f"write() takes bytes, not {type(data).__name__}: {shown(data)}")
         if isinstance(data, Marker):
             data = b""  # it is not false, and there is nothing to wait with; who asks for more is given the data
         self._check_client()

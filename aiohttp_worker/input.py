@@ -76,7 +76,7 @@ class BodyCollector:
         if self._file is not None:
             file, self._file = self._file, None
             file.seek(0)
-            return cast("BinaryIO", io.BufferedReader(file, 65536))
+            return cast("BinaryIO", _CollectedFile(file, 65536))
         pieces = self._pieces
         return io.BytesIO(pieces[0] if len(pieces) == 1 else b"".join(pieces))
 
@@ -92,6 +92,13 @@ def _write_all(file: io.FileIO, data: bytes) -> None:
     rest = memoryview(data)
     while rest:
         rest = rest[file.write(rest) :]
+
+
+class _CollectedFile(io.BufferedReader):
+    """A body on disk: takes the sizes that one in memory takes."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        return super().read(size_to_read(size))
 
 
 class _Read:

@@ -225,7 +225,7 @@ class Response:
         line = self._status_line
         fields = self._fields
         if line is None or fields is None:
-            raise AssertionError("the application gave a body before it called start_response (PEP 3333)")
+            raise AssertionError("the application gave a body without a start_response() that was accepted (PEP 3333)")
         if self.before_head is not None:
             before_head, self.before_head = self.before_head, None
             before_head()
@@ -271,8 +271,8 @@ def _failure(exc_info: object) -> BaseException:
     """
     if isinstance(exc_info, BaseException):
         return exc_info
-    if isinstance(exc_info, tuple) and len(exc_info) == 3:
-        kind, error, traceback = exc_info
+    if isinstance(exc_info, tuple | list) and len(exc_info) >= 2:
+        kind, error, traceback = [*exc_info, None][:3]
         if error is None and isinstance(kind, type) and issubclass(kind, BaseException):
             error = kind()
         if isinstance(error, BaseException):

@@ -274,7 +274,7 @@ def _listed(headers: object) -> list[Any]:
     if isinstance(headers, dict) or (hasattr(headers, "items") and not hasattr(headers, "__iter__")):
         raise TypeError(f"the headers must be a list of pairs (name, value), not {type(headers).__name__}: give its items()")
     if isinstance(headers, str | bytes) or not (hasattr(headers, "__iter__") or hasattr(headers, "__getitem__")):
-        raise TypeError(f"the headers must be a list of pairs (name, value), not {_shown(headers)}")
+        raise TypeError(f"the headers must be a list of pairs (name, value), not {shown(headers)}")
     pairs: Any = headers
     return list(pairs)
 
@@ -288,8 +288,8 @@ def _parts(header: object) -> tuple[Any, ...]:
         parts = tuple(header)
         if len(parts) == 2:
             return parts
-        raise TypeError(f"a header must be a pair (name, value), not {type(header).__name__} of {len(parts)}: {_shown(header)}")
-    raise TypeError(f"a header must be a pair (name, value), not {_shown(header)}")
+        raise TypeError(f"a header must be a pair (name, value), not {type(header).__name__} of {len(parts)}: {shown(header)}")
+    raise TypeError(f"a header must be a pair (name, value), not {shown(header)}")
 
 
 def _pair(header: object) -> tuple[str, str]:
@@ -297,7 +297,7 @@ def _pair(header: object) -> tuple[str, str]:
     name, value = _parts(header)
     if not isinstance(name, str) or not isinstance(value, str):
         raise TypeError(
-            f"a header's name and value must be str, not {type(name).__name__} and {type(value).__name__} ({_shown(name)})"
+            f"a header's name and value must be str, not {type(name).__name__} and {type(value).__name__} ({shown(name)})"
         )
     return _characters(name), _characters(value)
 
@@ -308,11 +308,11 @@ def _characters(text: object) -> str:
     :raises TypeError: it is no string.
     """
     if not isinstance(text, str):
-        raise TypeError(f"the status must be str, not {type(text).__name__}: {_shown(text)}")
+        raise TypeError(f"the status must be str, not {type(text).__name__}: {shown(text)}")
     return text if type(text) is str else str.__str__(text)
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
     """Return a value for an error message, cut where it is long."""
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."

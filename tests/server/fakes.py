@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 from aiohttp_worker import delivery, exchange, protocol, request_body
+from aiohttp_worker.file_wrapper import FileWrapper
 from aiohttp_worker.protocol import Connection
 from aiohttp_worker.service import Observers, Service, ServiceSettings
 
@@ -238,7 +239,7 @@ class FakeServer:
             on_end=self.ended.append,
             on_refused=lambda connection, error: self.refused.append(error.status_code),
         )
-        base = {"wsgi.errors": None, "SERVER_SOFTWARE": "test"}
+        base = {"wsgi.errors": None, "wsgi.file_wrapper": FileWrapper, "SERVER_SOFTWARE": "test"}
         self.service = Service(self.loop, application, ServiceSettings(**settings), base, observers)
         self.transport = FakeTransport()
         self.connection = Connection(self.service, None, ("192.0.2.1", 1234), ("192.0.2.2", 80))  # type: ignore[arg-type]
