@@ -14,9 +14,10 @@ from functools import partial
 from ipaddress import ip_address
 from typing import Any, Final
 
-from .protocol import Connection
+from .protocol import Connection, shown_address
+from .repetitions import Repetitions
 from .service import Service, ShortLimits
-from .tls_handshake import TLSAcceptor, TLSHandshake
+from .tls_handshake import TLSAcceptor, TLSHandshake, failure_text
 
 # Connections taken in one turn of the loop; the others are left to siblings.
 _BATCH: Final = 16
@@ -104,6 +105,11 @@ class Listeners:
         if context is not None:
             linger = service.times.linger
             self._tls = TLSAcceptor(self._loop, context, handshake_seconds, linger, self._handshake_failed)
+        observers = service.observers
+        self._failures = Repetitions(
+            lambda text: observers.log_warning("%s", text),
+            lambda text: observers.log_debug("%s", text),
+        )
         # Connections that are being set up, with what they wait for.
         self._connecting: dict[Coroutine[Any, Any, Any], asyncio.Future[Any] | None] = {}
         self._accepting = False
@@ -211,7 +217,7 @@ class Listeners:
         # These have a protocol's methods without being one of asyncio's classes.
         make: Callable[[], Any] = lambda: Connection(service, accepted, peername, sockname)  # noqa: E731
         if (tls := self._tls) is not None:
-            make = lambda: TLSHandshake(tls, accepted, lambda: Connection(service, accepted, peername, sockname))  # noqa: E731
+            make = lambda: TLSHandshake(tls, accepted, peername, lambda: Connection(service, accepted, peername, sockname))  # noqa: E731
         elif self._one_by_one:
             self._unseen = True
         coroutine = self._loop.connect_accepted_socket(make, accepted)
@@ -244,8 +250,14 @@ class Listeners:
             # One turn for the transport to start reading, one to read.
             self._loop.call_soon(self._loop.call_soon, self._seen)
 
-    def _handshake_failed(self, error: Exception) -> None:
-        self._not_set_up(error)
+    def _handshake_failed(self, handshake: TLSHandshake, error: Exception) -> None:
+        """Say why, unless the client has said nothing: that is what port scanners and health checks do."""
+        address = shown_address(handshake.peername)
+        text = f"TLS handshake with {address} failed: {failure_text(error)}"
+        if handshake.begun and not handshake.given_up:
+            self._failures.tell((address, text), text)
+        else:
+            self._service.log_debug("%s", text)
         self._connection_closed()
 
     def _not_set_up(self, error: Exception) -> None:

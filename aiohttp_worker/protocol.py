@@ -559,7 +559,7 @@ class Connection(Client):
     @property
     def peer(self) -> str:
         """The peer's address, for the log."""
-        return _shown(self.peername)
+        return shown_address(self.peername)
 
     def check_time(self, now: float) -> None:
         """End what took too long; called once a second."""
@@ -732,13 +732,14 @@ def _take_addresses(base: Environ, peername: Any, sockname: Any) -> None:
         base["REMOTE_ADDR"] = peername[0]
         base["REMOTE_PORT"] = str(peername[1])
     else:
-        base["REMOTE_ADDR"] = _shown(peername) if peername else ""
+        base["REMOTE_ADDR"] = shown_address(peername) if peername else ""
     if isinstance(sockname, tuple):
         base["SERVER_NAME"] = sockname[0]
         base["SERVER_PORT"] = str(sockname[1])
 
 
-def _shown(address: Any) -> str:
+def shown_address(address: Any) -> str:
+    """Return the address of a peer for the log, without its port."""
     if isinstance(address, tuple):
         return str(address[0])
     if isinstance(address, bytes):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import re
 import socket
 import ssl
 import time
@@ -25,7 +26,7 @@ class TLSAcceptor:
 
     :param handshake_seconds: for all of a handshake.
     :param linger_seconds: for a client to end the connection after we did.
-    :param on_failed: told why a handshake came to nothing.
+    :param on_failed: told which handshake came to nothing, and why.
     :ivar handshakes: those that are not over.
     """
 
@@ -35,7 +36,7 @@ class TLSAcceptor:
         context: ssl.SSLContext,
         handshake_seconds: float,
         linger_seconds: float,
-        on_failed: Callable[[Exception], None],
+        on_failed: Callable[[TLSHandshake, Exception], None],
     ) -> None:
         self.loop = loop
         self.context = context
@@ -63,20 +64,24 @@ class TLSHandshake:
     Others are served meanwhile. Who speaks plain HTTP is told so, in plain HTTP.
 
     :param sock: the accepted one.
+    :param peername: the address of the client, as :meth:`socket.socket.accept` gives it.
     :ivar begun: the client has sent something.
+    :ivar given_up: for the sake of others, or because the worker ends.
     :ivar since: when it was accepted, by the monotonic clock.
     :param make_protocol: called when the handshake has succeeded; a
         :class:`~.tls_transport.TLSTransport` is its transport.
     """
 
-    def __init__(self, acceptor: TLSAcceptor, sock: socket.socket, make_protocol: Callable[[], Any]) -> None:
+    def __init__(self, acceptor: TLSAcceptor, sock: socket.socket, peername: Any, make_protocol: Callable[[], Any]) -> None:
         self._acceptor = acceptor
         self._sock = sock
         self._make_protocol = make_protocol
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._tls = acceptor.context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        self.peername = peername
         self.begun = False
+        self.given_up = False
         self.since = time.monotonic()
         self._discarded = 0
         self._failure: Exception | None = None
@@ -139,16 +144,18 @@ class TLSHandshake:
 
     def _too_late(self) -> None:
         if self._failure is None:
-            self._failure = TimeoutError(f"the TLS handshake took more than {self._acceptor.handshake_seconds:g} s")
+            self._failure = TimeoutError(f"it took more than {self._acceptor.handshake_seconds:g} s")
         self._transport.abort()
 
     def make_room(self) -> None:
         """Give it up for somebody who waits for a connection."""
+        self.given_up = True
         self._failure = TimeoutError("it was silent or slow while all worker_connections were in use")
         self._transport.abort()
 
     def abort(self) -> None:
         """Give it up: the worker ends."""
+        self.given_up = True
         self._transport.abort()
 
     def eof_received(self) -> bool:
@@ -166,7 +173,17 @@ class TLSHandshake:
         self._timer.cancel()
         self._sender.close()
         self._acceptor.handshakes.discard(self)
-        self._acceptor.on_failed(self._failure or error or ConnectionResetError("the client left in the handshake"))
+        self._acceptor.on_failed(self, self._failure or error or ConnectionResetError("the client left"))
+
+
+def failure_text(error: Exception) -> str:
+    """Say, for the log, why a handshake came to nothing."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"the client's certificate is refused: {error.verify_message}"
+    if getattr(error, "reason", None) == "PEER_DID_NOT_RETURN_A_CERTIFICATE":
+        return "the client has no certificate, and cert_reqs asks for one"
+    # OpenSSL's own words, without the line of a file of Python's.
+    return re.sub(r" \(_ssl\.c:\d+\)$", "", str(error)) or type(error).__name__
 
 
 def _since(handshake: TLSHandshake) -> float:

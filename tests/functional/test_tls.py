@@ -13,7 +13,7 @@ import pytest
 
 from tests.certificates import Authority, Certificate
 
-from .client import RawClient
+from .client import Cut, RawClient
 from .conftest import Serve
 from .observing import environ_of, wait_until
 from .server import NO_STREAM, STREAM, Gate, Server
@@ -184,6 +184,42 @@ def test_plain_http_on_a_tls_port(server: Server, authority: Authority) -> None:
         assert time.monotonic() - began < 0.9, "not the handshake's time limit"
     with secure(server, authority.client_context()) as client:
         assert client.get("/hello").status_code == 200
+
+
+def test_what_the_log_says_of_handshakes_that_fail(
+    serve: Serve, authority: Authority, certificate: Certificate, loop: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Whom, and why; once for each, and nothing of those who just come and go."""
+    server = serve(
+        "facts:application",
+        worker_class=STREAM,
+        loop=loop,
+        certfile=str(certificate.certfile),
+        keyfile=str(certificate.keyfile),
+        ca_certs=str(authority.certfile),
+        cert_reqs=int(ssl.CERT_REQUIRED),
+    )
+    stranger = Authority(tmp_path_factory.mktemp("stranger"))
+    of_nobody = authority.client_context()
+    nobody = stranger.issue("nobody", "/CN=nobody")
+    of_nobody.load_cert_chain(nobody.certfile, nobody.keyfile)
+    for _ in range(5):
+        server.connect().close()  # a port scanner
+    for context in (authority.client_context(), authority.client_context(), of_nobody, stranger.client_context()):
+        with pytest.raises((ssl.SSLError, ConnectionError, Cut)), secure(server, context) as client:
+            client.get("/hello")
+    with server.connect() as client:
+        client.request("GET", "/hello")
+        assert client.receive().status_code == 400
+    lines = server.wait_for_log(r"\[WARNING\] TLS handshake with 127\.0\.0\.1 failed: ", count=4)
+    reasons = [line.partition(" failed: ")[2] for line in lines]
+    assert reasons[0] == "the client has no certificate, and cert_reqs asks for one"
+    assert reasons[1].startswith("the client's certificate is refused: ")
+    assert "alert unknown ca" in reasons[2]
+    assert reasons[3] == "plain HTTP on a port that speaks HTTPS"
+    with secure(server, authority.client_context(authority.issue("somebody", "/CN=somebody"))) as client:
+        assert client.get("/hello").status_code == 200
+    assert len(server.log.wait_for("WARNING")) == 4
 
 
 def test_tls_on_a_plain_port(shared_server: Serve, loop: str, authority: Authority) -> None:

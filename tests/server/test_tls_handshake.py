@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 
 import pytest
 
+from aiohttp_worker.tls_handshake import failure_text
 from tests.certificates import Authority
 from tests.loops import LOOPS
 
@@ -178,6 +180,52 @@ def test_a_client_that_trusts_somebody_else(loop: str, server: ssl.SSLContext) -
         failure = await accepting.failure()
         assert isinstance(failure, ssl.SSLError)
         assert "unknown ca" in str(failure).lower().replace("_", " ")
+        theirs.close()
+
+    run(loop, main())
+
+
+def test_what_is_said_of_a_failure() -> None:
+    error = ssl.SSLError(1, "[SSL: TLSV1_ALERT_UNKNOWN_CA] tlsv1 alert unknown ca (_ssl.c:1006)")
+    assert failure_text(error) == "[SSL: TLSV1_ALERT_UNKNOWN_CA] tlsv1 alert unknown ca"
+    assert failure_text(ConnectionResetError("the client left")) == "the client left"
+    assert failure_text(ConnectionResetError()) == "ConnectionResetError"
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize("kind", ["no certificate", "of nobody", "refuses ours"])
+def test_certificates_that_are_refused(
+    loop: str, authority: Authority, tmp_path_factory: pytest.TempPathFactory, version: ssl.TLSVersion, kind: str
+) -> None:
+    """By either end; the other is told, and the reason is known."""
+    context = authority.server_context(authority.issue("server-that-asks", "/CN=localhost"))
+    context.maximum_version = version
+    client = authority.client_context()
+    expected = "the client has no certificate, and cert_reqs asks for one"
+    other = Authority(tmp_path_factory.mktemp("other"))
+    if kind == "refuses ours":
+        client = other.client_context()
+        expected = "alert unknown ca"
+    else:
+        context.load_verify_locations(authority.certfile)
+        context.verify_mode = ssl.CERT_REQUIRED
+    if kind == "of nobody":
+        certificate = other.issue("stranger", "/CN=stranger")
+        client.load_cert_chain(certificate.certfile, certificate.keyfile)
+        expected = "the client's certificate is refused: "
+
+    async def main() -> None:
+        ours, theirs = socket_pair()
+        accepting = Server(context)
+        await accepting.accept(ours, Notes())
+        peer = Peer(theirs, client)
+        handshake = next(iter(accepting.acceptor.handshakes))
+        with contextlib.suppress(ssl.SSLError, ConnectionError):
+            await peer.shake_hands()
+        with contextlib.suppress(ConnectionError):
+            await peer.send(b"")  # an alert that is due
+        assert expected in failure_text(await accepting.failure())
+        assert handshake.begun and not handshake.given_up
         theirs.close()
 
     run(loop, main())

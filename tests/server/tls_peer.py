@@ -158,13 +158,13 @@ class Server:
         loop = asyncio.get_running_loop()
         self.acceptor = TLSAcceptor(loop, context, handshake_seconds, linger_seconds, self._failed)
 
-    def _failed(self, error: Exception) -> None:
+    def _failed(self, handshake: TLSHandshake, error: Exception) -> None:
         self.failures.append(error)
         self._changed.set()
 
     async def accept(self, sock: socket.socket, notes: Notes) -> None:
         loop = asyncio.get_running_loop()
-        await loop.connect_accepted_socket(lambda: TLSHandshake(self.acceptor, sock, lambda: notes), sock)  # type: ignore[arg-type, return-value]
+        await loop.connect_accepted_socket(lambda: TLSHandshake(self.acceptor, sock, "", lambda: notes), sock)  # type: ignore[arg-type, return-value]
 
     async def failure(self) -> Exception:
         """Wait for a handshake that comes to nothing; nothing is left of it."""
