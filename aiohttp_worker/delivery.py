@@ -231,7 +231,7 @@ class Delivery(abc.ABC):
         else:
             self._whole = True
             self._send(pieces)
-        if response.missing:
+        if response.irregular:
             self._check_complete()
         return True
 
@@ -335,7 +335,9 @@ class Delivery(abc.ABC):
             raise ClientDisconnectedError("the client went away")
 
     def _check_complete(self) -> None:
-        """Refuse to call complete what is shorter than was announced."""
+        """Refuse to call complete what is shorter than was announced, and say what was dropped."""
+        if self.response.dropped:
+            self.service.dropped_body_seen(self)
         missing = self.response.missing
         if missing:
             self.response.keep_alive = False

@@ -133,6 +133,7 @@ class Response:
             if len(data) > _MOST_COPIED:
                 return [head, data]
             return [head + data]
+        self.full = bool(data)
         return [head]
 
     def piece(self, data: bytes) -> list[bytes]:
@@ -200,6 +201,18 @@ class Response:
         return self._content_length - self.sent
 
     @property
+    def irregular(self) -> bool:
+        """Whether, at its end, the body is shorter than announced, or was given where there can be none."""
+        if self._framing is Framing.LENGTH:
+            return self.sent != self._content_length
+        return self.full
+
+    @property
+    def dropped(self) -> bool:
+        """Whether a body was given to a status that has none (RFC 9110 section 6.4.1)."""
+        return self.full and self._framing is Framing.NONE and self._method != "HEAD"
+
+    @property
     def cut_looks_complete(self) -> bool:
         """Whether a body that stops short could be taken for a whole one."""
         return self._framing is Framing.CLOSE
@@ -215,7 +228,10 @@ class Response:
         if self.head_sent:
             return b"", None
         head = self._head(size)
-        return head, self._content_length if self._framing is Framing.LENGTH else 0
+        if self._framing is Framing.LENGTH:
+            return head, self._content_length
+        self.full = size > 0
+        return head, 0
 
     def _head(self, length: int | None) -> bytes:
         """Encode the head.

@@ -155,6 +155,7 @@ class Service:
         self.leftovers = Leftovers()
         self.writable = WritableSockets(loop, lambda: self.outbox.slow)
         self._slow_paths: set[str] = set()
+        self._dropping_paths: set[tuple[str, int]] = set()
         self._posts: deque[tuple[Delivery, bool]] = deque()
         self._scheduled = False
         self._eager = sys.version_info >= (3, 12)
@@ -266,6 +267,21 @@ class Service:
             exchange.head.method,
             path,
             round(seconds * 1000),
+        )
+
+    def dropped_body_seen(self, delivery: Delivery) -> None:
+        """Warn, once per path and status, that a body came where there can be none; in Gunicorn's words."""
+        path = delivery.head.path
+        status_code = delivery.response.status_code
+        if (path, status_code) in self._dropping_paths or len(self._dropping_paths) >= 1000:
+            return
+        self._dropping_paths.add((path, status_code))
+        self.observers.log_warning(
+            "%s %s: WSGI app sent body bytes on a no-body response (method=%s status=%s); dropping per RFC 9110.",
+            delivery.head.method,
+            path,
+            delivery.head.method,
+            status_code,
         )
 
     def cancel_later(self, task: asyncio.Task[Any]) -> None:
