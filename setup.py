@@ -188,9 +188,13 @@ EXTRAS = {
         MYPY,  # what it finds in a program that uses the client
         "h2>=4.1",  # Gunicorn takes its HTTP/2 settings only where this is installed
         "httpbin>=0.10.2",
+        "ddtrace>=4; platform_python_implementation == 'CPython'",
+        "elastic-apm>=6.23",
+        "newrelic>=11; platform_python_implementation == 'CPython'",
         "opentelemetry-instrumentation-wsgi>=0.50b0",
-        "pyramid>=2.0.2",
+        "opentelemetry-sdk>=1.29",
         "sentry-sdk>=2.20",
+        "pyramid>=2.0.2",
         "PasteScript>=3.7",
         "PyYAML>=6",
         "tqdm>=4.66",
