@@ -57,8 +57,8 @@ def netrc_auth(host: str) -> tuple[str, str] | None:
         found = netrc.netrc(path).authenticators(host)
     except FileNotFoundError:
         return None
-    except netrc.NetrcParseError as error:
-        _say_once(path, f"line {error.lineno} cannot be understood")  # the error's own text can have the password
+    except netrc.NetrcParseError:
+        _say_once(path, "it cannot be understood")  # the error's own text can have the password
         return None
     except UnicodeError:
         _say_once(path, "it has bytes that are not in its charset")

@@ -11,7 +11,7 @@ import pytest
 
 import aiohttp
 from aiohttp.proxies import environment_proxy, make_proxy
-from aiohttp.url import Origin
+from aiohttp.url import Origin, split
 from tests.certificates import Authority
 
 from .raw_server import Peer, RawServer
@@ -159,6 +159,141 @@ def test_environment(monkeypatch: pytest.MonkeyPatch, url: str, proxy: str | Non
     monkeypatch.setenv("NO_PROXY", "*")
     monkeypatch.delenv("no_proxy")
     assert environment_proxy(Origin(scheme, host, int(port))) is None
+
+
+@pytest.mark.parametrize(
+    ("no_proxy", "url", "direct"),
+    [
+        ("[::1]:8080", "http://[::1]:8080/", True),
+        ("[::1]:8080", "http://[::1]:81/", False),
+        ("[::1]", "http://[::1]:81/", True),
+        ("::1", "http://[::1]/", True),
+        ("fe80::/10", "http://[fe80::1%25eth0]/", True),
+        ("[fe80::1%eth0]", "http://[fe80::1%25eth1]/", True),
+        ("0:0::1", "http://[::1]/", True),
+        ("10.0.0.1:81", "http://10.0.0.1:81/", True),
+        ("10.0.0.1:81", "http://10.0.0.1:82/", False),
+        ("bücher.example", "http://xn--bcher-kva.example/", True),
+        (".BÜCHER.example:80", "http://www.bücher.example/", True),
+        ("xn--bcher-kva.example", "http://bücher.example/", True),
+        ("a\u2100b..ü", "http://x.example/", False),
+        ("x.example.", "http://x.example/", True),
+        ("x.example", "http://x.example./", True),
+        ("*.example.", "http://a.x.example./", True),
+        ("example.:80", "http://x.example/", True),
+        (" , x.example ,", "http://x.example/", True),
+        (".", "http://x.example/", False),
+        ("x.example:notaport", "http://x.example/", False),
+        ("x.example:999999", "http://x.example/", False),
+    ],
+)
+def test_exceptions(monkeypatch: pytest.MonkeyPatch, no_proxy: str, url: str, direct: bool) -> None:
+    monkeypatch.setenv("http_proxy", " http://p:1/path \n")
+    monkeypatch.setenv("no_proxy", no_proxy)
+    found = environment_proxy(split(url).origin)
+    assert (found is None) == direct
+    assert str(found) in ("None", "http://p:1")
+
+
+BAD_PROXIES = [
+    "http://user:secret@", "http://user:secret@p:x", "ftp://user:secret@p", "http://user:se/secret@p", "http://user:se#secret@p:1",
+    "http://user:12?secret@p", "user:secret", "http://user:secret@p p:1", "http://user:secret@[::1", "socks9://user:secret@p",
+    "http://user:secret@p:99999", "http://user:secret@\u2100:1", "http://user:secret\n@p:x",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("url", BAD_PROXIES)
+def test_no_password_in_errors(run: Any, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """Whatever is wrong with it, and wherever it comes from."""
+    with pytest.raises(ValueError) as caught:
+        aiohttp.ProxyConnector(url)
+    assert "secret" not in str(caught.value)
+    monkeypatch.setenv("http_proxy", url)
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+
+    async def main() -> None:
+        async with aiohttp.SocketConnector(trust_env=True) as connector:
+            with pytest.raises(ValueError, match="http_proxy in the environment: ") as caught:
+                await aiohttp.request("GET", "http://x.example/", connector=connector)
+            assert "secret" not in str(caught.value)
+
+    run(main)
+
+
+def test_a_password_is_not_in_the_text_of_a_proxy() -> None:
+    proxy = make_proxy("http://user:secret@p:1")
+    assert "secret" not in f"{proxy!r}{proxy}{[proxy]}"
+    with pytest.raises(ValueError, match=r"pair of user and password, not \(str, bytes\)"):
+        make_proxy("http://p:1", ("user", b"secret"))
+    with pytest.raises(ValueError, match="not str"):
+        make_proxy("http://p:1", "user:secret")
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_credentials_of_the_users_own(run: Any, scheme: str) -> None:
+    """A Proxy-Authorization field goes to the proxy, in the place of what its URL has, and to nobody else."""
+
+    async def main() -> None:
+        reply = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"
+        async with RawServer(reply, close=False) as proxy, aiohttp.SocketConnector() as connector:
+            for _ in range(2):
+                asking = aiohttp.request(
+                    "GET", f"{scheme}://x.example/", headers={"proxy-authorization": "Bearer mine", "X-A": "b"},
+                    proxy=proxy.url.replace("//", "//user:pass@"), connector=connector,
+                )  # fmt: skip
+                if scheme == "http":
+                    (await asking).release()
+                    assert b"\r\nX-A: b\r\n" in proxy.heads[-1]
+                else:
+                    with pytest.raises(aiohttp.ProxyConnectionError, match="407"):
+                        await asking
+                    assert b"X-A" not in proxy.heads[-1]
+                assert proxy.heads[-1].count(b"roxy-") == 1
+                assert b"\r\nProxy-Authorization: Bearer mine\r\n" in proxy.heads[-1]
+
+    run(main)
+
+
+def test_credentials_for_no_proxy_are_refused(run: Any) -> None:
+    async def main() -> None:
+        async with RawServer(OK) as server:
+            for options in ({}, {"proxy": "socks5://127.0.0.1:1"}):
+                with pytest.raises(ValueError, match="goes through none") as caught:
+                    headers = {"Proxy-Authorization": "Bearer secret"}
+                    await aiohttp.request("GET", server.url, headers=headers, **options)  # type: ignore[arg-type]
+                assert "secret" not in str(caught.value)
+            assert server.peers == []
+
+    run(main)
+
+
+def test_credentials_stay_with_their_origin(run: Any) -> None:
+    async def main() -> None:
+        moved = b"HTTP/1.1 302 X\r\nLocation: http://%b.example/\r\nContent-Length: 0\r\n\r\n"
+        async with RawServer([moved % b"a", moved % b"b", OK]) as proxy:
+            async with aiohttp.request("GET", "http://a.example/x", proxy=proxy.url, headers={"Proxy-Authorization": "mine"}):
+                pass
+            assert [b"Proxy-Authorization: mine" in head for head in proxy.heads] == [True, True, False]
+
+    run(main)
+
+
+def test_what_a_proxy_is_told_of_an_address(run: Any) -> None:
+    """Not its zone, which is of this machine, in none of the two ways."""
+
+    async def main() -> None:
+        async with RawServer(OK) as proxy:
+            async with aiohttp.request("GET", "http://[fe80::1%25eth0]:8/x", proxy=proxy.url) as response:
+                assert response.url == "http://[fe80::1%25eth0]:8/x"
+            assert proxy.heads[0].startswith(b"GET http://[fe80::1]:8/x HTTP/1.1\r\nHost: [fe80::1]:8\r\n")
+        refusal = b"HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n"
+        async with RawServer(refusal) as proxy:
+            with pytest.raises(aiohttp.ProxyConnectionError, match="403"):
+                await aiohttp.request("GET", "https://[fe80::1%eth0]/", proxy=proxy.url)
+            assert proxy.heads[0].startswith(b"CONNECT [fe80::1]:443 HTTP/1.1\r\nHost: [fe80::1]:443\r\n")
+
+    run(main)
 
 
 def test_http_proxy_of_a_cgi_request(monkeypatch: pytest.MonkeyPatch) -> None:

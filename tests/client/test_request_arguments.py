@@ -258,6 +258,39 @@ def test_headers(sent: Any) -> None:
         assert (fields["connection"].lower(), fields["upgrade"]) == ("upgrade", "chat")
 
 
+@pytest.mark.parametrize(
+    ("headers", "lines"),
+    [
+        ({"TE": "trailers"}, ["TE: trailers", "Connection: close, te"]),
+        ({"TE": "Trailers", "Connection": "TE, X-Mine"}, ["TE: Trailers", "X-Other: 1", "Connection: close, te, x-mine"]),
+        ({"Keep-Alive": "timeout=5"}, ["Keep-Alive: timeout=5"]),
+        ({"Proxy-Connection": "keep-alive"}, ["Proxy-Connection: keep-alive"]),
+        ({"Proxy-Authenticate": "x"}, ["Proxy-Authenticate: x"]),
+        ({"Upgrade": "chat", "TE": "trailers"}, ["Upgrade: chat", "Connection: upgrade, te"]),
+        ({"Connection": "close"}, ["Connection: close"]),
+        ({"Content-Length": "0"}, ["Content-Length: 0"]),
+        ({"Transfer-Encoding": "chunked"}, ["Transfer-Encoding: chunked"]),
+    ],
+)
+def test_fields_of_the_connection_are_not_dropped(sent: Any, headers: dict[str, str], lines: list[str]) -> None:
+    head = sent(headers={**headers, "X-Other": "1"})[3].heads[0]
+    for line in lines:
+        assert head.count(f"\r\n{line}\r\n".encode()) == 1, head
+    assert head.count(b"Connection: ") - head.count(b"Proxy-Connection: ") == 1
+    assert b"Content-Type" not in head
+
+
+def test_options_of_the_connection_follow_a_redirect(run: Any) -> None:
+    async def main() -> None:
+        moved = b"HTTP/1.1 302 X\r\nLocation: /\r\nContent-Length: 0\r\n\r\n"
+        async with RawServer([moved, OK]) as server:
+            async with aiohttp.request("GET", server.url, headers={"TE": "trailers", "Upgrade": "chat"}):
+                assert b"\r\nConnection: close, te\r\n" in server.heads[1]
+                assert b"Upgrade" not in server.heads[1]
+
+    run(main)
+
+
 def test_cookies(sent: Any) -> None:
     assert sent(cookies={"a": "1", "b": 'x"y z'})[1]["cookie"] == 'a=1; b=x"y z'
     assert sent(cookies={"a": "1"}, headers={"Cookie": "c=2"})[1]["cookie"] == "c=2; a=1"
@@ -384,7 +417,16 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"headers": {"A": "\ud800"}}, "field A cannot have '\\ud800'"),
     ({"headers": {"Content-Length": "+5"}}, "+5"),
     ({"headers": {"Transfer-Encoding": "gzip"}}, "gzip"),
-    ({"headers": {"Host": "a\nb"}}, "a"),
+    ({"headers": {"Host": "a\nb"}}, "field Host cannot have"),
+    ({"headers": {"TE": "gzip"}}, "gzip"),
+    ({"headers": {"Trailer": "X-Sum"}}, "Trailer"),
+    ({"headers": {"Connection": "upgrade"}}, "Upgrade"),
+    ({"headers": {"Connection": "a b"}}, "a b"),
+    ({"headers": {"Content-Length": "5"}}, "Content-Length is 5, but the body has 0 bytes"),
+    ({"params": {"a": None}}, "a value for 'a' is None"),
+    ({"cookies": {"a": None}}, "a value for 'a' is None"),
+    ({"data": {"a": None}}, "a value for 'a' is None"),
+    ({"json": [float("nan")]}, "json cannot be sent"),
     ({"data": b"abc", "headers": {"Content-Length": "5"}}, "5"),
     ({"data": 5}, "int"),
     ({"data": "x", "encoding": "utf-99"}, "utf-99"),
