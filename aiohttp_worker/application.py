@@ -226,7 +226,8 @@ async def send_awaited(exchange: Exchange, awaited: Any) -> None:
 
 
 async def _send_all(exchange: Exchange, iterable: Any) -> None:
-    iterator = aiter(iterable)
+    # Not aiter(): a proxy around Django's response has the method, and its type has not.
+    iterator = iterable.__aiter__()
     wrong: TypeError | None = None
     stopped = False  # where it yielded, and not where it waits itself
     try:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import asyncio
 
-    from .synchronous import SynchronousIterator
+    from .synchronous import Steps
 
 # They refuse a marker, or whatever is no more and no less than ``bytes``.
 _STRICT = frozenset({"wsgiref.validate"})
@@ -71,7 +71,9 @@ class AsyncBody:
 
     def __iter__(self) -> Iterator[bytes]:
         if _server is None:
-            return _iterate_synchronously(self, None)
+            from .synchronous import SynchronousIterator  # here, because to import this must not load asyncio
+
+            return SynchronousIterator(self)
         return BodyStream(self, _server)
 
     def close(self) -> None:
@@ -88,12 +90,6 @@ class AsyncBody:
         close = getattr(self._iterable, "aclose", None)
         if close is not None:
             await close()
-
-
-def _iterate_synchronously(body: AsyncBody, loop: asyncio.AbstractEventLoop | None) -> SynchronousIterator:
-    from .synchronous import SynchronousIterator  # here, because whoever needs the package's bytes alone needs no asyncio
-
-    return SynchronousIterator(body, loop)
 
 
 class _State(enum.Enum):
@@ -122,7 +118,7 @@ class BodyStream(Iterator[bytes]):
         self._state = _State.FRESH
         # Middleware may read ahead in a thread of its own, while the worker claims what it let through.
         self._lock = threading.Lock()
-        self._steps: SynchronousIterator | None = None
+        self._steps: Steps | None = None
 
     def __next__(self) -> bytes:
         with self._lock:
@@ -146,7 +142,7 @@ class BodyStream(Iterator[bytes]):
                 raise StopIteration
             steps = self._steps
         assert steps is not None
-        piece: bytes = next(steps)
+        piece: bytes = steps.take()
         return piece
 
     def raise_error(self) -> None:
@@ -157,7 +153,12 @@ class BodyStream(Iterator[bytes]):
 
     def _iterate_synchronously(self) -> None:
         self._state = _State.SYNCHRONOUS
-        self._steps = _iterate_synchronously(self.body, self._server.loop_for_caller())
+        from .synchronous import Steps
+
+        # Without what the request has iterated: that would refer to this for as long as the body runs.
+        context = contextvars.copy_context()
+        context.run(bodies_of_request.set, None)
+        self._steps = Steps(self.body, self._server.loop_for_caller(), context)
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return aiter(self.body)
@@ -307,6 +308,7 @@ class BodyServer:
         self._log_warning = log_warning
         self.log_error = log_error
         self._places: set[str] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self.used = False
 
     def loop_for_caller(self) -> asyncio.AbstractEventLoop | None:
@@ -321,7 +323,9 @@ class BodyServer:
             coroutine.close()
 
     def _run(self, coroutine: Any) -> None:
-        self._loop.create_task(coroutine)
+        task = self._loop.create_task(coroutine)
+        self._tasks.add(task)  # the loop has weak references only
+        task.add_done_callback(self._tasks.discard)
 
     def warn(self, place: str) -> None:
         """Warn, once per place, that a body is iterated synchronously."""

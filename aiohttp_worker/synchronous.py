@@ -13,6 +13,26 @@ from .errors import ClientDisconnectedError
 
 
 class SynchronousIterator(Iterator[Any]):
+    """Iterates over an asynchronous iterable, and ends it when nobody refers to this any more.
+
+    :param iterable: it runs on a loop and in a thread of its own.
+    """
+
+    def __init__(self, iterable: AsyncIterable[Any]) -> None:
+        self._steps = Steps(iterable, None, contextvars.copy_context())
+
+    def __next__(self) -> Any:
+        return self._steps.take()
+
+    def close(self) -> None:
+        """End the iterable where it stands, and wait for that."""
+        self._steps.close()
+
+    def __del__(self) -> None:
+        self._steps.close(wait=False)
+
+
+class Steps:
     """Takes item after item of an asynchronous iterable, and blocks for each.
 
     All of the iterable runs in one task, as it would under ``async for``: what
@@ -22,14 +42,19 @@ class SynchronousIterator(Iterator[Any]):
     The task is on a loop that runs in another thread than the caller's, where
     it does not matter which loops the caller's thread has.
 
+    What runs refers to this, so it does not end with the last reference to it.
+
     :param loop: runs in another thread, and goes on running; ``None`` for a
         loop and a thread of the iterable's own.
+    :param context: what the iterable runs in.
     """
 
-    def __init__(self, iterable: AsyncIterable[Any], loop: asyncio.AbstractEventLoop | None) -> None:
+    def __init__(
+        self, iterable: AsyncIterable[Any], loop: asyncio.AbstractEventLoop | None, context: contextvars.Context
+    ) -> None:
         self._iterable = iterable
         self._loop = loop
-        self._context: contextvars.Context | None = contextvars.copy_context()
+        self._context: contextvars.Context | None = context
         self._thread: threading.Thread | None = None
         self._answers: queue.SimpleQueue[tuple[bool, Any]] = queue.SimpleQueue()
         self._asked: asyncio.Future[bool] | None = None
@@ -41,7 +66,12 @@ class SynchronousIterator(Iterator[Any]):
         #: Whether the task was cancelled because nobody is there to read.
         self.client_left = False
 
-    def __next__(self) -> Any:
+    def take(self) -> Any:
+        """Return the next item.
+
+        :raises StopIteration: there is none.
+        :raises ClientDisconnectedError: nobody is there to read it.
+        """
         if self._ended:
             raise StopIteration
         if self._begun:
@@ -91,7 +121,8 @@ class SynchronousIterator(Iterator[Any]):
             self._thread = threading.Thread(target=self._run_loop, name="async-body", daemon=True)
             self._thread.start()
         else:
-            self._loop.call_soon_threadsafe(self._make_task)
+            # In the task's context: the caller's is kept by callbacks that are added here, and may refer to who iterates.
+            self._loop.call_soon_threadsafe(self._make_task, context=self._context)
 
     def _go_on(self, more: bool) -> None:
         assert self._loop is not None
