@@ -39,6 +39,7 @@ from gunicorn.errors import AppImportError, ConfigError
 
 from aiohttp_worker.boot import refuse_foreign_aiohttp
 from aiohttp_worker.ini import Ini, IniError
+from aiohttp_worker.master import check_worker_class, log_refusal
 
 PROGRAM = "python -m aiohttp_worker"
 USAGE = f"{PROGRAM} development.ini[#name] [--server-name NAME] [variable=value ...] [OPTIONS]"
@@ -75,13 +76,9 @@ class PasteArbiter(Arbiter):  # type: ignore[misc]
     def reload(self) -> None:
         """Take over the settings as they are written now; a mistake in them is logged and nothing changes."""
         try:
-            self.app.read_again()
-        except SystemExit as error:
-            self.log.error("Nothing is reloaded: the configuration ended with code %s; its message is above.", error.code)
-        except (ConfigError, IniError) as error:
-            self.log.error("Nothing is reloaded: %s", error)
-        except Exception:
-            self.log.exception("Nothing is reloaded")
+            self.app.read_again(self.log)
+        except (Exception, SystemExit) as error:
+            log_refusal(self.log, error, (ConfigError, IniError))
         else:
             super().reload()
 
@@ -174,8 +171,11 @@ class PasteApplication(Application, ArbiterChoice):  # type: ignore[misc]
         except IniError as error:
             raise AppImportError(str(error)) from error
 
-    def read_again(self) -> None:
+    def read_again(self, log: Any) -> None:
         """Take the settings as they are written now, or leave everything as it was.
+
+        Args:
+            log: for what the worker class has to say of them.
 
         Raises:
             Exception, SystemExit: what is wrong with them, or, with ``preload_app``, with the application.
@@ -188,6 +188,7 @@ class PasteApplication(Application, ArbiterChoice):  # type: ignore[misc]
             self.cfg.env_orig = before[0].env_orig
             self.load_config()
             self.cfg.validate()
+            check_worker_class(self.cfg, log)
             self.callable = self.load() if self.cfg.preload_app else None
         except BaseException:
             self.cfg, self.ini, self.application_name, self.callable = before

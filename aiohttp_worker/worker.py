@@ -8,10 +8,10 @@ import os
 import threading
 import time
 from types import FrameType
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import gunicorn
-import gunicorn.sock
+from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 from gunicorn.http.wsgi import WSGIErrorsWrapper
 from gunicorn.workers.base import Worker
@@ -28,11 +28,12 @@ from .http1.errors import RemoteProtocolError
 from .http1.head import Limits
 from .http1.proxy_protocol import ProxyProtocol
 from .listener import Listeners
+from .master import check_before_reload, check_with_option
 from .options import read_options
 from .protocol import Connection
 from .service import Observers, Service, ServiceSettings, TimeLimits
 from .storage import try_storage
-from .tls import offer_http1_only
+from .tls_context import TLSContexts
 
 _KEPT_BYTES: Final = 8 * 1024 * 1024
 _TICK_SECONDS: Final = 1.0
@@ -71,9 +72,11 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
     slow_call: float = 0.1
 
     _stream = True
+    _tls_contexts: ClassVar = TLSContexts()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        check_before_reload()
         self._early_signals = EarlySignals()
         self.loop: asyncio.AbstractEventLoop
         self._exit: SystemExit | None = None
@@ -111,6 +114,16 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
             log.warning("suppress_ragged_eofs = False has no counterpart in asyncio's TLS")
         if cfg.asgi_loop == "uvloop" and not _has_uvloop():
             raise RuntimeError("asgi_loop = 'uvloop', but uvloop is not installed: pip install uvloop, or asgi_loop = 'auto'")
+        if cfg.worker_connections < 1:
+            raise RuntimeError(
+                f"worker_connections = {cfg.worker_connections}: no connection would ever be accepted; 1 is the least"
+            )
+        try:
+            AddressList.parse(cfg.forwarded_allow_ips)
+            AddressList.parse(cfg.proxy_allow_ips)
+        except ValueError as error:
+            raise RuntimeError(f"forwarded_allow_ips or proxy_allow_ips: {error}") from None
+        cls._tls_contexts.keep(cfg)
 
     def init_process(self) -> None:
         """Set up the process, load the application and serve."""
@@ -166,12 +179,18 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
     def run(self) -> None:
         """Serve until told to stop."""
         _keep_freed_memory()
-        self.loop = loop = _new_loop(self.cfg.asgi_loop)
         try:
-            self._prepare(loop)
-        except BaseException:
-            loop.close()
-            raise
+            self.loop = loop = _new_loop(self.cfg.asgi_loop)
+            try:
+                self._prepare(loop)
+            except BaseException:
+                loop.close()
+                raise
+        except Exception as error:
+            # With the code that stops the master: what failed here would fail in the next worker, too.
+            self.log.error("The worker cannot serve: %s: %s", type(error).__name__, error)
+            self.log.debug("The worker cannot serve", exc_info=error)
+            raise SystemExit(Arbiter.WORKER_BOOT_ERROR) from error
         try:
             loop.run_forever()
             if self._exit is not None:
@@ -191,7 +210,7 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
             [listener.sock for listener in self.sockets],
             cfg.worker_connections,
             one_by_one=cfg.workers > 1 and service.pool is None,
-            context=self._tls_context(),
+            context=self._tls_contexts.of_worker(cfg, self.log),
             handshake_seconds=self._options["handshake_timeout"] or 3600,
         )
         unstorable = try_storage(cfg.tmp_upload_dir)
@@ -348,15 +367,6 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
             "SERVER_SOFTWARE": f"{gunicorn.SERVER_SOFTWARE} aiohttp-worker/{__version__}",
         }
 
-    def _tls_context(self) -> Any:
-        cfg = self.cfg
-        hook = cfg.settings["ssl_context"]
-        if not cfg.is_ssl and hook.get() is hook.default:
-            return None
-        context = gunicorn.sock.ssl_context(cfg)
-        offer_http1_only(context)
-        return context
-
     def _observers(self) -> Observers:
         cfg = self.cfg
         log = self.log
@@ -499,3 +509,6 @@ def _new_loop(choice: str) -> asyncio.AbstractEventLoop:
 
         return uvloop.new_event_loop()
     return asyncio.new_event_loop()
+
+
+check_with_option()

@@ -22,13 +22,13 @@ LAYERS = [
     {"input", "flow", "writable", "running_loop", "files", "backlog", "tls", "tls_records", "tls_transport", "tls_handshake"},
     {"outbox", "pool", "leftovers", "application", "service", "delivery", "exchange", "request_body"},
     {"hooks", "protocol", "listener"},
-    {"boot", "early_signals", "worker"},
+    {"boot", "early_signals", "master", "tls_context", "worker"},
     {"ini", "runner", "demo", "__main__"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 
 # What no byte of a request passes through may know Gunicorn: the worker and what starts it.
-KNOW_GUNICORN = {"boot", "worker", "ini", "runner"}
+KNOW_GUNICORN = {"boot", "master", "tls_context", "worker", "ini", "runner"}
 
 # Pure files: bytes and values in, bytes and values out.
 PURE = {"http1", "marks", "errors", "forwarding", "environ", "response_head", "response"}

@@ -1,0 +1,105 @@
+"""What Gunicorn's master asks the worker class: at HUP, and with ``--check-config``.
+
+At HUP it reads the settings, starts workers with them and ends the old ones, whatever becomes of the new. Here the settings are
+read and checked before; what is wrong is logged, and the workers that serve go on. With ``--check-config`` it loads the
+application and does not ask; once this file is loaded, it does.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from functools import partial, wraps
+from typing import Any
+
+from gunicorn.app.base import Application
+from gunicorn.arbiter import Arbiter
+from gunicorn.errors import ConfigError
+
+
+def check_before_reload() -> None:
+    """Have the master of this process, if it is Gunicorn's own, check the settings before it reloads them."""
+    arbiter = getattr(signal.getsignal(signal.SIGHUP), "__self__", None)
+    # A master that reloads in a way of its own is left alone, as is one that is prepared already.
+    if isinstance(arbiter, Arbiter) and type(arbiter).reload is Arbiter.reload and "reload" not in vars(arbiter):
+        arbiter.reload = partial(_reload, arbiter)
+
+
+def check_with_option() -> None:
+    """Have ``--check-config`` ask the worker class, too."""
+    run = Application.run
+    if hasattr(run, "__wrapped__"):
+        return
+
+    @wraps(run)
+    def checked_run(app: Any) -> None:
+        if app.cfg.check_config:
+            try:
+                check_worker_class(app.cfg, logging.getLogger(__name__))
+            except ConfigError as error:
+                sys.stderr.write(f"\nError: {error}\n\n")
+                sys.exit(1)
+        run(app)
+
+    Application.run = checked_run
+
+
+def check_worker_class(cfg: Any, log: Any) -> None:
+    """Ask the worker class of the settings, as Gunicorn does at its start alone.
+
+    :raises ConfigError: it refuses them.
+    """
+    check = getattr(cfg.worker_class, "check_config", None)
+    if check is not None:
+        try:
+            check(cfg, log)
+        except RuntimeError as error:
+            raise ConfigError(str(error)) from error
+
+
+def log_refusal(log: Any, error: BaseException, explained: tuple[type[Exception], ...] = (ConfigError,)) -> None:
+    """Log why nothing is reloaded.
+
+    :param explained: kinds of errors whose text says all; others are logged with a traceback.
+    """
+    if isinstance(error, SystemExit):
+        log.error("Nothing is reloaded: the configuration ended with code %s; its message is above.", error.code)
+    elif isinstance(error, explained):
+        log.error("Nothing is reloaded: %s", error)
+    else:
+        log.error("Nothing is reloaded", exc_info=error)
+
+
+def _reload(arbiter: Any) -> None:
+    app = arbiter.app
+    before = app.cfg
+    _unset_variables(before)  # as Gunicorn does: the file is to be read as at the start
+    try:
+        app.reload()
+        check_worker_class(app.cfg, arbiter.log)
+    except (Exception, SystemExit) as error:
+        app.cfg = before
+        os.environ.update(before.env)
+        os.chdir(before.chdir)
+        log_refusal(arbiter.log, error)
+        return
+    app.reload = _nothing  # it is done
+    try:
+        Arbiter.reload(arbiter)
+    finally:
+        del app.reload
+
+
+def _unset_variables(cfg: Any) -> None:
+    """Take back what ``raw_env`` has set."""
+    for name in cfg.env:
+        if name in cfg.env_orig:
+            os.environ[name] = cfg.env_orig[name]
+        else:
+            os.environ.pop(name, None)
+
+
+def _nothing() -> None:
+    pass
