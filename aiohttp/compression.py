@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import zlib
 from collections.abc import AsyncIterator
 from typing import Any, Final, Protocol
 
 from .body import Body, BytesBody
 from .decompression import brotli_module, zstd_module
+from .turns import Turns
 
 __all__ = ["compress_body"]
 
@@ -56,8 +58,12 @@ class _CompressedBody(Body):
 
     async def _pieces(self) -> AsyncIterator[bytes]:
         compressor = _compressor(self.content_coding or "")
+        turns = Turns()
         async for piece in self._body.pieces():
-            if data := compressor.compress(piece):
+            data = compressor.compress(piece)
+            if turns.over():  # a compressor may take much before it gives anything
+                await asyncio.sleep(0)
+            if data:
                 yield data
         yield compressor.flush()
 

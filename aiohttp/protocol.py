@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import os
+import select
 from collections.abc import Hashable
 from typing import Final, Protocol, cast
 
@@ -28,11 +30,14 @@ from .errors import (
     LineTooLong,
 )
 from .incoming import Incoming
+from .turns import Turns
 
 __all__ = ["Connection", "State"]
 
 REST_SIZE: Final = 65536
 """Bytes of a body that nobody reads which are still received, to save the connection."""
+REST_SIZE_LOST: Final = 1 << 24
+"""Bytes that are still taken from a connection that broke; more than a kernel keeps for one."""
 REST_SECONDS: Final = 2.0
 """How long that may take."""
 
@@ -82,9 +87,11 @@ class Connection(asyncio.Protocol):
         "_last",
         "_loop",
         "_patience",
+        "_poll",
         "_reader",
         "_request_done",
         "_tunnel",
+        "_turns",
         "_writer",
         "error",
         "gone",
@@ -124,6 +131,8 @@ class Connection(asyncio.Protocol):
         self._last = False
         self._patience: asyncio.TimerHandle | None = None
         self._writer: asyncio.Task[None] | None = None
+        self._turns = Turns()
+        self._poll: select.poll | None = None
 
     # -- an exchange ------------------------------------------------------------------------------------------------
 
@@ -173,12 +182,34 @@ class Connection(asyncio.Protocol):
             self._fail(error)
 
     async def drain(self) -> None:
-        """Wait until more can be written. Raises ClientConnectionError if the connection is gone."""
-        if self.error is not None or self.state is State.CLOSED:
-            raise self.error or ClientConnectionError(f"{self.label}: the connection is closed")
+        """Wait until more can be written. Raises ClientConnectionError if the connection is gone.
+
+        What the server has to say is read first, even while it takes everything.
+        """
+        self._check_open()
         if not self._can_write:
             self._drain = self._loop.create_future()
             await self._drain
+        if self._turns.over() or self._answer_waits():
+            # One turn of the loop finds out, the next one reads.
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            self._check_open()
+
+    def _check_open(self) -> None:
+        # A transport that could not write says so in a later turn only.
+        if self.error is not None or self.state is State.CLOSED or self.transport.is_closing():
+            raise self.error or ClientConnectionError(f"{self.label}: the connection is closed")
+
+    def _answer_waits(self) -> bool:
+        """Whether there are bytes to read under TLS, where those cannot be had any more once a write has failed."""
+        if self._poll is None:
+            sock = self.transport.get_extra_info("socket")
+            if sock is None or self.transport.get_extra_info("sslcontext") is None:
+                return False
+            self._poll = select.poll()
+            self._poll.register(sock.fileno(), select.POLLIN)
+        return bool(self._poll.poll(0))
 
     def release(self) -> None:
         """Nobody wants the rest of the exchange: the connection closes, the slot goes back."""
@@ -336,6 +367,8 @@ class Connection(asyncio.Protocol):
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if exc is not None and self.state in (State.SENT, State.BODY):
+            self._receive_rest()
         self._lost(exc)
         self.gone = True
         self._connector.gone(self)
@@ -343,6 +376,23 @@ class Connection(asyncio.Protocol):
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
         self._wake_writer()
+
+    def _receive_rest(self) -> None:
+        """Take what the server had sent before it went: a transport that fails to write does not read any more."""
+        sock = self.transport.get_extra_info("socket")
+        if sock is None or self.transport.get_extra_info("sslcontext") is not None:
+            return
+        descriptor = sock.fileno()
+        received = 0
+        try:
+            while received < REST_SIZE_LOST and self.state in (State.SENT, State.BODY):
+                data = os.read(descriptor, 1 << 16)
+                if not data:
+                    return
+                received += len(data)
+                self.data_received(data)
+        except OSError:
+            pass  # that was all
 
     def pause_writing(self) -> None:
         self._can_write = False

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any, Final
+from typing import Final
 
 from .body import Body, BytesBody
 from .protocol import Connection
 from .request import Request
+from .sendfile import send_file
+from .turns import Turns
 from .upload import FileBody
 
 __all__ = ["CONTINUE_SECONDS", "buffer_body", "send"]
@@ -18,13 +20,17 @@ CONTINUE_SECONDS: Final = 1.0
 _ONE_WRITE: Final = 65536
 _DIRECT: Final = 1 << 21
 """Up to this size a body in memory is given to the transport as a whole; larger ones wait for the socket, piece by piece."""
-_SENDFILE: Final = 1 << 22
 
 
 async def buffer_body(body: Body) -> BytesBody:
     """The whole body in memory, for HTTP/1.0, which has no chunks."""
-    data = b"".join([bytes(piece) async for piece in body.pieces()])
-    buffered = BytesBody(data, body.content_type)
+    turns = Turns()
+    pieces = []
+    async for piece in body.pieces():
+        pieces.append(bytes(piece))
+        if turns.over():
+            await asyncio.sleep(0)
+    buffered = BytesBody(b"".join(pieces), body.content_type)
     buffered.content_coding = body.content_coding
     return buffered
 
@@ -105,7 +111,7 @@ async def _cut(pieces: AsyncIterator[bytes], size: int) -> AsyncIterator[bytes]:
 
 
 async def _send_length(connection: Connection, body: Body, length: int) -> None:
-    if isinstance(body, FileBody) and await _send_file(connection, body, length):
+    if isinstance(body, FileBody) and await send_file(connection, body, length):
         return
     sent = 0
     write = connection.transport.write
@@ -117,29 +123,3 @@ async def _send_length(connection: Connection, body: Body, length: int) -> None:
         await connection.drain()
     if sent < length:
         raise ValueError(f"the body has {sent} bytes, but its Content-Length is {length}")
-
-
-async def _send_file(connection: Connection, body: FileBody, length: int) -> bool:
-    """Let the kernel send a file, where loop and transport can; False if nothing was sent that way."""
-    loop = asyncio.get_running_loop()
-    transport: Any = connection.transport
-    file = body.kernel_file()
-    if file is None or body.content_coding or transport.get_extra_info("sslcontext") is not None or length < _ONE_WRITE:
-        return False
-    sent = 0
-    while sent < length:
-        # In steps: while the kernel sends, the loop does not read what the server may have to say.
-        step = min(_SENDFILE, length - sent)
-        await connection.drain()
-        if sent + step == length:
-            body.check_size(sent)
-        try:
-            done = await loop.sendfile(transport, file, body.start + sent, step, fallback=False)
-        except (asyncio.SendfileNotAvailableError, NotImplementedError, AttributeError):  # uvloop has none
-            if sent:
-                raise
-            return False
-        sent += done
-        if done < step:
-            raise body.changed(sent)
-    return True
