@@ -1,4 +1,4 @@
-"""AsyncStreamingHttpResponse under other servers, in Django's tests and with databases; under ours it is in the functional tests."""
+"""AsyncStreamingHttpResponse under other servers, in Django's tests and with databases; under ours it is in the functional ones."""
 
 from __future__ import annotations
 
