@@ -10,7 +10,7 @@ from http.cookies import Morsel, SimpleCookie
 from typing import Any, Final
 
 from .header_text import decode_field, printable, refuse_controls
-from .url import URL, value_text
+from .url import URL, pairs, value_text
 
 __all__ = ["CookieJar", "cookie_field", "parse_set_cookie", "response_cookies"]
 
@@ -64,9 +64,8 @@ def response_cookies(fields: Iterable[str]) -> SimpleCookie:
 
 def cookie_pairs(cookies: Any) -> list[tuple[str, str]]:
     """Names and values of a mapping or pairs of str or Morsel. Raises ValueError for what cannot be in a Cookie field."""
-    items = cookies.items() if isinstance(cookies, Mapping) or hasattr(cookies, "items") else cookies
-    pairs = []
-    for name, value in items:
+    found = []
+    for name, value in pairs(cookies):
         # The name in a Morsel came from a server, which will know it again.
         bad = _BAD_RECEIVED_NAME if isinstance(value, Morsel) else _BAD_NAME
         if not isinstance(name, str) or not name or bad.search(name):
@@ -78,8 +77,8 @@ def cookie_pairs(cookies: Any) -> list[tuple[str, str]]:
         refuse_controls(text, f"the value of the cookie {printable(name)}")
         if ";" in text:
             raise ValueError(f"the value of the cookie {printable(name)} cannot have ';', which would end it")
-        pairs.append((name, text))
-    return pairs
+        found.append((name, text))
+    return found
 
 
 def cookie_field(shared: Iterable[tuple[str, str]], own: Iterable[tuple[str, str]], field: str) -> str:

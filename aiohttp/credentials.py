@@ -30,7 +30,10 @@ def authorization(auth: Any, method: str, url: str) -> str:
     Raises ValueError for anything else.
     """
     if callable(auth):
-        return str(auth(method, url))
+        value = auth(method, url)
+        if not isinstance(value, str):
+            raise ValueError(f"what auth is called for is the value of a field, str, not {type(value).__name__}")
+        return value
     return basic(pair(auth, "auth is a pair of user and password, or a callable"))
 
 

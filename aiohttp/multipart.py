@@ -11,7 +11,7 @@ from aiohttp_worker.http1.grammar import TOKEN
 from .body import Body, BytesBody
 from .header_text import check_field_value, encode_field
 from .upload import make_body
-from .url import field_pairs, value_text
+from .url import encode_text, field_pairs, value_text
 
 __all__ = ["MultipartBody", "make_multipart"]
 
@@ -48,7 +48,7 @@ class MultipartBody(Body):
 def _quoted(name: str, encoding: str) -> bytes:
     # What browsers do (RFC 7578 section 4.2 leaves it to them): these three percent-encoded, all else as it is. A name that
     # the file system has in another charset than Python's keeps its octets.
-    return name.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A").encode(encoding, "surrogateescape")
+    return encode_text(name.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A"), encoding, f"the name {name!r}")
 
 
 def _part_head(name: str, filename: str | None, content_type: str | None, headers: Any, encoding: str) -> bytes:
@@ -146,9 +146,10 @@ def make_multipart(data: Any, files: Any, encoding: str) -> MultipartBody:
         if not isinstance(data, Mapping | list | tuple) and not hasattr(data, "items"):
             raise ValueError(f"beside files, data must be a mapping or pairs, not {type(data).__name__}")
         for name, value in field_pairs(data):
-            octets = (
-                bytes(value) if isinstance(value, bytes | bytearray | memoryview) else value_text(name, value).encode(encoding)
-            )
+            if isinstance(value, bytes | bytearray | memoryview):
+                octets = bytes(value)
+            else:
+                octets = encode_text(value_text(name, value), encoding, f"a value for {name!r}")
             parts.append((_part_head(value_text("a name", name), None, None, None, encoding), BytesBody(octets, None)))
     for upload in _uploads(files):
         file, filename, content_type = upload.file, upload.filename, upload.content_type
@@ -159,7 +160,7 @@ def make_multipart(data: Any, files: Any, encoding: str) -> MultipartBody:
         if content_type is None and filename is not None:
             content_type = _guess_type(filename)
         if isinstance(file, str):
-            file = file.encode(encoding)
+            file = encode_text(file, encoding, f"the field {upload.name!r}")
         elif file is None or isinstance(file, Mapping | list | tuple):
             raise ValueError(f"the field {upload.name!r} has no file, but {'None' if file is None else type(file).__name__}")
         name = filename or "unknown" if upload.name is None else upload.name

@@ -12,7 +12,7 @@ from aiohttp_worker.http1.grammar import CONTENT_LENGTH, TOKEN
 
 from .body import Body, BytesBody
 from .header_text import check_field_value, decode_field, encode_field
-from .url import URL
+from .url import URL, pairs
 from .version import __version__
 
 __all__ = ["Request", "check_method", "check_version"]
@@ -88,7 +88,7 @@ class Request:
 
     def set_headers(self, headers: Any) -> None:
         """Take the user's fields. Raises ValueError naming the one that cannot be sent."""
-        items = headers.items() if isinstance(headers, Mapping) or hasattr(headers, "items") else headers
+        items = headers.items() if isinstance(headers, Mapping) else pairs(headers)
         fields: list[tuple[str, str]] = []
         names: set[str] = set()
         for name, value in items:
@@ -119,6 +119,8 @@ class Request:
     def _own_field(self, lowered: str, value: str) -> None:
         """A field that changes how the request is sent."""
         if lowered == "host":
+            if self.host_field != self.url.host_field:
+                raise ValueError(f"a request has one Host field, not {self.host_field!r} and {value!r}")
             self.host_field = value
         elif lowered == "cookie":
             self.cookie = f"{self.cookie}; {value}" if self.cookie else value

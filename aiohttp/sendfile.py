@@ -9,10 +9,14 @@ from typing import IO, Any, Final
 from .protocol import Connection
 from .upload import FileBody
 
-__all__ = ["send_file"]
+__all__ = ["SocketBrokenError", "send_file"]
 
 _STEP: Final = 1 << 20
 _LEAST: Final = 65536
+
+
+class SocketBrokenError(Exception):
+    """The connection broke while the kernel was sending; its transport will hear of that when it reads."""
 
 
 async def send_file(connection: Connection, body: FileBody, length: int) -> bool:
@@ -49,8 +53,8 @@ async def _send(connection: Connection, body: FileBody, file: IO[bytes], length:
         except BlockingIOError:
             await _writable(descriptor)
             continue
-        except ConnectionError:
-            raise
+        except ConnectionError as error:
+            raise SocketBrokenError from error
         except OSError:  # not every file system can
             if sent:
                 raise

@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator
 from typing import Final
 
 from .body import Body, BytesBody
-from .protocol import Connection
+from .errors import ClientConnectionError
+from .protocol import Connection, State
 from .request import Request
-from .sendfile import send_file
+from .sendfile import SocketBrokenError, send_file
 from .turns import Turns
 from .upload import FileBody
 
@@ -72,10 +73,16 @@ async def _send_body(
             await _send_chunks(connection, body, chunk_size)
         else:
             await _send_length(connection, body, request.length or 0)
-    except (ConnectionError, asyncio.CancelledError) as error:
-        if isinstance(error, asyncio.CancelledError):
-            raise
-        # The server may have said why before it closed: what has been received comes first.
+    except asyncio.CancelledError:
+        # Our own doing, or that of what the body waits for; then nobody else would tell the request.
+        connection.body_failed(ClientConnectionError(f"{connection.label}: the body was cancelled while it was sent"))
+        raise
+    except SocketBrokenError:
+        pass  # The server may have said why before it closed: what has been received comes first.
+    except ConnectionError as error:
+        # The same, unless it is the body's own: one that comes from another response, or from a socket.
+        if connection.error is None and connection.state is not State.CLOSED and not connection.transport.is_closing():
+            connection.body_failed(error)
     except Exception as error:
         connection.body_failed(error)
     else:

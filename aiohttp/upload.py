@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Generator, Iterable, Mappi
 from typing import IO, Any, Final
 
 from .body import READ_SIZE, Body, BytesBody
-from .url import form_urlencode
+from .url import encode_text, form_urlencode
 
 __all__ = ["FileBody", "StreamBody", "make_body", "measure", "plain_file"]
 
@@ -88,7 +88,7 @@ class FileBody(Body):
             if data is None:
                 raise ValueError(f"{self._name} cannot be sent: it does not block, and has nothing to read now")
             if isinstance(data, str):
-                data = data.encode(self._encoding)
+                data = encode_text(data, self._encoding, f"the text of {self._name}")
             if not len(_octets(data)):
                 break
             sent += len(data)
@@ -174,7 +174,7 @@ def make_body(data: Any, encoding: str) -> Body:
     if isinstance(data, bytes | bytearray | memoryview):
         return BytesBody(data, OCTETS)
     if isinstance(data, str):
-        return BytesBody(data.encode(encoding), FORM)
+        return BytesBody(encode_text(data, encoding, "the text of the body"), FORM)
     if isinstance(data, Mapping):
         return BytesBody(form_urlencode(data, encoding).encode("ascii"), FORM)
     if isinstance(data, types.GeneratorType):

@@ -186,8 +186,15 @@ def form_urlencode(fields: Any, encoding: str = "utf-8") -> str:
 def _quoted(value: Any, encoding: str, name: Any) -> str:
     if isinstance(value, bytes | bytearray | memoryview):
         return quote_plus(bytes(value))
-    # Octets of a header that are not UTF-8 go on as they came.
-    return quote_plus(value_text(name, value), encoding=encoding, errors="surrogateescape")
+    return quote_plus(encode_text(value_text(name, value), encoding, f"a value for {name!r}"))
+
+
+def encode_text(text: str, encoding: str, what: str) -> bytes:
+    """Text in a charset; octets of a header that are not UTF-8 go on as they came. Raises ValueError that names ``what``."""
+    try:
+        return text.encode(encoding, "surrogateescape")
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{what} has the character {text[error.start]!r}, which is not in {encoding}") from None
 
 
 _NO_TEXT: Final[Any] = object.__str__
@@ -206,13 +213,22 @@ def value_text(name: Any, value: Any) -> str:
     return str(value)
 
 
-def field_pairs(fields: Any) -> Iterable[tuple[Any, Any]]:
-    """Names and values of a mapping, multidict or sequence of pairs, sequences as values spread out."""
-    items = fields.items() if isinstance(fields, Mapping) else fields
-    for item in items:
+def pairs(fields: Any) -> Iterable[tuple[Any, Any]]:
+    """Names and values of a mapping, multidict or sequence of pairs. Raises TypeError for anything else."""
+    if isinstance(fields, Mapping) or hasattr(fields, "items"):
+        yield from fields.items()
+        return
+    if isinstance(fields, str | bytes) or not isinstance(fields, Iterable):
+        raise TypeError(f"a mapping or pairs of name and value are needed, not {type(fields).__name__}")
+    for item in fields:
         if isinstance(item, str | bytes) or not isinstance(item, Sequence) or len(item) != 2:
             raise TypeError(f"a pair of name and value is needed, not {type(item).__name__}")
-        name, value = item
+        yield item[0], item[1]
+
+
+def field_pairs(fields: Any) -> Iterable[tuple[Any, Any]]:
+    """Names and values of a mapping, multidict or sequence of pairs, sequences as values spread out."""
+    for name, value in pairs(fields):
         if isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray | memoryview):
             for one in value:
                 yield name, one

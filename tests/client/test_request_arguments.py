@@ -427,6 +427,13 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"cookies": {"a": None}}, "a value for 'a' is None"),
     ({"data": {"a": None}}, "a value for 'a' is None"),
     ({"json": [float("nan")]}, "json cannot be sent"),
+    ({"headers": [("Host", "a"), ("Host", "b")]}, "one Host field"),
+    ({"auth": lambda method, url: None}, "str, not NoneType"),
+    ({"data": {"a": "€"}, "encoding": "latin-1"}, "a value for 'a' has the character '€', which is not in latin-1"),
+    ({"data": "x€", "encoding": "latin-1"}, "the text of the body has the character '€', which is not in latin-1"),
+    ({"data": {"a": "€"}, "files": {"f": b"x"}, "encoding": "latin-1"}, "a value for 'a' has the character '€'"),
+    ({"files": {"f": "€"}, "encoding": "latin-1"}, "the field 'f' has the character '€'"),
+    ({"files": {"f": ("€", b"x")}, "encoding": "latin-1"}, "the name '€' has the character '€'"),
     ({"data": b"abc", "headers": {"Content-Length": "5"}}, "5"),
     ({"data": 5}, "int"),
     ({"data": "x", "encoding": "utf-99"}, "utf-99"),
@@ -470,6 +477,18 @@ def test_bad_arguments(run: Any, arguments: dict[str, Any], named: str) -> None:
                 await aiohttp.request(options.pop("method"), options.pop("url"), **options)
             assert named in str(caught.value)
             assert server.peers == []
+
+    run(main)
+
+
+@pytest.mark.parametrize("argument", ["headers", "cookies", "params", "data"])
+@pytest.mark.parametrize("given", [["ab"], ["a=b"], [("a", "b", "c")], [{"a", "b"}], [5]], ids=str)
+def test_what_is_no_pair(run: Any, argument: str, given: Any) -> None:
+    """Two letters are no name and value."""
+
+    async def main() -> None:
+        with pytest.raises(TypeError, match="a pair of name and value is needed, not"):
+            await aiohttp.request("POST", "http://127.0.0.1:1/", **{argument: given})
 
     run(main)
 
