@@ -1,4 +1,4 @@
-"""AsyncStreamingHttpResponse under other servers, in Django's tests and with databases; under ours it is in the functional ones."""
+"""AsyncStreamingHttpResponse under other servers, in Django's tests and with databases; functional tests have it under ours."""
 
 from __future__ import annotations
 
