@@ -125,7 +125,11 @@ async def _request(
     request = Request(check_method(method), target, (1, 1) if version == (1, 1) else check_version(version))
     if headers is not None:
         request.set_headers(headers)
-    if files is not None and isinstance(files, Sized) and not isinstance(files, str | bytes) and not len(files):
+    if (
+        files is not None
+        and isinstance(files, Sized)
+        and not (isinstance(files, str | bytes) or hasattr(files, "read") or len(files))
+    ):
         files = None  # a form without any
     chunk_size = 0
     has_body = data is not None or files is not None or json is not None

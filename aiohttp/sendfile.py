@@ -64,6 +64,7 @@ async def _send(connection: Connection, body: FileBody, file: IO[bytes], length:
         sent += done
         if sent < length:
             await connection.drain()
+    file.seek(body.start + sent)  # where reading it would have left it
     return True
 
 

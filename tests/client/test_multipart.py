@@ -109,6 +109,19 @@ def test_no_files_are_no_multipart(run: Any, files: Any, data: Any, kind: bytes 
     run(main)
 
 
+def test_a_file_that_says_it_is_empty(run: Any) -> None:
+    class Counted(io.BytesIO):
+        def __len__(self) -> int:
+            return 0
+
+    async def main() -> None:
+        async with RawServer(OK) as server:
+            async with aiohttp.request("POST", server.url, files=Counted(b"content")):
+                assert b"\r\n\r\ncontent\r\n" in server.bodies[0]
+
+    run(main)
+
+
 def test_the_name_of_a_file_in_octets(run: Any, tmp_path: Any) -> None:
     path = str(tmp_path).encode() + b"/\xff.txt"
     with open(path, "wb+") as file:

@@ -323,6 +323,23 @@ def test_a_packed_file_is_sent_again(run: Any, make: Any) -> None:
     run(main)
 
 
+@pytest.mark.parametrize("size", [10, 300_000])
+def test_where_a_file_is_afterwards(run: Any, tmp_path: Path, size: int) -> None:
+    """At its end, whoever sent it: given again, it is an empty body each time, and not a copy of the first one."""
+
+    async def main(file: Any) -> None:
+        async with RawServer(OK) as server:
+            for left in (size - 3, 0):
+                async with aiohttp.request("POST", server.url, data=file) as response:
+                    assert await response.read() == b"ok"
+                assert len(server.bodies[-1]) == left
+                assert file.tell() == size
+
+    with open(write(tmp_path, bytes(size)), "rb") as file:
+        file.seek(3)
+        run(lambda: main(file))
+
+
 def test_one_file_twice_in_a_form(run: Any, make: Any) -> None:
     async def main() -> None:
         async with RawServer(OK) as server:
