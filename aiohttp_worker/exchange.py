@@ -57,6 +57,7 @@ _DRAIN: Final = _Next.DRAIN
 _ASYNC: Final = _Next.ASYNC
 _ITEM: Final = _Next.ITEM
 _FILE: Final = _Next.FILE
+_FILE_WRAPPER: Final[type] = FileWrapper
 _WHOLE: Final = ResultKind.WHOLE
 _ITERABLE: Final = ResultKind.ITERABLE
 
@@ -186,7 +187,7 @@ class Exchange(Delivery):
             result_kind = classify_result(result, service.drive_generators)
             if result_kind is _ITERABLE or result_kind is _WHOLE:
                 self.iterable = result
-                if kind is FileWrapper and service.settings.sendfile:
+                if kind is _FILE_WRAPPER and service.settings.sendfile:
                     self._part = file_part(result)
                     if self._part is not None:
                         self._next = _FILE
