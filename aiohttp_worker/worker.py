@@ -428,16 +428,30 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
         self.cfg.post_request(self, request, exchange.environ, HookResponse(exchange, request))
 
     def _request_ended(self, exchange: Exchange) -> None:
-        if self._write_access is not None:
-            response = exchange.response
-            self._write_access(
-                response.status or "-",
-                response.sent,
-                response.headers,
-                exchange.head.headers,
-                exchange.environ,
-                time.monotonic() - exchange.started,
-            )
+        if self._write_access is None:
+            return
+        try:
+            try:
+                self._write_access_line(exchange, exchange.environ)
+            except KeyError:
+                # The application may take from environ what it likes (PEP 3333).
+                line = exchange.head.line
+                needed = {"REQUEST_METHOD": line.method, "RAW_URI": line.target, "SERVER_PROTOCOL": line.protocol}
+                self._write_access_line(exchange, {**needed, **exchange.environ})
+        except Exception as error:
+            self._log_exception(error, f"The access log failed for {exchange.head.method} {exchange.head.target}")
+
+    def _write_access_line(self, exchange: Exchange, environ: dict[str, Any]) -> None:
+        assert self._write_access is not None
+        response = exchange.response
+        self._write_access(
+            response.status or "-",
+            response.sent,
+            response.headers,
+            exchange.head.headers,
+            environ,
+            time.monotonic() - exchange.started,
+        )
 
     def _request_refused(self, connection: Connection, error: RemoteProtocolError) -> None:
         if self._write_access is not None:

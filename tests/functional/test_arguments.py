@@ -26,6 +26,7 @@ BETTER = {
     "late exc_info/an exception": "wants a tuple",
     "late exc_info/a pair": "wants three",
     "block/0": "reads nothing",
+    "environ/cleared": "fails when it logs the request",
 }
 
 REFUSED = re.compile(r"[A-Z]\w+Error\b|500: |cut ")
@@ -69,6 +70,17 @@ def test_outcomes(server: Server) -> None:
         if not same:
             differ.append((name, expected, found))
     assert differ == []
+
+
+def test_a_request_is_logged_whatever_became_of_environ(server: Server) -> None:
+    if server.worker_class == "gthread":
+        pytest.skip("it does not log what has no method")
+    mark, logged = server.access.length, server.log.length
+    with server.connect() as client:
+        assert client.get("/environ/cleared").body == client.get("/environ/odd").body == b"data"
+    server.access.wait_for(r'"GET /environ/cleared HTTP/1\.1" 200 4', since=mark)
+    server.access.wait_for(r'"None None None" 200 4', since=mark)
+    assert "Traceback" not in server.log.text(logged)
 
 
 def test_the_errors_stream(server: Server) -> None:

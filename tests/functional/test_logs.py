@@ -207,6 +207,25 @@ def post_fork(server, worker):
     assert "/health" not in server.access.text()
 
 
+def test_a_logger_that_fails_costs_no_answer(serve: Serve) -> None:
+    """Neither this one, nor the next one of the connection."""
+    extra = """
+from gunicorn.glogging import Logger
+
+class Failing(Logger):
+    def access(self, *arguments):
+        raise LookupError("the disk of the log is full")
+
+logger_class = Failing
+"""
+    server = serve("probe:application", worker_class=STREAM, extra=extra)
+    with server.connect() as client:
+        for _ in range(2):
+            assert client.get("/hello").status_code == 200
+    server.wait_for_log("ERROR.*The access log failed for GET /hello", count=2)
+    server.wait_for_log("LookupError: the disk of the log is full", count=2)
+
+
 def test_a_formatter_for_json(serve: Serve) -> None:
     """One that looks into the record, as those for structured logs do."""
     extra = """

@@ -257,6 +257,8 @@ OUTCOMES = {
     "write/nothing": "TypeError",
     "hints/nothing": "TypeError",
     "hints/too late": "200 OK 'data'",
+    "environ/cleared": "200 OK 'data'",
+    "environ/odd": "200 OK 'data'",
     "disconnected/asked": "200 OK 'False'",
     "disconnected/asked too much": "TypeError",
     "file/by hand": "200 OK 'FileWrapper data'",

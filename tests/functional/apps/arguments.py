@@ -397,6 +397,23 @@ def hints_late(environ: Environ, start: Any) -> list[bytes]:
     return []
 
 
+@case("environ/cleared")
+def environ_cleared(environ: Environ, start: Any) -> list[bytes]:
+    start("200 OK", [TEXT])
+    environ.clear()
+    return [b"data"]
+
+
+@case("environ/odd")
+def environ_odd(environ: Environ, start: Any) -> list[bytes]:
+    start("200 OK", [TEXT])
+    environ.update(dict.fromkeys(["REMOTE_ADDR", "PATH_INFO", "REQUEST_METHOD", "RAW_URI", "SERVER_PROTOCOL", "wsgi.input"]))
+    environ.update(
+        {"HTTP_USER_AGENT": b"agent", "HTTP_REFERER": 5, "REMOTE_USER": object(), "wsgi.early_hints": 1, "other": None}
+    )
+    return [b"data"]
+
+
 @case("disconnected/asked")
 def disconnected(environ: Environ, start: Any) -> list[bytes]:
     start("200 OK", [TEXT])
