@@ -3,12 +3,15 @@
 ``aiohttp.worker`` has the worker classes; nothing else here needs Gunicorn.
 """
 
+from typing import TYPE_CHECKING
+
 from .client import request
 from .connector import ProxyConnector, SocketConnector, UnixSocketConnector
 from .content import EofStream, StreamReader
 from .coroutines import coroutine, run
 from .errors import *  # noqa: F403
 from .errors import __all__ as _errors
+from .missing import missing_name, refuse_missing_modules
 from .response import ClientResponse
 from .timeouts import Timeout
 from .version import __version__
@@ -34,3 +37,13 @@ __all__ = [
     "run",
     *_errors,
 ]
+
+refuse_missing_modules()
+
+if not TYPE_CHECKING:  # which would take every name for one that there is
+
+    def __getattr__(name: str) -> object:
+        """Say whose aiohttp this is, and what to use instead of a name that it has not."""
+        if name.startswith("_"):
+            raise AttributeError(f"module 'aiohttp' has no attribute {name!r}")
+        raise missing_name(name, __all__)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import types
 from collections.abc import Awaitable, Callable, Coroutine, Generator
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 __all__ = ["Call", "coroutine", "run"]
 
@@ -47,6 +47,16 @@ class Call(Coroutine[Any, Any, T], Generic[T]):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._coroutine!r}>"
+
+    if not TYPE_CHECKING:  # which finds a forgotten await by itself
+
+        def __getattr__(self, name: str) -> object:
+            """Say that an await was probably forgotten."""
+            text = f"{type(self).__name__!r} object has no attribute {name!r}"
+            if name.startswith("_"):
+                raise AttributeError(text)
+            called = getattr(self._coroutine, "__name__", "this call")
+            raise AttributeError(f"{text}: the result of {called}() has to be awaited first (await, or yield from)")
 
 
 @types.coroutine

@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Generator
 from typing import TYPE_CHECKING, Any
 
 from .body import AsyncBody, Marker
+from .response_head import shown
 
 if TYPE_CHECKING:
     from .exchange import Exchange
@@ -94,17 +95,22 @@ def classify_result(result: Any, drive_generators: bool) -> ResultKind:
         return ResultKind.ITERABLE
     if hasattr(kind, "__aiter__"):
         return ResultKind.ASYNC_ITERABLE
-    raise TypeError(f"the application returned {kind.__name__}, expected an iterable of bytes (PEP 3333)")
+    hint = ""
+    if result is None:
+        hint = ": is a return missing?"
+    elif callable(result):
+        hint = f": {shown(result)}"
+    raise TypeError(f"the application returned {kind.__name__}, expected an iterable of bytes (PEP 3333){hint}")
 
 
 def wrong_item(item: object) -> TypeError:
     """The error for an item of a body that is no ``bytes``."""
-    return TypeError(f"the application yielded {type(item).__name__} ({_short(item)}), expected bytes (PEP 3333)")
-
-
-def _short(item: object) -> str:
-    text = repr(item)
-    return text if len(text) <= 60 else text[:57] + "..."
+    hint = ""
+    if item is None:
+        hint = ": to yield nothing, leave it out or yield b''"
+    elif isinstance(item, str):
+        hint = ": encode it"
+    return TypeError(f"the application yielded {type(item).__name__} ({shown(item)}), expected bytes (PEP 3333){hint}")
 
 
 @types.coroutine

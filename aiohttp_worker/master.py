@@ -49,14 +49,14 @@ def check_with_option() -> None:
 def check_worker_class(cfg: Any, log: Any) -> None:
     """Ask the worker class of the settings, as Gunicorn does at its start alone.
 
-    :raises ConfigError: it refuses them.
+    :raises ConfigError: it refuses them, or there is no such class.
     """
-    check = getattr(cfg.worker_class, "check_config", None)
-    if check is not None:
-        try:
+    try:
+        check = getattr(cfg.worker_class, "check_config", None)
+        if check is not None:
             check(cfg, log)
-        except RuntimeError as error:
-            raise ConfigError(str(error)) from error
+    except RuntimeError as error:
+        raise ConfigError(str(error)) from error
 
 
 def log_refusal(log: Any, error: BaseException, explained: tuple[type[Exception], ...] = (ConfigError,)) -> None:

@@ -11,7 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from .names import nearest_name
+
 _PREFIX: Final = "AIOHTTP_WORKER_"
+_NOT_OPTIONS: Final = frozenset((f"{_PREFIX}COMPILE",))  # what setup.py asks for
 
 
 @dataclass(frozen=True)
@@ -58,9 +61,10 @@ def read_options(cls: type, variables: Mapping[str, str]) -> dict[str, float]:
 
     :param cls: the worker class.
     :param variables: the environment.
-    :raises ValueError: one is no number, negative, or not finite; the message
-        names it.
+    :raises ValueError: one is no number, negative, or not finite, or a name is
+        probably mistyped; the message names it.
     """
+    _refuse_mistyped_names(cls, variables)
     values: dict[str, float] = {}
     for option in OPTIONS:
         value: object = getattr(cls, option.name)
@@ -82,3 +86,24 @@ def _number(value: object, source: str, unit: str) -> float:
     if not math.isfinite(number) or number < 0:
         raise ValueError(f"{source} must be a number of {unit}, 0 or more: {value!r}")
     return number
+
+
+def _refuse_mistyped_names(cls: type, variables: Mapping[str, str]) -> None:
+    """Refuse a variable that looks like one of ours, and a number in a subclass that looks like an option.
+
+    :raises ValueError: with the nearest name.
+    """
+    known = {option.variable for option in OPTIONS}
+    for variable in sorted(variables):
+        if variable.upper().startswith(_PREFIX) and variable not in known and variable not in _NOT_OPTIONS:
+            nearest = nearest_name(variable, known)
+            hint = f"did you mean {nearest}?" if nearest else f"there are {', '.join(sorted(known))}"
+            raise ValueError(f"there is no environment variable {variable}: {hint}")
+    names = {option.name for option in OPTIONS}
+    for owner in cls.__mro__:
+        if names <= vars(owner).keys():
+            return  # what is above has options of its own
+        for name, value in vars(owner).items():
+            nearest = "" if name.startswith("_") or name in names else nearest_name(name, names)
+            if nearest and isinstance(value, int | float | str) and not any(name in vars(above) for above in owner.__mro__[1:]):
+                raise ValueError(f"{owner.__name__} has no option {name}: did you mean {nearest}?")

@@ -313,9 +313,15 @@ def _characters(text: object) -> str:
 
 
 def shown(value: object) -> str:
-    """Return a value for an error message, cut where it is long."""
+    """Return a value for an error message, cut where it is long, with what was probably forgotten."""
     text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+    if len(text) > 60:
+        text = text[:57] + "..."
+    if hasattr(type(value), "__await__"):
+        return f"{text}: it was not awaited, is an await missing?"
+    if callable(value) and not isinstance(value, type):
+        return f"{text}: it was not called, are its parentheses missing?"
+    return text
 
 
 def _native(value: Any) -> Any:

@@ -8,7 +8,7 @@ import os
 import threading
 import time
 from types import FrameType
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import gunicorn
 from gunicorn.arbiter import Arbiter
@@ -29,6 +29,7 @@ from .http1.head import Limits
 from .http1.proxy_protocol import ProxyProtocol
 from .listener import Listeners
 from .master import check_before_reload, check_with_option
+from .names import WORKERS, missing_name
 from .options import read_options
 from .protocol import Connection
 from .service import Observers, Service, ServiceSettings, TimeLimits
@@ -95,7 +96,8 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
         """
         refuse_foreign_aiohttp()
         try:
-            read_options(cls, os.environ)
+            # Workers have the variables of raw_env as well.
+            read_options(cls, {**os.environ, **(cfg.env or {})})
         except ValueError as error:
             raise RuntimeError(str(error)) from None
         if cfg.tmp_upload_dir is not None:
@@ -523,6 +525,13 @@ def _new_loop(choice: str) -> asyncio.AbstractEventLoop:
 
         return uvloop.new_event_loop()
     return asyncio.new_event_loop()
+
+
+if not TYPE_CHECKING:  # which would take every name for one that there is
+
+    def __getattr__(name: str) -> object:
+        """Say which worker was probably meant."""
+        raise missing_name(__name__, name, WORKERS)
 
 
 check_with_option()

@@ -17,7 +17,19 @@ ROOT = Path(__file__).resolve().parent.parent
 # Only an annotation may name the owner above: a service is typed with the connections that it holds, and does not load them.
 LAYERS = [
     {"http1"},
-    {"marks", "errors", "synchronous", "body", "django", "file_wrapper", "forwarding", "options", "storage", "repetitions"},
+    {
+        "marks",
+        "errors",
+        "synchronous",
+        "body",
+        "django",
+        "file_wrapper",
+        "forwarding",
+        "options",
+        "storage",
+        "names",
+        "repetitions",
+    },
     {"environ", "response_head", "response", "access_log"},
     {"input", "flow", "writable", "running_loop", "files", "backlog", "tls", "tls_records", "tls_transport", "tls_handshake"},
     {"outbox", "pool", "leftovers", "application", "service", "delivery", "exchange", "request_body"},

@@ -178,16 +178,22 @@ OUTCOMES = {
         "cut 'first ': TypeError('the application yielded memoryview (<memory>), expected bytes (PEP 3333)')"
     ),
     "write/str": "TypeError: write() takes bytes, not str: 'data'",
-    "item/str": "500: TypeError(\"the application yielded str ('data'), expected bytes (PEP 3333)\")",
-    "second item/str": "cut 'first ': TypeError(\"the application yielded str ('data'), expected bytes (PEP 3333)\")",
+    "item/str": "500: TypeError(\"the application yielded str ('data'), expected bytes (PEP 3333): encode it\")",
+    "second item/str": "cut 'first ': TypeError(\"the application yielded str ('data'), expected bytes (PEP 3333): encode it\")",
     "write/Markup": "TypeError: write() takes bytes, not Markup: Markup('data')",
-    "item/Markup": "500: TypeError(\"the application yielded Markup (Markup('data')), expected bytes (PEP 3333)\")",
+    "item/Markup": "500: TypeError(\"the application yielded Markup (Markup('data')), expected bytes (PEP 3333): encode it\")",
     "second item/Markup": (
-        "cut 'first ': TypeError(\"the application yielded Markup (Markup('data')), expected bytes (PEP 3333)\")"
+        "cut 'first ': TypeError(\"the application yielded Markup (Markup('data')), expected bytes (PEP 3333): encode it\")"
     ),
     "write/None": "TypeError: write() takes bytes, not NoneType: None",
-    "item/None": "500: TypeError('the application yielded NoneType (None), expected bytes (PEP 3333)')",
-    "second item/None": "cut 'first ': TypeError('the application yielded NoneType (None), expected bytes (PEP 3333)')",
+    "item/None": (
+        '500: TypeError("the application yielded NoneType (None), expected bytes '
+        "(PEP 3333): to yield nothing, leave it out or yield b''\")"
+    ),
+    "second item/None": (
+        "cut 'first ': TypeError(\"the application yielded NoneType (None), expected bytes "
+        "(PEP 3333): to yield nothing, leave it out or yield b''\")"
+    ),
     "write/int": "TypeError: write() takes bytes, not int: 5",
     "item/int": "500: TypeError('the application yielded int (5), expected bytes (PEP 3333)')",
     "second item/int": "cut 'first ': TypeError('the application yielded int (5), expected bytes (PEP 3333)')",
@@ -213,7 +219,9 @@ OUTCOMES = {
     "result/bytearray": (
         "500: TypeError('the application returned bytearray, expected an iterable of bytes (PEP 3333): wrap it in a list')"
     ),
-    "result/None": "500: TypeError('the application returned NoneType, expected an iterable of bytes (PEP 3333)')",
+    "result/None": (
+        "500: TypeError('the application returned NoneType, expected an iterable of bytes (PEP 3333): is a return missing?')"
+    ),
     "result/int": "500: TypeError('the application returned int, expected an iterable of bytes (PEP 3333)')",
     "result/True": "500: TypeError('the application returned bool, expected an iterable of bytes (PEP 3333)')",
     "hints/list": "103 Link: </a> 200 OK 'data'",
