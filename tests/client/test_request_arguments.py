@@ -482,7 +482,7 @@ def test_bad_arguments(run: Any, arguments: dict[str, Any], named: str) -> None:
 
 
 @pytest.mark.parametrize("argument", ["headers", "cookies", "params", "data"])
-@pytest.mark.parametrize("given", [["ab"], ["a=b"], [("a", "b", "c")], [{"a", "b"}], [5]], ids=str)
+@pytest.mark.parametrize("given", [["ab"], ["a=b"], [("a", "b", "c")], [{"a", "b"}], [5]])
 def test_what_is_no_pair(run: Any, argument: str, given: Any) -> None:
     """Two letters are no name and value."""
 
