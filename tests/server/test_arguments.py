@@ -498,3 +498,53 @@ def test_pieces_of_an_asynchronous_body() -> None:
         server.receive(GET % b"")
         found = outcome(server.take_sent(), "".join(server.logged).partition(": ")[2])
         assert found == OUTCOMES[f"second item/{name}"]
+
+
+def generator_function(item: Any) -> Any:
+    def application(environ: Any, start_response: Any) -> Iterator[Any]:
+        start_response("200 OK", [arguments.TEXT])
+        yield b"first "
+        yield item
+
+    return application
+
+
+def returned_generator(item: Any) -> Any:
+    function = generator_function(item)
+
+    def application(environ: Any, start_response: Any) -> Any:
+        return function(environ, start_response)
+
+    return application
+
+
+def coroutine_function(item: Any) -> Any:
+    async def application(environ: Any, start_response: Any) -> Any:
+        start_response("200 OK", [arguments.TEXT])
+        return iter([b"first ", item])
+
+    return application
+
+
+@pytest.mark.parametrize("make", [generator_function, returned_generator, coroutine_function])
+@pytest.mark.parametrize("name", [name for name in arguments.ITEMS if name != "None"])
+def test_items_of_other_kinds_of_applications(make: Callable[[Any], Any], name: str) -> None:
+    """``None`` alone may be a turn of the loop there."""
+    server = FakeServer(make(arguments.ITEMS[name]))
+    server.receive(GET % b"")
+    found = outcome(server.take_sent(), "".join(server.logged).partition(": ")[2])
+    assert found == OUTCOMES[f"second item/{name}"]
+
+
+@pytest.mark.parametrize("name", arguments.HEADERS)
+def test_headers_from_a_coroutine(name: str) -> None:
+    """What is refused there is raised there."""
+
+    async def application(environ: Any, start_response: Any) -> Any:
+        return arguments.CASES[f"headers/{name}"](environ, start_response)
+
+    server = FakeServer(application)
+    server.receive(GET % b"")
+    found = outcome(server.take_sent(), "".join(server.logged).partition(": ")[2])
+    expected = OUTCOMES[f"headers/{name}"]
+    assert found == expected or found.startswith(f"500: {expected.partition(': ')[0]}(")

@@ -312,12 +312,24 @@ def opened(make: Callable[[Path], Any], path: Path) -> Any:
 class Answer:
     """What is sent for a file, without a socket."""
 
-    def __init__(self, file: Any, *, method: bytes = b"GET", headers: Any = (), wrap: Any = FileWrapper, **settings: Any) -> None:
+    def __init__(
+        self,
+        file: Any,
+        *,
+        method: bytes = b"GET",
+        headers: Any = (),
+        wrap: Any = FileWrapper,
+        coroutine: bool = False,
+        **settings: Any,
+    ) -> None:
         def application(environ: dict[str, Any], start_response: Any) -> Any:
             start_response("200 OK", list(headers))
             return wrap(file, 8192)
 
-        self.server = FakeServer(application, **settings)
+        async def asynchronous(environ: dict[str, Any], start_response: Any) -> Any:
+            return application(environ, start_response)
+
+        self.server = FakeServer(asynchronous if coroutine else application, **settings)
         self.server.receive(GET.replace(b"GET", method) % b"")
         self.head, _, self.raw = self.server.take_sent().partition(b"\r\n\r\n")
         self.logged = self.server.logged
@@ -519,6 +531,14 @@ def test_a_wrapper_whose_file_was_replaced(path: Path) -> None:
         return wrapper
 
     assert Answer(opened(PLAIN["open"], path), wrap=wrap).body == TEXT
+
+
+@pytest.mark.parametrize("name", ["open", "gzip", "SpooledTemporaryFile on disk", "a read of its own"])
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_file_from_a_coroutine(path: Path, name: str, stream: bool) -> None:
+    expected = opened({**PLAIN, **READ}[name], path).read()
+    answer = Answer(opened({**PLAIN, **READ}[name], path), coroutine=True, stream=stream)
+    assert (answer.body, answer.logged) == (expected, [])
 
 
 def test_close_is_the_files() -> None:
