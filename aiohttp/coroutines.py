@@ -34,7 +34,10 @@ class Call(Coroutine[Any, Any, T], Generic[T]):
     def __await__(self) -> Generator[Any, Any, T]:
         return self._coroutine.__await__()
 
-    __iter__ = __await__
+    def __iter__(self) -> Generator[Any, Any, T]:
+        if asyncio._get_running_loop() is None:
+            return _hand_over(self._coroutine)
+        return self._coroutine.__await__()
 
     def send(self, value: Any) -> Any:
         return self._coroutine.send(value)
@@ -57,6 +60,43 @@ class Call(Coroutine[Any, Any, T], Generic[T]):
                 raise AttributeError(text)
             called = getattr(self._coroutine, "__name__", "this call")
             raise AttributeError(f"{text}: the result of {called}() has to be awaited first (await, or yield from)")
+
+
+class _HandedOver(Generic[T]):
+    """A call of a generator that cannot see the loop, for whoever steps that generator and can: the worker."""
+
+    __slots__ = ("_coroutine", "_error", "_result", "_was_awaited")
+
+    gives_no_piece = True
+
+    def __init__(self, native: Coroutine[Any, Any, T]) -> None:
+        self._coroutine = native
+        self._was_awaited = False
+        self._error: BaseException | None = None
+        self._result: Any = None
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        self._was_awaited = True
+        try:
+            self._result = yield from self._coroutine.__await__()
+        except Exception as error:
+            self._error = error
+
+    def result(self) -> T:
+        if not self._was_awaited:
+            self._coroutine.close()
+            raise RuntimeError("no running event loop, and nobody who awaits what this generator yields")
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
+        result: T = self._result
+        return result
+
+
+def _hand_over(native: Coroutine[Any, Any, T]) -> Generator[Any, Any, T]:
+    handed = _HandedOver(native)
+    yield handed
+    return handed.result()
 
 
 @types.coroutine

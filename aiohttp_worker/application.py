@@ -11,13 +11,17 @@ import enum
 import functools
 import inspect
 import types
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Generator
 from typing import TYPE_CHECKING, Any
 
 from .body import AsyncBody, Marker
+from .generators import Dialect, drops_what_is_sent, function_dialect, generator_dialect
+from .input import BlockingReader, BodyCollector, StreamReader
+from .input_file import let_delegate
 from .response_head import shown
 
 if TYPE_CHECKING:
+    from .delivery import Delivery
     from .exchange import Exchange
 
 
@@ -25,7 +29,15 @@ class ApplicationKind(enum.Enum):
     """How an application is to be called."""
 
     ORDINARY = "as PEP 3333 says, where the loop cannot be seen"
-    ASYNCHRONOUS = "in a task on the loop: a coroutine or generator function"
+    ASYNCHRONOUS = "in a task on the loop, when its input is there"
+    STREAMING = "in a task on the loop, at once; it awaits its input"
+
+
+_KINDS = {
+    Dialect.ORDINARY: ApplicationKind.ORDINARY,
+    Dialect.ASYNCHRONOUS: ApplicationKind.ASYNCHRONOUS,
+    Dialect.STREAMING: ApplicationKind.STREAMING,
+}
 
 
 class ResultKind(enum.Enum):
@@ -38,12 +50,15 @@ class ResultKind(enum.Enum):
     ASYNC_ITERABLE = "an asynchronous iterable"
 
 
-def classify_application(application: Any) -> ApplicationKind:
+def classify_application(application: Any, marked: bool = False) -> ApplicationKind:
     """Say how *application* is to be called.
 
     Partials, bound methods and objects with a ``__call__`` are looked into.
     A wrapper (``__wrapped__``) is not: it may well run the coroutine it wraps
-    to its end itself, as ``async_to_sync`` does.
+    to its end itself, as ``async_to_sync`` does. Of a generator function its own
+    code decides.
+
+    :param marked: by ``stream_input``, for all requests.
     """
     while isinstance(application, functools.partial):
         application = application.func
@@ -52,15 +67,17 @@ def classify_application(application: Any) -> ApplicationKind:
         called = getattr(type(called), "__call__", called)  # noqa: B004
         while isinstance(called, functools.partial | functools.partialmethod):
             called = called.func
-    for test in (
-        inspect.iscoroutinefunction,
-        inspect.isgeneratorfunction,
-        inspect.isasyncgenfunction,
-    ):
+    for test in (inspect.iscoroutinefunction, inspect.isasyncgenfunction):
         # Marks (inspect.markcoroutinefunction) are on the object itself.
         if test(called) or test(application):
-            return ApplicationKind.ASYNCHRONOUS
-    return ApplicationKind.ORDINARY
+            return ApplicationKind.STREAMING
+    if not inspect.isgeneratorfunction(called):
+        return ApplicationKind.ORDINARY
+    if isinstance(called, types.MethodType):
+        called = called.__func__
+    if marked or called.__code__.co_flags & inspect.CO_ITERABLE_COROUTINE:
+        return ApplicationKind.STREAMING
+    return _KINDS[function_dialect(called)]
 
 
 def is_awaitable(value: object) -> bool:
@@ -73,7 +90,7 @@ def is_awaitable(value: object) -> bool:
 def classify_result(result: Any, drive_generators: bool) -> ResultKind:
     """Say what an application returned.
 
-    :param drive_generators: whether a generator is one for the loop.
+    :param drive_generators: whether a generator is one for the loop, whatever its own code says.
     :raises TypeError: it is no body of a response.
     """
     kind = type(result)
@@ -82,7 +99,9 @@ def classify_result(result: Any, drive_generators: bool) -> ResultKind:
     if is_awaitable(result):
         return ResultKind.AWAITABLE
     if kind is types.GeneratorType:
-        return ResultKind.GENERATOR if drive_generators else ResultKind.ITERABLE
+        if drive_generators or generator_dialect(result) is not Dialect.ORDINARY:
+            return ResultKind.GENERATOR
+        return ResultKind.ITERABLE
     is_async = getattr(result, "is_async", None)
     if isinstance(is_async, bool):
         # Django: both protocols are there, and only this tells which is meant.
@@ -110,20 +129,22 @@ def wrong_item(item: object) -> TypeError:
         hint = ": to yield nothing, leave it out or yield b''"
     elif isinstance(item, str):
         hint = ": encode it"
+    elif type(item) is int:
+        # Whoever delegates to bytes, as to those of a file that was kept from before the iteration, gives integers.
+        hint = ": bytes that were read stand behind `yield`, not `yield from`"
     return TypeError(f"the application yielded {type(item).__name__} ({shown(item)}), expected bytes (PEP 3333){hint}")
 
 
 @types.coroutine
-def drive(generator: Generator[Any, Any, Any], send: Callable[[bytes], Awaitable[bool]]) -> Generator[Any, Any, Any]:
+def drive(generator: types.GeneratorType[Any, Any, Any], pieces: Pieces) -> Generator[Any, Any, Any]:
     """Run a generator application in the task that awaits this.
 
     ``bytes`` that it yields are sent. A future that comes out of ``yield from``
     goes on to the task as it is, and its outcome back in; one that was yielded
-    alone, and any other awaitable, is awaited. ``None`` is one turn of the loop.
+    alone, and any other awaitable, is awaited, and :func:`take_outcome` says what
+    becomes of its result. ``None`` is one turn of the loop.
     Whatever is raised here (a failed future, cancellation, a time-out) is raised
     in the generator, where it waits.
-
-    :param send: says whether there is any use in more.
 
     :return: what the generator returned.
     """
@@ -141,15 +162,25 @@ def drive(generator: Generator[Any, Any, Any], send: Callable[[bytes], Awaitable
         value = None
         try:
             if isinstance(item, bytes):
-                if not (yield from send(item).__await__()):
+                if not (yield from pieces.send(item).__await__()):
                     generator.close()
                     return None
             elif item is None:
                 yield
+                pieces.turn_begins()
             elif getattr(item, "_asyncio_future_blocking", False):
                 value = yield item
+                pieces.turn_begins()
             elif is_awaitable(item):
-                value = yield from _await(item).__await__()
+                value = take_outcome(generator, (yield from _await(item).__await__()))
+                if isinstance(value, Piece):
+                    if not (yield from pieces.send(value.data).__await__()):
+                        generator.close()
+                        return None
+                    value = None
+                elif pieces.turn_is_over():
+                    yield
+                    pieces.turn_begins()
             else:
                 raise wrong_item(item)
         except GeneratorExit:
@@ -157,6 +188,110 @@ def drive(generator: Generator[Any, Any, Any], send: Callable[[bytes], Awaitable
             raise
         except BaseException as raised_here:
             error = raised_here
+
+
+class Pieces:
+    """Where the pieces of a generator's body go, and the turns of the loop that it may take.
+
+    :param exchange: of the request.
+    """
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self.turn_begins = exchange.turn_begins
+        self.turn_is_over = exchange.turn_is_over
+
+    async def send(self, data: bytes) -> bool:
+        """Send a piece; say whether there is any use in more."""
+        return await _send(self._exchange, data)
+
+
+class Piece:
+    """A piece of the body that an awaitable gave."""
+
+    __slots__ = ("data",)
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+
+def take_outcome(generator: types.GeneratorType[Any, Any, Any], outcome: Any) -> Any:
+    """Return what is to be sent into a generator for an awaitable that it yielded: what came of it.
+
+    But where the generator has no use for that, because the ``yield`` is a
+    statement or a generator expression's, ``bytes`` are the next :class:`Piece` of
+    the body.
+
+    :raises TypeError: and ``str`` was meant to be.
+    """
+    if isinstance(outcome, bytes | str) and drops_what_is_sent(generator):
+        if isinstance(outcome, str):
+            raise wrong_item(outcome)
+        return Piece(outcome)
+    return outcome
+
+
+async def prepare_input(exchange: Exchange, generator: types.GeneratorType[Any, Any, Any]) -> None:
+    """Give a generator that is driven on the loop an input that it can read there.
+
+    That is a stream, where it reads that as it comes, and otherwise a file that it
+    can also delegate to: of what was collected, or is to be.
+    """
+    environ = exchange.environ
+    current = environ.get("wsgi.input")
+    if isinstance(current, BlockingReader) and not current.ended:
+        exchange.client.awaitable_input(environ)
+        stream = environ["wsgi.input"]
+        if isinstance(stream, StreamReader) and generator_dialect(generator) is not Dialect.STREAMING:
+            settings = exchange.service.settings
+            collector = BodyCollector(settings.body_memory_size, settings.body_directory)
+            try:
+                while data := await stream.readany():
+                    collector.feed(data)
+                file = collector.finish()
+            finally:
+                collector.close()
+            exchange.client.keep_file(file)
+            environ["wsgi.input"] = file
+    let_delegate(environ)
+
+
+class Written:
+    """What ``write()`` returns: can be awaited or delegated to, until the client has read enough.
+
+    :param delivery: of the response.
+    """
+
+    __slots__ = ("_delivery",)
+
+    gives_no_piece = True
+
+    def __init__(self, delivery: Delivery) -> None:
+        self._delivery = delivery
+
+    def __iter__(self) -> Generator[Any, Any, None]:
+        if self._delivery.in_task:
+            return self.__await__()
+        return self._wait()
+
+    def _wait(self) -> Generator[Any, Any, None]:
+        """Go, where the loop cannot be seen, to whoever steps the generator that delegates to this."""
+        if self._delivery.must_wait:
+            yield self
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        return _drain(self._delivery).__await__()
+
+
+async def _drain(delivery: Delivery) -> None:
+    sender = delivery.client.sender
+    if sender.paused:
+        await sender.drained()
+    elif delivery.turn_is_over():
+        await asyncio.sleep(0)
+    else:
+        return
+    delivery.turn_begins()
 
 
 async def call_application(exchange: Exchange) -> Any:
@@ -175,6 +310,8 @@ async def call_application(exchange: Exchange) -> Any:
             if result is None and exchange.response.head_sent:
                 exchange.finish_from_task()  # everything was written
                 return None
+        elif type(result) is types.GeneratorType and not is_awaitable(result):
+            return await respond(exchange, result, True)
         if (type(result) is list or type(result) is tuple) and exchange.send_whole(result):
             return None
         return await respond(exchange, result)
@@ -192,20 +329,27 @@ async def guard(exchange: Exchange, coroutine: Any) -> Any:
         return None
 
 
-async def respond(exchange: Exchange, result: Any) -> Any:
+async def respond(exchange: Exchange, result: Any, drive_generator: bool = False) -> Any:
     """Await what is to be awaited of a result, and send what comes of it.
 
+    :param drive_generator: whatever its own code says, if *result* is one.
     :return: an iterable that is left to be stepped where the loop is hidden.
     """
     while True:
-        kind = classify_result(result, True)
+        kind = classify_result(result, drive_generator)
+        drive_generator = False
         if kind is ResultKind.AWAITABLE:
             result = await result
             if result is None and exchange.response.head_sent:
                 exchange.finish_from_task()  # everything was written
                 return None
         elif kind is ResultKind.GENERATOR:
-            result = await drive(result, lambda data: _send(exchange, data))
+            try:
+                await prepare_input(exchange, result)
+            except BaseException:
+                result.close()
+                raise
+            result = await drive(result, Pieces(exchange))
             if result is None:
                 exchange.finish_from_task()
                 return None
@@ -220,15 +364,29 @@ async def respond(exchange: Exchange, result: Any) -> Any:
             return result
 
 
-async def send_awaited(exchange: Exchange, awaited: Any) -> None:
-    """Send the piece, or the body, that an item of an iterable stands for."""
+async def send_awaited(exchange: Exchange, awaited: Any, iterator: Any) -> Any:
+    """Send the piece, or the body, that an item of an iterable stands for.
+
+    :param iterator: that gave the item.
+    :return: what is to be sent into it, if it is a generator.
+    """
     if not is_awaitable(awaited):
         await _send_all(exchange, awaited)
-        return
+        return None
+    if getattr(awaited, "_asyncio_future_blocking", False):
+        awaited._asyncio_future_blocking = False  # it came out of `yield from`
     data = await awaited
+    if getattr(awaited, "gives_no_piece", False):
+        return None
+    if isinstance(iterator, types.GeneratorType):
+        data = take_outcome(iterator, data)
+        if not isinstance(data, Piece):
+            return data
+        data = data.data
     if not isinstance(data, bytes):
         raise wrong_item(data)
     await _send(exchange, data)
+    return None
 
 
 async def _send_all(exchange: Exchange, iterable: Any) -> None:

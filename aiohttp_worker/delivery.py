@@ -7,8 +7,9 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
+from .application import Written
 from .backlog import Backlog
 from .body import Marker, bodies_of_request
 from .environ import Environ
@@ -54,6 +55,10 @@ class Client(abc.ABC):
     @abc.abstractmethod
     def awaitable_input(self, environ: Environ) -> None:
         """Make ``wsgi.input`` one that can be awaited."""
+
+    @abc.abstractmethod
+    def keep_file(self, file: BinaryIO) -> None:
+        """Close *file*, where the request's body is, when the request is answered."""
 
     @abc.abstractmethod
     def wait_writable(self) -> None:
@@ -124,7 +129,7 @@ class Delivery(abc.ABC):
     # Not in the class that extends this: mypyc gives whatever has a __call__ a field
     # before its attributes, and the two would not agree where those are.
     # What applications give is `object`: mypyc would refuse a type in words of its own.
-    def __call__(self, status: object, headers: object, exc_info: object = None) -> Callable[[object], None]:
+    def __call__(self, status: object, headers: object, exc_info: object = None) -> Callable[[object], Written]:
         """PEP 3333's ``start_response``: applications get the exchange itself, a method of it costs more than the rest."""
         try:
             self.response.start(status, headers, exc_info)
@@ -132,11 +137,12 @@ class Delivery(abc.ABC):
             exc_info = None  # a reference to it would be a cycle (PEP 3333)
         return self.write
 
-    def write(self, data: object) -> None:
+    def write(self, data: object) -> Written:
         """PEP 3333's ``write``; deprecated there, and here for what it cannot wait for.
 
         A thread waits while a client reads slowly. Inline, nothing can wait:
-        what the client has not read goes to a file.
+        what the client has not read goes to a file. A coroutine or generator can
+        wait, for what this returns.
 
         :raises ClientDisconnectedError: nobody is there to read it.
         :raises OSError: the file takes no more; the connection is reset.
@@ -151,13 +157,14 @@ class Delivery(abc.ABC):
         if self._member is None and self._task is None:
             self._send_or_store(pieces)
             self._check_client()
-            return
+            return Written(self)
         self._send(pieces)
         if self._member is not None:
             sender = self.client.sender
             while (sender.paused or self._outbox_size > WRITE_HIGH_MARK) and not sender.closed:
                 self.client.wait_writable()
             self._check_client()
+        return Written(self)
 
     def _send_or_store(self, pieces: list[bytes]) -> None:
         """Send what the socket takes now, keep a little, and put more than that into a file.
@@ -298,6 +305,20 @@ class Delivery(abc.ABC):
         sender = self.client.sender
         sender.send(self.response.piece(data))
         return sender.paused or _monotonic() > self._turn_ends
+
+    @property
+    def in_task(self) -> bool:
+        """Whether the application runs in a task, and sees the loop."""
+        return self._task is not None
+
+    @property
+    def must_wait(self) -> bool:
+        """Whether what was written waits for the client to read."""
+        return self._backlog is not None or self.client.sender.paused
+
+    def turn_is_over(self) -> bool:
+        """Say whether others are to have their turn."""
+        return _monotonic() > self._turn_ends
 
     def turn_begins(self) -> None:
         """Take up that others have had their turn."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import time
+import types
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, Final
@@ -28,6 +29,8 @@ from .file_wrapper import FileWrapper
 from .files import FilePart, FileSending, file_part
 from .flow import WRITE_HIGH_MARK
 from .http1.head import RequestHead
+from .input import StreamReader, explain_misuse
+from .input_file import let_delegate
 from .response import error_response
 from .service import Service
 
@@ -58,6 +61,7 @@ _ASYNC: Final = _Next.ASYNC
 _ITEM: Final = _Next.ITEM
 _FILE: Final = _Next.FILE
 _FILE_WRAPPER: Final[type] = FileWrapper
+_GeneratorType: Final[type] = types.GeneratorType
 _WHOLE: Final = ResultKind.WHOLE
 _ITERABLE: Final = ResultKind.ITERABLE
 
@@ -80,6 +84,9 @@ class Exchange(Delivery):
         "_next",
         "_part",
         "_result",
+        "_returned",
+        "_sent_in",
+        "_thrown_in",
         "ended",
         "environ",
         "iterable",
@@ -104,6 +111,10 @@ class Exchange(Delivery):
         self._result: Any = None
         self._awaited: Any = None
         self._error: BaseException | None = None
+        # Of a generator that is stepped: what it returned, and what goes into it next.
+        self._returned: Any = None
+        self._sent_in: Any = None
+        self._thrown_in: BaseException | None = None
         self._part: FilePart | None = None
         if head.has_body:
             self.response.before_head = self._before_head
@@ -184,7 +195,8 @@ class Exchange(Delivery):
             if (kind is list or kind is tuple) and self.send_whole(result):
                 self._next = _END
                 return
-            result_kind = classify_result(result, service.drive_generators)
+            drives = kind is _GeneratorType and isinstance(self.environ.get("wsgi.input"), StreamReader)
+            result_kind = classify_result(result, drives)
             if result_kind is _ITERABLE or result_kind is _WHOLE:
                 self.iterable = result
                 if kind is _FILE_WRAPPER and service.settings.sendfile:
@@ -192,7 +204,12 @@ class Exchange(Delivery):
                     if self._part is not None:
                         self._next = _FILE
                         return
-                self._iterator = iter(result)
+                reads_later = self.head.has_body and result_kind is _ITERABLE
+                if reads_later:
+                    let_delegate(self.environ)
+                self._iterator = iterator = iter(result)
+                if not reads_later and type(iterator) is _GeneratorType:
+                    let_delegate(self.environ)
                 self._step()
             else:
                 if result_kind is ResultKind.ASYNC_ITERABLE:
@@ -206,15 +223,17 @@ class Exchange(Delivery):
         """Take items from the iterable until it ends, or others are to have a turn."""
         iterator = self._iterator
         assert iterator is not None
+        is_generator = type(iterator) is _GeneratorType
         response = self.response
         sender = self.client.sender
         deadline = 0.0
         sent = 0
         try:
             while True:
-                item = _next_item(iterator, _EXHAUSTED)
+                item = self._advance(iterator) if is_generator else _next_item(iterator, _EXHAUSTED)
                 if item is _EXHAUSTED:
-                    self._finish()
+                    if self._returned is None or not self._take_returned():
+                        self._finish()
                     return
                 if isinstance(item, bytes):
                     if isinstance(item, Marker):
@@ -257,6 +276,48 @@ class Exchange(Delivery):
         except BaseException as error:
             self._fail(error)
 
+    def _advance(self, generator: Any) -> Any:
+        """Step a generator, with what is to be sent or thrown into it.
+
+        :return: the item, or ``_EXHAUSTED``.
+        """
+        error, self._thrown_in = self._thrown_in, None
+        value, self._sent_in = self._sent_in, None
+        try:
+            if error is not None:
+                return generator.throw(error)
+            return generator.send(value)
+        except StopIteration as stop:
+            self._returned = stop.value
+            return _EXHAUSTED
+
+    def _take_returned(self) -> bool:
+        """Go on with the iterable that a generator returned.
+
+        :return: whether it is one: other servers ignore what is returned, and numbers and the like are ignored here.
+        :raises TypeError: it was meant to be one.
+        """
+        result, self._returned = self._returned, None
+        try:
+            result_kind = classify_result(result, False)
+        except TypeError:
+            if isinstance(result, bytes | bytearray | memoryview | str):
+                raise
+            return False
+        if result_kind is _WHOLE and self.send_whole(result):
+            self.iterable = None
+            self._next = _END
+        elif result_kind is _ITERABLE or result_kind is _WHOLE:
+            self.iterable = result
+            self._iterator = iter(result)
+            self._step()
+        else:
+            self.iterable = result if result_kind is ResultKind.ASYNC_ITERABLE else None
+            self._iterator = None
+            self._result = result
+            self._next = _ASYNC
+        return True
+
     def _resume(self) -> None:
         """Step on, after a wait."""
         error, self._error = self._error, None
@@ -298,12 +359,13 @@ class Exchange(Delivery):
             else:
                 self.service.loop.call_soon(self._step_on, Exchange._resume)
         elif following is _ASYNC:
-            self.client.awaitable_input(self.environ)
+            if type(self._result) is not _GeneratorType:
+                self.client.awaitable_input(self.environ)
             self._start_task(respond(self, self._result))
         elif following is _FILE:
             self._send_file()
         else:
-            self._start_task(send_awaited(self, self._awaited))
+            self._start_task(send_awaited(self, self._awaited, self._iterator))
 
     # Files.
 
@@ -372,7 +434,10 @@ class Exchange(Delivery):
 
     def _watch_task(self, task: asyncio.Task[Any]) -> None:
         self._task = task
-        if task.done():
+        if task.done() and self._next is _ITEM:
+            # Not at once: an iterable of what is there already would go on without a turn for others.
+            self.service.loop.call_soon(self._task_done, task)
+        elif task.done():
             self._task_done(task)
         else:
             task.add_done_callback(self._task_done)
@@ -394,6 +459,15 @@ class Exchange(Delivery):
         elif error is None:
             error = task.exception()
         if self._next is _ITEM or error is not None:
+            if error is None:
+                self._sent_in = task.result()
+            elif (
+                self._next is _ITEM
+                and type(self._iterator) is _GeneratorType
+                and isinstance(error, Exception | asyncio.CancelledError)
+                and not isinstance(self._awaited, BodyStream)
+            ):
+                self._thrown_in, error = error, None  # where it waits
             self._error = error
             self._step_on(Exchange._resume)
         elif (result := task.result()) is not None:
@@ -413,6 +487,7 @@ class Exchange(Delivery):
         """Step the iterable that a task returned."""
         result, self._result = self._result, None
         try:
+            let_delegate(self.environ)
             self._iterator = iter(result)
             self._step()
         except BaseException as error:
@@ -442,6 +517,7 @@ class Exchange(Delivery):
             service.log_debug("%s %s: %s", self.head.method, self.head.target, error)
             self._answer(error.status_code, str(error))
         else:
+            explain_misuse(error)
             service.log_failure(self, error)
             if response.head_sent:
                 response.keep_alive = False

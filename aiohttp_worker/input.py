@@ -1,25 +1,39 @@
 """The kinds of ``wsgi.input``.
 
 A collected body is a file (:class:`BodyCollector`). What the worker drives on
-the loop awaits a :class:`StreamReader`; an application in a thread reads a
-:class:`BlockingReader` over the same live stream.
+the loop, and reads its input as that comes, awaits a :class:`StreamReader`; an application in a
+thread reads a :class:`BlockingReader` over the same live stream. What is stepped through
+reads either file through an :class:`~aiohttp_worker.input_file.InputFile`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import io
+import sys
 import tempfile
 import threading
-from collections.abc import Callable
-from typing import BinaryIO, cast
+import time
+from collections.abc import Callable, Generator
+from typing import Any, BinaryIO, Final, NoReturn, TypeVar, cast
 
 from .errors import IncompleteBodyError
+from .generators import iterates_now
 from .http1.buffer import SMALL, Buffer, separator_bytes, size_to_read
+from .http1.errors import EofStream
 
 # While nobody reads, so many bytes are kept before the socket is paused.
 HIGH_MARK = 256 * 1024
 LOW_MARK = 64 * 1024
+
+_T = TypeVar("_T")
+_MOST_EMPTY_READS: Final = 3  # behind the end, for those who wait for EofStream
+_TURN_SECONDS: Final = 0.001  # for reads that need not wait, before others get their turn
+
+WHAT_TO_WRITE: Final = (
+    "wsgi.input is a stream here, and a read gives its bytes when it is waited for: write"
+    ' `data = yield from environ["wsgi.input"].read()` in a generator, `data = await environ["wsgi.input"].read()` in a coroutine'
+)
 
 
 class BodyCollector:
@@ -101,14 +115,54 @@ class _CollectedFile(io.BufferedReader):
         return super().read(size_to_read(size))
 
 
+class ReadFuture(asyncio.Future[_T]):
+    """What a read of a stream returns: a future that tells those who take it for the bytes what to write."""
+
+    def __iter__(self) -> Generator[Any, None, _T]:
+        if iterates_now(sys._getframe(1)):
+            _refuse()
+        return super().__iter__()
+
+    def __bool__(self) -> bool:  # noqa: PLE0304
+        _refuse()
+
+    def __len__(self) -> int:  # noqa: PLE0303
+        _refuse()
+
+    def __getitem__(self, place: Any) -> NoReturn:
+        _refuse()
+
+    def __contains__(self, part: Any) -> bool:
+        _refuse()
+
+    def __add__(self, other: Any) -> NoReturn:
+        _refuse()
+
+    __radd__ = __add__
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"{type(self).__name__} has no {name}: {WHAT_TO_WRITE}" if hasattr(bytes, name) else name)
+
+
+def _refuse() -> NoReturn:
+    raise TypeError(WHAT_TO_WRITE)
+
+
+def explain_misuse(error: BaseException) -> None:
+    """Add to what others say of a :class:`ReadFuture` that they were given for bytes."""
+    if isinstance(error, TypeError | ValueError) and ReadFuture.__name__ in str(error) and not hasattr(error, "__notes__"):
+        error.add_note(WHAT_TO_WRITE)
+
+
 class _Read:
     """A read that waits: how to serve it, and whom to tell."""
 
-    __slots__ = ("future", "take")
+    __slots__ = ("counted", "future", "take")
 
-    def __init__(self, take: Callable[[], bytes | None], future: asyncio.Future[bytes]) -> None:
+    def __init__(self, take: Callable[[], Any], future: ReadFuture[Any], counted: bool) -> None:
         self.take = take
         self.future = future
+        self.counted = counted
 
 
 class StreamReader:
@@ -134,6 +188,9 @@ class StreamReader:
         self._waiting: _Read | None = None
         self._on_want: Callable[[], None] | None = on_want
         self._on_taken = on_taken
+        self._empty_reads = 0  # behind the end
+        self._turn_ends = 0.0
+        self._deferred = False  # the read that waits needs nothing but a turn of the loop
 
     # The worker's side.
 
@@ -150,7 +207,7 @@ class StreamReader:
     @property
     def wanted(self) -> bool:
         """Whether a read waits for more."""
-        return self._waiting is not None
+        return self._waiting is not None and not self._deferred
 
     def feed(self, data: bytes) -> None:
         """Append received data."""
@@ -170,11 +227,12 @@ class StreamReader:
 
     # The application's side.
 
-    def read(self, size: int | None = -1) -> asyncio.Future[bytes]:
+    def read(self, size: int | None = -1) -> ReadFuture[bytes]:
         """Read up to *size* bytes as soon as there are any; all, when -1.
 
         :return: future of ``bytes``, empty at the end of the body.
         :raises IncompleteBodyError: the client went away before the end.
+        :raises EofStream: the third time that there is nothing, because the body has ended.
         """
         count = size_to_read(size)
         if count == 0:
@@ -183,15 +241,19 @@ class StreamReader:
             return self._read(self._take_all)
         return self._read(lambda: self._take_some(count))
 
-    def readany(self) -> asyncio.Future[bytes]:
+    def readany(self) -> ReadFuture[bytes]:
         """Read what has arrived, as soon as something has."""
         return self._read(self._take_any)
 
-    def readline(self) -> asyncio.Future[bytes]:
+    def readline(self) -> ReadFuture[bytes]:
         r"""Read one line with its ``\n``, or what is left."""
         return self._read(lambda: self._take_line(b"\n"))
 
-    def readuntil(self, separator: bytes = b"\n") -> asyncio.Future[bytes]:
+    def readlines(self) -> ReadFuture[list[bytes]]:
+        r"""Read all lines, each with its ``\n``."""
+        return self._read(self._take_lines, counted=False)
+
+    def readuntil(self, separator: bytes = b"\n") -> ReadFuture[bytes]:
         """Read up to and with *separator*.
 
         :raises asyncio.IncompleteReadError: the body ended before.
@@ -199,7 +261,7 @@ class StreamReader:
         wanted = separator_bytes(separator)
         return self._read(lambda: self._take_line(wanted, exact=True))
 
-    def readexactly(self, size: int) -> asyncio.Future[bytes]:
+    def readexactly(self, size: int) -> ReadFuture[bytes]:
         """Read exactly *size* bytes.
 
         :raises asyncio.IncompleteReadError: the body ended before.
@@ -215,43 +277,67 @@ class StreamReader:
         """Say whether everything has been read."""
         return self._ended and not len(self._buffer)
 
+    def __iter__(self) -> NoReturn:
+        raise TypeError(
+            "wsgi.input is a stream here, whose lines come one after the other: write"
+            ' `while line := (yield from environ["wsgi.input"].readline()):` in a generator,'
+            ' `async for line in environ["wsgi.input"]:` in a coroutine'
+        )
+
     def __aiter__(self) -> StreamReader:
         return self
 
     async def __anext__(self) -> bytes:
-        line = await self.readline()
+        line: bytes = await self._read(lambda: self._take_line(b"\n"), counted=False)
         if not line:
             raise StopAsyncIteration
         return line
 
-    def _done(self, data: bytes) -> asyncio.Future[bytes]:
-        future: asyncio.Future[bytes] = self._loop.create_future()
+    def _done(self, data: bytes) -> ReadFuture[bytes]:
+        future: ReadFuture[bytes] = ReadFuture(loop=self._loop)
         future.set_result(data)
         return future
 
-    def _read(self, take: Callable[[], bytes | None]) -> asyncio.Future[bytes]:
+    def _read(self, take: Callable[[], Any], counted: bool = True) -> ReadFuture[Any]:
         if self._waiting is not None and not self._waiting.future.done():
             raise RuntimeError("wsgi.input is read by someone else already")
         if self._on_want is not None:
             want, self._on_want = self._on_want, None
             want()
-        future: asyncio.Future[bytes] = self._loop.create_future()
-        self._waiting = _Read(take, future)
+        future: ReadFuture[Any] = ReadFuture(loop=self._loop)
+        self._waiting = _Read(take, future, counted)
+        now = _monotonic()
+        if not self._turn_ends:
+            self._turn_ends = now + _TURN_SECONDS
+        elif now > self._turn_ends:
+            # Who reads what is there already, over and over, never comes back to the loop by itself.
+            self._turn_ends = 0.0
+            self._deferred = True
+            self._loop.call_soon(self._turn_over)
+            return future
         self._serve()
         if self.wanted:
             self._on_taken()
         return future
 
+    def _turn_over(self) -> None:
+        self._deferred = False
+        self._serve()
+        if self.wanted:
+            self._on_taken()
+
     def _serve(self) -> None:
         """Serve the read that waits, if it can be served."""
         waiting = self._waiting
-        if waiting is None:
+        if waiting is None or self._deferred:
             return
         if waiting.future.done():  # cancelled: nothing was taken for it
             self._waiting = None
             return
         try:
             data = waiting.take()
+            if data is not None and not data and waiting.counted:
+                self._count_empty()
         except Exception as error:
             self._waiting = None
             waiting.future.set_exception(error)
@@ -264,8 +350,21 @@ class StreamReader:
             self._waiting = None
             waiting.future.set_exception(self._error)
 
+    def _count_empty(self) -> None:
+        self._empty_reads += 1
+        if self._empty_reads >= _MOST_EMPTY_READS:
+            raise EofStream("the body of the request was read to its end")
+
     def _take_all(self) -> bytes | None:
         return self._buffer.take_all() if self._ended else None
+
+    def _take_lines(self) -> list[bytes] | None:
+        if not self._ended:
+            return None
+        lines = []
+        while line := self._take_line(b"\n"):
+            lines.append(line)
+        return lines
 
     def _take_any(self) -> bytes | None:
         if len(self._buffer):
@@ -294,6 +393,24 @@ class StreamReader:
         return None
 
 
+class EmptyReader(StreamReader):
+    """A :class:`StreamReader` of a request without a body."""
+
+    _nothing_in_it = Buffer()
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._buffer = self._nothing_in_it
+        self._ended = True
+        self._error = None
+        self._waiting = None
+        self._on_want = None
+        self._on_taken = _nothing
+        self._empty_reads = 0
+        self._turn_ends = 0.0
+        self._deferred = False
+
+
 class FileReader(StreamReader):
     """A :class:`StreamReader` over a body that was collected before.
 
@@ -305,11 +422,14 @@ class FileReader(StreamReader):
         super().__init__(loop, _nothing, _nothing)
         self._source = file
 
-    def _read(self, take: Callable[[], bytes | None]) -> asyncio.Future[bytes]:
+    def _read(self, take: Callable[[], Any], counted: bool = True) -> ReadFuture[Any]:
         if not self._ended:
             self._buffer.feed(self._source.read())
             self._ended = True
-        return super()._read(take)
+        return super()._read(take, counted)
+
+
+_monotonic: Final = time.monotonic
 
 
 def _nothing() -> None:
@@ -383,6 +503,17 @@ class BlockingReader(io.BufferedIOBase):
     def readable(self) -> bool:
         return True
 
+    @property
+    def ended(self) -> bool:
+        """Whether all of the body has come, so that nothing blocks."""
+        with self._changed:
+            return self._ended
+
+    def at_eof(self) -> bool:
+        """Say whether everything has been read, without waiting."""
+        with self._changed:
+            return self._ended and not len(self._buffer)
+
     def read(self, size: int | None = -1) -> bytes:
         count = size_to_read(size)
         if count < 0:
@@ -433,6 +564,11 @@ class BlockingReader(io.BufferedIOBase):
         while not len(self._buffer) and not self._ended:
             if self._error is not None:
                 raise self._error
+            if asyncio._get_running_loop() is not None:
+                # It would wait for the loop, which would wait for it.
+                raise RuntimeError(
+                    "wsgi.input is a file that blocks, and cannot be read on the loop: read it in the thread before"
+                )
             self._changed.wait()
 
     def _take(self, size: int) -> bytes:

@@ -21,6 +21,7 @@ from .http1.errors import RemoteProtocolError
 from .http1.head import RequestHead
 from .http1.proxy_protocol import ProxyHeaderReader
 from .http1.reader import END, NEED_DATA, RequestReader
+from .input import EmptyReader
 from .request_body import RequestBody, make_input_awaitable
 from .response import Response, error_response
 from .service import Service, ShortLimits
@@ -355,7 +356,7 @@ class Connection(Client):
         if service.stream_when is not None:
             awaits_input = self._chooses_stream(environ)
         if not head.has_body:
-            environ["wsgi.input"] = service.empty_stream if awaits_input else _BytesIO()
+            environ["wsgi.input"] = EmptyReader(service.loop) if awaits_input else _BytesIO()
             self._run(exchange)
             return
         settings = service.settings
@@ -528,6 +529,11 @@ class Connection(Client):
     def awaitable_input(self, environ: Environ) -> None:
         """Make ``wsgi.input`` one that can be awaited: the worker drives the rest."""
         make_input_awaitable(self._service, environ, self._body)
+
+    def keep_file(self, file: BinaryIO) -> None:
+        """Close *file*, where the body is that is answered now, when that is done."""
+        if self._body is not None:
+            self._body.keep_file(file)
 
     # Threads.
 

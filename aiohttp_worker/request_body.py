@@ -14,6 +14,7 @@ from .flow import ReadGate, Sender
 from .http1.errors import RemoteProtocolError
 from .http1.head import RequestHead
 from .input import HIGH_MARK, LOW_MARK, BlockingReader, BodyCollector, FileReader, StreamReader
+from .input_file import InputFile
 from .response import Response
 from .service import Service, ShortLimits
 from .storage import storage_error
@@ -122,6 +123,11 @@ class RequestBody:
                 lambda: service.call_on_loop(self._taken),
             )
         return self._stream
+
+    def keep_file(self, file: BinaryIO) -> None:
+        """Close a file that the rest of the body was collected in, when the request is answered."""
+        if not isinstance(file, io.BytesIO):
+            self._file = file
 
     def make_awaitable(self, reader: BlockingReader) -> StreamReader:
         """Return what can be awaited in the place of *reader*, which came from here."""
@@ -270,6 +276,8 @@ def make_input_awaitable(service: Service, environ: Environ, body: RequestBody |
     if not service.settings.stream:
         return
     current: Any = environ.get("wsgi.input")
+    if isinstance(current, InputFile):
+        current = current.file
     if isinstance(current, StreamReader):
         return
     if isinstance(current, BlockingReader):

@@ -21,7 +21,6 @@ from .http1.errors import RemoteProtocolError
 from .http1.head import Limits
 from .http1.head_parser import HeadParser
 from .http1.proxy_protocol import ProxyProtocol
-from .input import StreamReader
 from .leftovers import Leftovers
 from .marks import Choice, stream_choice
 from .outbox import Outbox
@@ -117,7 +116,8 @@ class Service:
         self.settings = settings
         self.times = settings.times
         self.observers = observers
-        self.kind = classify_application(application)
+        choice = stream_choice(application)
+        self.kind = classify_application(application, choice is True)
         self.context = contextvars.copy_context()
         self.encoder = HeadEncoder(settings.server)
         self.connections: set[Connection] = set()
@@ -136,13 +136,11 @@ class Service:
         # Bytes in memory: of bodies that are collected, and of what clients have not read.
         self.collected = 0
         self.unsent = 0
-        self.drive_generators = settings.stream and settings.threads == 1
         # Whether the application awaits its input, and so is called before its body is there.
-        choice = stream_choice(application) if settings.stream else False
-        self.awaits_input = settings.stream and (not ordinary or choice is True)
+        if not settings.stream:
+            choice = False
+        self.awaits_input = settings.stream and (self.kind is ApplicationKind.STREAMING or choice is True)
         self.stream_when: Choice | None = None if isinstance(choice, bool) or self.awaits_input else choice
-        self.empty_stream = StreamReader(loop, _nothing, _nothing)
-        self.empty_stream.feed_end()
         self.slow_call = settings.slow_call or math.inf
         self.pre_request = observers.pre_request
         self.post_request = observers.post_request
@@ -298,7 +296,3 @@ class Service:
 
 def _first(pair: tuple[float, Connection]) -> float:
     return pair[0]
-
-
-def _nothing() -> None:
-    pass

@@ -195,8 +195,14 @@ OUTCOMES = {
         "(PEP 3333): to yield nothing, leave it out or yield b''\")"
     ),
     "write/int": "TypeError: write() takes bytes, not int: 5",
-    "item/int": "500: TypeError('the application yielded int (5), expected bytes (PEP 3333)')",
-    "second item/int": "cut 'first ': TypeError('the application yielded int (5), expected bytes (PEP 3333)')",
+    "item/int": (
+        "500: TypeError('the application yielded int (5), expected bytes (PEP 3333): "
+        "bytes that were read stand behind `yield`, not `yield from`')"
+    ),
+    "second item/int": (
+        "cut 'first ': TypeError('the application yielded int (5), expected bytes (PEP 3333): "
+        "bytes that were read stand behind `yield`, not `yield from`')"
+    ),
     "write/list": "TypeError: write() takes bytes, not list: [b'data']",
     "item/list": "500: TypeError(\"the application yielded list ([b'data']), expected bytes (PEP 3333)\")",
     "second item/list": "cut 'first ': TypeError(\"the application yielded list ([b'data']), expected bytes (PEP 3333)\")",

@@ -11,6 +11,7 @@ from pieces import AsyncPieces, later, later_bytes, place, start, variable
 from probe import Environ, Recorder, StartResponse, say, view_named
 
 import aiohttp
+from aiohttp_worker import stream_input
 
 
 def hello(environ: Environ, start_response: StartResponse) -> Generator[Any, Any, Any]:
@@ -224,5 +225,6 @@ def input_type(environ: Environ, start_response: StartResponse) -> Generator[Any
     return [f"{kind} {len(data)} {environ.get('CONTENT_LENGTH')}".encode()]
 
 
+@stream_input
 def application(environ: Environ, start_response: StartResponse) -> Generator[Any, Any, Any]:
     return (yield from view_named(globals(), environ)(environ, start_response))
