@@ -337,7 +337,8 @@ class ClientResponse:
 
     def __exit__(self, *error: Any) -> None:
         self._in_block = False
-        self.release()
+        if self._body is None:  # otherwise there is nothing to give back
+            self.release()
 
     async def __aenter__(self) -> Self:
         return self.__enter__()

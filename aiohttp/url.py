@@ -186,7 +186,10 @@ def form_urlencode(fields: Any, encoding: str = "utf-8") -> str:
 def _quoted(value: Any, encoding: str, name: Any) -> str:
     if isinstance(value, bytes | bytearray | memoryview):
         return quote_plus(bytes(value))
-    return quote_plus(encode_text(value_text(name, value), encoding, f"a value for {name!r}"))
+    text = value if isinstance(value, str) else value_text(name, value)
+    if text.isascii():
+        return quote_plus(text, encoding=encoding)
+    return quote_plus(encode_text(text, encoding, f"a value for {name!r}"))
 
 
 def encode_text(text: str, encoding: str, what: str) -> bytes:
@@ -228,7 +231,7 @@ def pairs(fields: Any) -> Iterable[tuple[Any, Any]]:
 
 def field_pairs(fields: Any) -> Iterable[tuple[Any, Any]]:
     """Names and values of a mapping, multidict or sequence of pairs, sequences as values spread out."""
-    for name, value in pairs(fields):
+    for name, value in fields.items() if isinstance(fields, Mapping) else pairs(fields):
         if isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray | memoryview):
             for one in value:
                 yield name, one
