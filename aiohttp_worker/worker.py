@@ -19,6 +19,7 @@ from gunicorn.workers.base import Worker
 from . import __version__
 from .access_log import access_log_writer
 from .boot import keep_exit_code, refuse_foreign_aiohttp, refuse_storage
+from .closing import application_close, close_application
 from .early_signals import EarlySignals
 from .exchange import Exchange
 from .file_wrapper import FileWrapper
@@ -44,6 +45,7 @@ _LEAST_LAST_TURNS: Final = 5
 _MOST_LAST_TURNS: Final = 100
 _LAST_SECONDS: Final = 0.4  # within the margin, for what applications still have to close
 _LAST_PAUSE_SECONDS: Final = 0.01
+_LEAST_CLOSING_SECONDS: Final = 0.1
 _MOST_FIELDS: Final = 32768
 _DEFAULT_FIELD_SIZE: Final = 8190
 _MOST_REQUEST_LINE: Final = 8190
@@ -257,10 +259,13 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
         self._stopping = True
         # A worker that is replaced leaves the backlog to its siblings.
         self._listeners.stop(take_rest=not self._recycling)
-        # A little less than the master allows before it kills.
-        self._deadline = time.monotonic() + self.cfg.graceful_timeout - min(_STOP_MARGIN_SECONDS, self.cfg.graceful_timeout / 4)
+        self._set_deadline()
         self._service.drain()
         self._check_stopped()
+
+    def _set_deadline(self) -> None:
+        # A little less than the master allows before it kills.
+        self._deadline = time.monotonic() + self.cfg.graceful_timeout - min(_STOP_MARGIN_SECONDS, self.cfg.graceful_timeout / 4)
 
     def _check_stopped(self) -> None:
         if self._listeners.open and time.monotonic() < self._deadline:
@@ -274,6 +279,9 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
 
     def _clean_up(self) -> None:
         loop = self.loop
+        if not self._stopping:
+            self._stopping = True
+            self._set_deadline()
         self._listeners.stop(take_rest=False)
         self._service.outbox.flush()
         self._listeners.abort_unfinished()
@@ -284,12 +292,28 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
             task.cancel()
         try:
             loop.run_until_complete(_last_turns(loop, tasks, self._service))
+            self._close_application()
         except (RuntimeError, SystemExit):
             pass  # it was stopped once more meanwhile
         finally:
             if self._service.pool is not None:
                 self._service.pool.stop()
             loop.close()
+
+    def _close_application(self) -> None:
+        """Call the application's ``close()``, if it has one, when nothing calls the application any more."""
+        close = application_close(self.wsgi)
+        if close is None:
+            return
+        loop = self.loop
+        try:
+            loop.run_until_complete(close_application(close, max(self._deadline - time.monotonic(), _LEAST_CLOSING_SECONDS)))
+        except Exception as error:
+            self.log.error("application.close() failed: %s: %s", type(error).__name__, error, exc_info=error)
+        tasks = asyncio.all_tasks(loop)
+        for task in tasks:
+            task.cancel()
+        loop.run_until_complete(_last_turns(loop, tasks, self._service))
 
     def _loop_failed(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")

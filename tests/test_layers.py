@@ -45,7 +45,7 @@ LAYERS = [
         "tls_transport",
         "tls_handshake",
     },
-    {"outbox", "pool", "leftovers", "application", "service", "delivery", "exchange", "request_body"},
+    {"outbox", "pool", "leftovers", "application", "service", "delivery", "exchange", "request_body", "closing"},
     {"hooks", "protocol", "listener"},
     {"boot", "early_signals", "master", "tls_context", "worker"},
     {"ini", "runner", "demo", "__main__"},

@@ -1,0 +1,68 @@
+"""The ``close()`` of an application, when its worker leaves."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import types
+from collections.abc import Callable, Generator
+from typing import Any
+
+from .application import is_awaitable
+
+
+def application_close(application: Any) -> Callable[[], Any] | None:
+    """Return the ``close`` of an application, ``None`` if it has none that can be meant.
+
+    The same name means something else where the application is a body of responses, too: a class of such, or an object
+    that returns itself. There PEP 3333 has ``close()`` called after each request. One that cannot be called without
+    arguments is none either.
+    """
+    if inspect.isclass(application) or hasattr(type(application), "__iter__"):
+        return None
+    try:
+        close = application.close
+    except Exception:  # an object that stands for another one, which may not be there
+        return None
+    if not callable(close):
+        return None
+    try:
+        inspect.signature(close).bind()
+    except TypeError:
+        return None
+    except ValueError:
+        pass  # it does not say what it takes
+    typed: Callable[[], Any] = close
+    return typed
+
+
+async def close_application(close: Callable[[], Any], seconds: float) -> None:
+    """Call *close*, and await or drive what it returns.
+
+    :param seconds: after which it is cancelled.
+    :raises TimeoutError: it was.
+    :raises Exception: the one that it raised.
+    """
+    task = asyncio.ensure_future(_run(close))
+    await asyncio.wait({task}, timeout=seconds)
+    if not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=0.1)
+        raise TimeoutError(f"it took more than {seconds:.1f} s, and was cancelled")
+    task.result()
+
+
+async def _run(close: Callable[[], Any]) -> None:
+    try:
+        result = close()
+        if isinstance(result, types.GeneratorType):
+            result = _delegate(result)
+        if is_awaitable(result):
+            await result
+    except SystemExit as error:
+        raise RuntimeError("it asked the process to exit, which is about to happen") from error
+
+
+@types.coroutine
+def _delegate(generator: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+    return (yield from generator)
