@@ -17,8 +17,18 @@ if TYPE_CHECKING:
 
 # They refuse a marker, or whatever is no more and no less than ``bytes``.
 _STRICT = frozenset({"wsgiref.validate"})
-# Frameworks' own code between an application and what iterates over its response, and what calls all of them.
-_CARRIERS = frozenset({"werkzeug.wsgi", "werkzeug.wrappers.response", "django.http.response", "webob.response", "contextlib"})
+# What hands on what comes, as frameworks and instrumentation do: packages and modules.
+_CARRIERS: tuple[str, ...] = (
+    "contextlib",
+    "ddtrace",
+    "django.http",
+    "elasticapm",
+    "newrelic",
+    "opentelemetry",
+    "sentry_sdk",
+    "webob.response",
+)
+_CARRIERS += ("werkzeug.debug", "werkzeug.wrappers", "werkzeug.wsgi")
 _SERVERS = frozenset({"asyncio", "concurrent", "gunicorn", "threading", "uvloop"})
 _MOST_PLACES = 1000  # that are remembered as logged
 
@@ -228,7 +238,7 @@ class LostBodyError(RuntimeError):
 
 
 _LOST = (
-    "An asynchronous body is lost: its marker was taken by %s, and neither handed on nor followed by a request for the rest."
+    "An asynchronous body is lost: its marker was taken by %s and neither handed on nor followed by a request for the rest."
     " Put what iterates there around other paths only"
 )
 
@@ -333,7 +343,7 @@ class BodyServer:
             return
         self._places.add(place)
         self._log_warning(
-            "An asynchronous body is joined, compressed or measured on its way by %s: it is iterated synchronously there,"
+            "An asynchronous body is joined, compressed or measured on its way through %s: it is iterated synchronously there,"
             " and %s meanwhile. Put what iterates there around other paths only, or let it hand on empty pieces at once",
             place,
             "holds a thread" if self._in_threads else "nothing else is served",
@@ -364,6 +374,6 @@ def _callers(frame: FrameType | None) -> list[tuple[str, str]]:
 
 
 def _name_place(callers: list[tuple[str, str]]) -> str:
-    """Name what most likely does what it should not: one of those that are no framework's own."""
-    places = [place for name, place in callers if name not in _CARRIERS] or [place for _, place in callers]
-    return ", or ".join(places[:4]) or "what wraps the response"
+    """Name what most likely does what it should not: what is not known to hand on, if there is such."""
+    places = [place for name, place in callers if not f"{name}.".startswith(tuple(f"{carrier}." for carrier in _CARRIERS))]
+    return ", ".join((places or [place for _, place in callers])[:4]) or "what wraps the response"

@@ -53,12 +53,12 @@ async def pieces(environ: Environ) -> AsyncIterator[bytes]:
 
 
 def plain(environ: Environ, start_response: StartResponse) -> Any:
-    start_response("200 OK", PLAIN)
+    start_response("200 OK", [*PLAIN])
     return AsyncBody(pieces(environ))
 
 
 def two_bodies(environ: Environ, start_response: StartResponse) -> Any:
-    start_response("200 OK", PLAIN)
+    start_response("200 OK", [*PLAIN])
 
     async def first() -> AsyncIterator[bytes]:
         yield b"one "
@@ -71,7 +71,7 @@ def two_bodies(environ: Environ, start_response: StartResponse) -> Any:
 
 
 def interleaved(environ: Environ, start_response: StartResponse) -> Any:
-    start_response("200 OK", PLAIN)
+    start_response("200 OK", [*PLAIN])
 
     async def some(*texts: bytes) -> AsyncIterator[bytes]:
         for text in texts:
@@ -101,7 +101,7 @@ class Wraps:
 
 def twice(environ: Environ, start_response: StartResponse) -> Any:
     """Somebody looks at the first item; then it is iterated from the beginning, as that iterable allows."""
-    start_response("200 OK", PLAIN)
+    start_response("200 OK", [*PLAIN])
 
     class Again:
         def __aiter__(self) -> AsyncIterator[bytes]:
@@ -472,10 +472,22 @@ def brotli_streamed(application: Application) -> Any:
     return middleware
 
 
-def framed_by_paste(application: Application) -> Any:
+def zipped_by_paste(application: Application) -> Any:
     from paste.gzipper import middleware
 
-    return middleware(application)
+    compresses = middleware(application)
+    return lambda environ, start_response: compresses({**environ, "HTTP_ACCEPT_ENCODING": "gzip"}, start_response)
+
+
+def proxied(application: Application) -> Any:
+    """As some instrumentation has it: an object that has the attributes of what it stands for."""
+
+    def middleware(environ: Environ, start_response: StartResponse) -> Any:
+        from wrapt import ObjectProxy
+
+        return ObjectProxy(application(environ, start_response))
+
+    return middleware
 
 
 def validated(application: Application) -> Any:
@@ -571,7 +583,7 @@ def replaces(application: Application) -> Any:
         iterable: Any = application(environ, lambda *arguments: None)  # type: ignore[arg-type, return-value]
         next(iter(iterable))
         iterable.close()
-        start_response(query(environ, "status"), PLAIN)
+        start_response(query(environ, "status"), [*PLAIN])
         if query(environ, "status").startswith("2"):
             yield b"a page of its own"
 
@@ -618,11 +630,12 @@ MIDDLEWARE: dict[str, Callable[[Application], Any]] = {
             as_tuple,
         ),
         *(long_items, upper, texts, views, looks_ahead, reads_ahead, writes, counts_first, gzip_joined, brotli_streamed),
-        *(framed_by_paste, validated, debugged, profiled, linted, dispatched, buffered, traced, watched),
+        *(zipped_by_paste, proxied, validated, debugged, profiled, linted, dispatched, buffered, traced, watched),
         *(takes_first, takes_first_after_a_heading, takes_first_and_lists, replaces, swallows),
     )
 }
 MIDDLEWARE["gzip_streamed"] = zipped(1, lambda: zlib.compressobj(wbits=31))
+MIDDLEWARE["deflated"] = zipped(1, zlib.compressobj)
 MIDDLEWARE["gzip_lazy"] = zipped(0, lambda: zlib.compressobj(wbits=31))
 
 
