@@ -55,7 +55,9 @@ def pair(text: str, separator: str, what: str) -> tuple[str, str]:
     """Two parts of an argument. Raises ValueError if the separator is missing."""
     name, found, value = text.partition(separator)
     if not found:
-        raise ValueError(f"{what} is written NAME{separator}VALUE, not {text!r}")
+        # What it has can be a password; a field that lacks its colon begins with its name.
+        begun = f", not {text.partition(' ')[0]!r}" if what == "a header field" else ""
+        raise ValueError(f"{what} is written NAME{separator}VALUE{begun}")
     return name.strip(), value.strip()
 
 

@@ -370,7 +370,7 @@ class _Exchanges:
             return ""
         auth = url.auth
         if auth is None and self._connector.netrc:
-            auth = netrc_auth(url.origin.host)
+            auth = netrc_auth(url.origin.tls_name)
         return f"Authorization: {basic(auth)}\r\n" if auth is not None else ""
 
     def _cookie(self, request: Request, url: URL) -> str:

@@ -13,10 +13,15 @@ UPSTREAM = os.environ.get("UPSTREAM", "http://127.0.0.1:8000/")
 connector = aiohttp.SocketConnector()  # one for the process; it may be made before there is an event loop
 
 
+def native(text: str) -> str:
+    """Text of a header as WSGI has it, each octet a character (PEP 3333); the client reads it as UTF-8."""
+    return text.encode("utf-8", "surrogateescape").decode("latin-1")
+
+
 async def application(environ: dict[str, Any], start_response: Any) -> AsyncIterator[bytes]:
     """Hand the response on as it comes."""
     response = await aiohttp.request("GET", UPSTREAM, connector=connector, timeout=10)
-    start_response(f"{response.status} {response.reason}", [("Content-Type", response.content_type)])
+    start_response(native(f"{response.status} {response.reason}"), [("Content-Type", native(response.content_type))])
     return response.content.iter_any()
 
 
@@ -24,5 +29,5 @@ def generator_application(environ: dict[str, Any], start_response: Any) -> Gener
     """Hand it on when it is complete."""
     response = yield from aiohttp.request("GET", UPSTREAM, connector=connector, timeout=10)
     body = yield from response.read_and_close()
-    start_response(f"{response.status} {response.reason}", [("Content-Type", response.content_type)])
+    start_response(native(f"{response.status} {response.reason}"), [("Content-Type", native(response.content_type))])
     return [body]

@@ -12,6 +12,7 @@ import pytest
 
 import aiohttp
 from aiohttp import credentials
+from aiohttp.__main__ import main as command
 from aiohttp.credentials import authorization, basic, netrc_auth
 
 from .raw_server import RawServer
@@ -154,6 +155,16 @@ def test_a_bad_netrc_and_a_request(run: Any, monkeypatch: pytest.MonkeyPatch, tm
                 assert b"Authorization" not in server.heads[0]
 
     run(main)
+
+
+@pytest.mark.parametrize(
+    "words", [["-u", "secret"], ["-b", "secret"], ["-H", "Authorization Bearer secret"], ["-x", "u:secret@p:x"]]
+)
+def test_the_command_line_shows_none(capfd: pytest.CaptureFixture[str], words: list[str]) -> None:
+    assert command([*words, "http://127.0.0.1:1/"]) == 2
+    said = capfd.readouterr().err
+    assert said.startswith("aiohttp: ")
+    assert "secret" not in said
 
 
 def test_pairs_and_callables() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -335,10 +336,16 @@ def test_netrc(run: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
             async with aiohttp.SocketConnector(trust_env=True) as connector:
                 async with aiohttp.request("GET", server.url, connector=connector):
                     assert b"Authorization" not in server.heads[2]
+            netrc.write_text("machine localhost login u password p\n")
+            async with aiohttp.SocketConnector(netrc=True) as connector:
+                address = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("127.0.0.1", server.port))
+                connector._resolver._known["localhost.", server.port] = (float("inf"), [address])
+                async with aiohttp.request("GET", f"http://localhost.:{server.port}/", connector=connector):
+                    assert b"Authorization: Basic " + base64.b64encode(b"u:p") in server.heads[3]
             netrc.write_text("nonsense")
             async with aiohttp.SocketConnector(netrc=True) as connector:
                 async with aiohttp.request("GET", server.url, connector=connector):
-                    assert b"Authorization" not in server.heads[3]
+                    assert b"Authorization" not in server.heads[4]
 
     run(main)
 
