@@ -153,24 +153,23 @@ class Exchange(Delivery):
         """Run a piece of the application's code where it cannot see the loop."""
         service = self.service
         running_loop = service.running_loop
-        running_loop.enter_application()
+        began = _monotonic() if self._turned else self.started
+        running_loop.enter_application(self)
         try:
             self._context.run(piece, self)
         finally:
             running_loop.leave_application()
+        now = _monotonic()
+        taken = now - began
+        if taken > service.slow_call:
+            service.slow_call_seen(self, taken)
         following = self._next
         if self._backlog is not None:
             self._turned = True
             self._send_backlog(self._backlog)
         elif following is _END:
-            now = _monotonic()
-            # Of an iterable in several turns this is the whole time, which says
-            # nothing about the loop.
             if not self._turned:
-                taken = now - self.started
                 service.outbox.note_call(taken, now)
-                if taken > service.slow_call:
-                    service.slow_call_seen(self, taken)
             self._end(now)
         else:
             self._turned = True
@@ -433,6 +432,7 @@ class Exchange(Delivery):
         self._watch_task(self.service.new_task(guard(self, coroutine), self._context))
 
     def _watch_task(self, task: asyncio.Task[Any]) -> None:
+        self.service.tasks += 1
         self._task = task
         if task.done() and self._next is _ITEM:
             # Not at once: an iterable of what is there already would go on without a turn for others.
@@ -449,6 +449,7 @@ class Exchange(Delivery):
 
     def _task_done(self, task: asyncio.Task[Any]) -> None:
         """Go on after the task, in a plain callback and with the loop hidden."""
+        self.service.tasks -= 1
         self._task = None
         coroutine, self._coroutine = self._coroutine, None
         error = self._error
@@ -535,6 +536,15 @@ class Exchange(Delivery):
         response.keep_alive = False
         self._send(response.whole(data))
 
+    def abandon(self, status_code: int) -> None:
+        """Answer in the place of an application that hangs, as far as it has not: its worker ends."""
+        response = self.response
+        self.ended = True
+        if response.head_sent:
+            response.keep_alive = False
+        else:
+            self._answer(status_code, "")
+
     def _close_iterable(self) -> None:
         iterable, self.iterable = self.iterable, None
         self._iterator = None
@@ -572,7 +582,7 @@ class Exchange(Delivery):
     def _run_post_request(self) -> None:
         """Run Gunicorn's hook as a piece of the application's code."""
         service = self.service
-        service.running_loop.enter_application()
+        service.running_loop.enter_application(self)
         try:
             assert service.post_request is not None
             self._context.run(service.post_request, self)
@@ -581,6 +591,11 @@ class Exchange(Delivery):
             service.observers.log_exception(error, f"Exception in post_request hook: {self.head.method} {self.head.target}")
         finally:
             service.running_loop.leave_application()
+
+    @property
+    def task(self) -> asyncio.Task[Any] | None:
+        """The task that runs the application, while one does."""
+        return self._task
 
     def client_left(self) -> None:
         """Take up that the connection is lost while this goes on."""

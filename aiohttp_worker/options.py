@@ -52,7 +52,7 @@ OPTIONS: Final = (
         "bytes",
         "of a collected body that are kept in memory; a larger one goes to a file",
     ),
-    Option("slow_call", 0.1, "seconds", "after which a call in the event loop is logged"),
+    Option("slow_call", 0.1, "seconds", "after which code that keeps the event loop is logged"),
 )
 
 

@@ -563,6 +563,11 @@ class Connection(Client):
         return self._builder is self._service.builders[True]
 
     @property
+    def exchange(self) -> Exchange | None:
+        """The exchange that goes on."""
+        return self._exchange
+
+    @property
     def peer(self) -> str:
         """The peer's address, for the log."""
         return shown_address(self.peername)

@@ -18,14 +18,16 @@ class RunningLoop:
     task nobody needs to see it: so it stays hidden until somebody makes one.
 
     :ivar in_application: whether a piece of an ordinary application runs now.
+    :ivar occupant: whose piece that is.
     """
 
-    __slots__ = ("_loop", "_shown", "in_application")
+    __slots__ = ("_loop", "_shown", "in_application", "occupant")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._shown = True
         self.in_application = False
+        self.occupant: object = None
 
     def hide_until_task(self) -> None:
         """Hide it from everybody; call this on the running loop."""
@@ -45,14 +47,16 @@ class RunningLoop:
             if not self.in_application and self._loop.is_running():
                 _set_running_loop(self._loop)
 
-    def enter_application(self) -> None:
+    def enter_application(self, occupant: object = None) -> None:
         """Hide it: a piece of an ordinary application begins."""
         self.in_application = True
+        self.occupant = occupant
         if self._shown:
             _set_running_loop(None)
 
     def leave_application(self) -> None:
         """Show it again: the piece has ended."""
         self.in_application = False
+        self.occupant = None
         if self._shown:
             _set_running_loop(self._loop)

@@ -152,6 +152,8 @@ class Service:
         self.running_loop = RunningLoop(loop)
         self.leftovers = Leftovers()
         self.writable = WritableSockets(loop, lambda: self.outbox.slow)
+        self.tasks = 0  # that answer requests now
+        self.on_task: Callable[[], None] | None = None  # called when one is about to begin
         self._slow_paths: set[str] = set()
         self._dropping_paths: set[tuple[str, int]] = set()
         self._posts: deque[tuple[Delivery, bool]] = deque()
@@ -203,6 +205,8 @@ class Service:
     def new_task(self, coroutine: Any, context: contextvars.Context) -> asyncio.Task[Any]:
         """Run *coroutine* in a task of its own, its first step at once if possible."""
         self.running_loop.show()
+        if self.on_task is not None:
+            self.on_task()
         if self._eager and asyncio._get_running_loop() is self.loop:
             task: asyncio.Task[Any] = _new_task(coroutine, loop=self.loop, context=context, eager_start=True)
             return task

@@ -36,6 +36,8 @@ from .protocol import Connection
 from .service import Observers, Service, ServiceSettings, TimeLimits
 from .storage import try_storage
 from .tls_context import TLSContexts
+from .watchdog import Watchdog, describe_hung, exchange_at
+from .whereabouts import frames_inside, is_idle, traceback_text
 
 _KEPT_BYTES: Final = 8 * 1024 * 1024
 _TICK_SECONDS: Final = 1.0
@@ -156,15 +158,39 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
     def handle_abort(self, sig: int, frame: FrameType | None) -> None:
         """ABRT: the master has lost patience with a request."""
         try:
+            self._report_hung(frame)
+        except Exception:
+            self.log.exception("What hangs cannot be told")
+        try:
             super().handle_abort(sig, frame)
         except SystemExit as error:
             self._exit_now(error)
+
+    def _report_hung(self, frame: FrameType | None) -> None:
+        """Log what keeps the loop, and answer the request that it belongs to."""
+        service: Service | None = getattr(self, "_service", None)
+        frames = frames_inside(frame, _RUN)
+        if service is None:
+            self.log.error("The worker is aborted while it boots\n%s", traceback_text(frames))
+            return
+        exchange = exchange_at(service, frames)
+        if exchange is not None:
+            self.log.error(
+                "%s\n%s", describe_hung(exchange, f"in the event loop (timeout = {self.cfg.timeout})"), traceback_text(frames)
+            )
+            exchange.abandon(500)
+            self._request_ended(exchange)
+        elif not is_idle(frames):
+            self.log.error("The worker is aborted, and what keeps its event loop is this\n%s", traceback_text(frames))
 
     def _exit_now(self, error: SystemExit) -> None:
         # The loop may swallow what is raised inside one of its callbacks, so it is
         # stopped as well. Only the application's code has to be interrupted.
         self._exit = error
         self._wake()
+        listeners: Listeners | None = getattr(self, "_listeners", None)
+        if listeners is not None:
+            listeners.stop(take_rest=False)  # who waits in the backlog is served by another worker
         loop: asyncio.AbstractEventLoop | None = getattr(self, "loop", None)  # it comes with run()
         if loop is None or not loop.is_running() or self._interrupts(loop):
             raise error
@@ -221,6 +247,10 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
         if unstorable is not None:
             self.log.error("large bodies cannot be stored, and will be answered with 507: %s", unstorable.strerror)
         self._tick_seconds = min(_TICK_SECONDS, cfg.timeout / 2) if cfg.timeout else _TICK_SECONDS
+        self._watchdog: Watchdog | None = None
+        if self._options["slow_call"]:
+            self._watchdog = Watchdog(service, self._options["slow_call"], self._tick_seconds, _RUN, self.log.warning)
+            self._watchdog.start()
         loop.add_reader(self.PIPE[0], self._woken)
         service.start()
         self._listeners.start()
@@ -235,6 +265,8 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
     def _tick(self) -> None:
         self.notify()
         self._service.tick()
+        if self._watchdog is not None:
+            self._watchdog.tick()
         if self.ppid != os.getppid():
             self.log.info("Parent changed, shutting down: %s", self)
             self.alive = False
@@ -296,6 +328,8 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
         except (RuntimeError, SystemExit):
             pass  # it was stopped once more meanwhile
         finally:
+            if self._watchdog is not None:
+                self._watchdog.stop()
             if self._service.pool is not None:
                 self._service.pool.stop()
             loop.close()
@@ -488,6 +522,10 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
                 "SERVER_PROTOCOL": "-",
             }
             self._write_access(str(error.status_code), 0, [], [], environ, 0.0)
+
+
+# What runs the loop: frames outside of it say nothing about what the loop is at.
+_RUN: Final = AsyncGunicornWorker.run.__code__
 
 
 class AsyncNoStreamGunicornWorker(AsyncGunicornWorker):

@@ -38,6 +38,7 @@ LAYERS = [
         "flow",
         "writable",
         "running_loop",
+        "whereabouts",
         "files",
         "backlog",
         "tls",
@@ -46,7 +47,7 @@ LAYERS = [
         "tls_handshake",
     },
     {"outbox", "pool", "leftovers", "application", "service", "delivery", "exchange", "request_body", "closing"},
-    {"hooks", "protocol", "listener"},
+    {"hooks", "protocol", "listener", "watchdog"},
     {"boot", "early_signals", "master", "tls_context", "worker"},
     {"ini", "runner", "demo", "__main__"},
 ]

@@ -215,6 +215,7 @@ def test_timeout(serve: Serve, gate: Gate) -> None:
         client.request("GET", f"/at-gate?gate={gate.port}")
         gate.arrived()
         server.wait_for_log("WORKER TIMEOUT")
+        assert client.receive().status_code == 500
         client.assert_closed()
     server.worker_pids(2)
     assert server.get("/hello").status_code == 200

@@ -240,7 +240,8 @@ class FakeServer:
             on_refused=lambda connection, error: self.refused.append(error.status_code),
         )
         base = {"wsgi.errors": None, "wsgi.file_wrapper": FileWrapper, "SERVER_SOFTWARE": "test"}
-        self.service = Service(self.loop, application, ServiceSettings(**settings), base, observers)
+        # In a context of its own: what other tests have left in this one is no request's.
+        self.service = contextvars.Context().run(Service, self.loop, application, ServiceSettings(**settings), base, observers)
         self.transport = FakeTransport()
         self.connection = Connection(self.service, None, ("192.0.2.1", 1234), ("192.0.2.2", 80))  # type: ignore[arg-type]
         self.transport.protocol = self.connection

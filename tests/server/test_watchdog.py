@@ -1,0 +1,273 @@
+"""The watchdog, with a loop and no server: what it says ends what it complains of."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from aiohttp_worker.service import Observers, Service, ServiceSettings
+from aiohttp_worker.watchdog import Watchdog
+from tests.loops import LOOPS, new_loop
+
+from .fakes import GET, FakeTransport
+
+PATIENCE = 10.0
+
+
+class Watched:
+    """A worker's loop with a watchdog; `answer` serves one request and returns what was warned of."""
+
+    def __init__(self, loop_name: str, application: Any, slow_call: float = 0.05, tick: float = 0.1) -> None:
+        self.loop = new_loop(loop_name)
+        self.said: list[str] = []
+        self.reported = threading.Event()
+        self.slow: list[str] = []
+        observers = Observers(
+            log_error=self._note,
+            log_warning=lambda message, *arguments: self.slow.append(message % arguments),
+            log_debug=self._note,
+            log_exception=lambda error, message: self.said.append(f"{message}: {error!r}"),
+            on_end=lambda exchange: self.loop.call_soon(self.loop.stop),
+        )
+        self.service = Service(self.loop, application, ServiceSettings(slow_call=slow_call), {"test.watched": self}, observers)
+        self.watchdog = Watchdog(self.service, slow_call, tick, Watched._run.__code__, self._warn)
+        self.tick = tick
+
+    def _note(self, message: str, *arguments: object, **_: object) -> None:
+        pass
+
+    def _warn(self, message: str, *arguments: object) -> None:
+        self.said.append(message % arguments)
+        self.reported.set()
+
+    def _tick(self) -> None:
+        self.watchdog.tick()
+        self.loop.call_later(self.tick, self._tick)
+
+    def _run(self) -> None:
+        self.loop.run_forever()
+
+    def __enter__(self) -> Watched:
+        self.watchdog.start()
+        self.loop.call_soon(self._tick)
+        self.service.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.watchdog.stop()
+        self.loop.run_until_complete(asyncio.sleep(0))
+        self.loop.close()
+
+    def answer(self, path: str = "a") -> list[str]:
+        from aiohttp_worker.protocol import Connection
+
+        self.reported.clear()
+        said = len(self.said)
+        transport = FakeTransport()
+        connection = Connection(self.service, None, ("192.0.2.1", 1), ("192.0.2.2", 80))  # type: ignore[arg-type]
+        transport.protocol = connection
+        connection.connection_made(transport)
+        self.loop.call_soon(connection.data_received, GET % path.encode())
+        self._run()
+        connection.connection_lost(None)
+        return self.said[said:]
+
+
+def watched(environ: dict[str, Any]) -> Watched:
+    one: Watched = environ["test.watched"]
+    return one
+
+
+async def blocks(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+    await asyncio.sleep(0)
+    watched(environ).reported.wait(1.0)
+    start_response("200 OK", [])
+    return [b"done"]
+
+
+def blocks_inline(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+    watched(environ).reported.wait(PATIENCE)
+    start_response("200 OK", [])
+    return [b"done"]
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_coroutine_is_reported_once_for_each_path(loop: str) -> None:
+    with Watched(loop, blocks) as one:
+        (line,) = one.answer("a?b=c")
+        assert line.startswith("GET /a has kept the event loop busy for ")
+        assert "blocks() (" in line
+        assert "watched(environ).reported.wait(1.0)" in line
+        assert one.answer("a?b=d") == []
+        assert len(one.answer("b")) == 1
+
+
+def test_a_line_is_reported_for_a_few_paths() -> None:
+    """Paths may hold the number of an item."""
+    with Watched("asyncio", blocks) as one:
+        for number in range(10):
+            one.answer(f"items/{number}")
+        assert len(one.said) == 10
+        one.reported.set()
+        one.watchdog._reported.clear()
+        assert one.watchdog._is_new("/items/11", _place(one)) is False
+
+
+def _place(one: Watched) -> Any:
+    from aiohttp_worker.whereabouts import Place
+
+    (filename, line) = next(iter(one.watchdog._paths))
+    return Place(filename, line, "blocks", "")
+
+
+def test_a_call_is_reported_while_it_goes_on_and_at_its_end() -> None:
+    with Watched("asyncio", blocks_inline) as one:
+        (line,) = one.answer("a")
+        assert "GET /a has kept" in line
+        assert "--threads N" in line
+        assert len(one.slow) == 1
+        assert "GET /a took " in one.slow[0]
+
+
+def test_what_does_not_block_is_not_reported() -> None:
+    """However long it waits, and however many there are."""
+
+    async def waits(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        await asyncio.sleep(0.3)  # several times what is slow
+        start_response("200 OK", [])
+        return [b"done"]
+
+    with Watched("asyncio", waits) as one:
+        assert one.answer() == []
+
+
+def test_a_loop_that_is_busy_with_many_is_not_blamed_on_one() -> None:
+    """All turns together last long, and so does one turn of many small steps."""
+
+    async def small_steps(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        end = time.monotonic() + 0.6
+
+        async def step() -> None:
+            while time.monotonic() < end:
+                pause = time.monotonic() + 0.004
+                while time.monotonic() < pause:
+                    pass
+                await asyncio.sleep(0)
+
+        await asyncio.gather(*(step() for _ in range(40)))
+        start_response("200 OK", [])
+        return [b"done"]
+
+    with Watched("asyncio", small_steps) as one:
+        assert one.answer() == []
+
+
+def test_a_callback_of_the_application() -> None:
+    async def schedules(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        loop = asyncio.get_running_loop()
+        done = loop.create_future()
+
+        def callback() -> None:
+            watched(environ).reported.wait(PATIENCE)
+            done.set_result(None)
+
+        loop.call_soon(callback)
+        await done
+        start_response("200 OK", [])
+        return [b"done"]
+
+    with Watched("asyncio", schedules) as one:
+        (line,) = one.answer()
+        assert line.startswith("A callback has kept")
+        assert "callback() (" in line
+
+
+def test_a_task_without_a_request() -> None:
+    async def leaves(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        async def background() -> None:
+            await asyncio.sleep(0)
+            watched(environ).reported.wait(PATIENCE)
+
+        environ["test.watched"].task = asyncio.create_task(background(), name="refresh")
+        await asyncio.sleep(0.01)
+        start_response("200 OK", [])
+        return [b"done"]
+
+    with Watched("asyncio", leaves) as one:
+        (line,) = one.answer()
+        assert line.startswith("The task refresh (")
+        assert "background) has kept" in line
+
+
+def test_the_child_of_a_fork_has_no_watchdog() -> None:
+    """And comes to no harm, whatever it does on the loop; the parent keeps its own."""
+
+    def forks(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        pid = os.fork()
+        if pid == 0:
+            code = 1
+            try:
+                one = watched(environ)
+                one.watchdog.tick()
+                one.watchdog._task_begins()
+                one.watchdog._beat()
+                one.watchdog.stop()
+                code = 0
+            finally:
+                os._exit(code)
+        _, status = os.waitpid(pid, 0)
+        start_response("200 OK", [])
+        return [b"%d" % os.waitstatus_to_exitcode(status)]
+
+    with Watched("asyncio", forks) as one:
+        one.answer()
+        assert one.said == []
+        assert not one.watchdog._stopped
+
+
+def steps(environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:
+    start_response("200 OK", [])
+
+    def body() -> Iterator[bytes]:
+        yield bytes(2 << 20)
+        time.sleep(0.1)  # a slow step is the subject
+        yield b"end"
+
+    return body()
+
+
+def test_a_slow_later_step_is_logged_at_its_end() -> None:
+    class Iterable:
+        def __init__(self, iterator: Iterator[bytes]) -> None:
+            self._iterator = iterator
+
+        def __iter__(self) -> Iterator[bytes]:
+            return self._iterator
+
+    with Watched("asyncio", lambda environ, start_response: Iterable(steps(environ, start_response))) as one:
+        assert one.answer("steps") == []
+        assert len(one.slow) == 1
+        assert "GET /steps took 1" in one.slow[0]
+
+
+def test_the_loop_shows_itself_often_only_while_tasks_go_on() -> None:
+    async def quick(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        start_response("200 OK", [])
+        return [b"done"]
+
+    with Watched("asyncio", quick) as one:
+        assert not one.watchdog._beats
+        one.answer()
+        assert one.watchdog._beats
+        assert one.service.tasks == 0
+        one.watchdog._busy_until = 1e-9  # the time of rest is over
+        one.watchdog._beat()
+        assert not one.watchdog._beats
+        one.answer()
+        assert one.watchdog._beats
