@@ -7,7 +7,8 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from inspect import Parameter, Signature
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Final
 
 from .application import Written
 from .backlog import Backlog
@@ -90,7 +91,17 @@ class Delivery(abc.ABC):
     body, while clients leave too much unread.
     """
 
+    # What else a function has, for those that look at a start_response before they wrap it.
+    __signature__: ClassVar[Signature] = Signature(
+        [
+            Parameter("status", Parameter.POSITIONAL_OR_KEYWORD),
+            Parameter("headers", Parameter.POSITIONAL_OR_KEYWORD),
+            Parameter("exc_info", Parameter.POSITIONAL_OR_KEYWORD, default=None),
+        ]
+    )
+
     __slots__ = (
+        "__weakref__",
         "_backlog",
         "_member",
         "_outbox",
@@ -125,6 +136,10 @@ class Delivery(abc.ABC):
         self._backlog: Backlog | None = None
 
     # What the application calls.
+
+    @property
+    def __name__(self) -> str:
+        return "start_response"
 
     # Not in the class that extends this: mypyc gives whatever has a __call__ a field
     # before its attributes, and the two would not agree where those are.

@@ -142,6 +142,8 @@ class Response:
         Nothing for empty data: an empty chunk would end the body, and the head
         waits for the first byte (PEP 3333, "Handling the Content-Length Header").
         """
+        if type(data) is not bytes:
+            data = bytes(memoryview(data))  # what it consists of, whatever its class says of that
         if not data:
             return []
         pieces: list[bytes] = []

@@ -25,6 +25,9 @@ BETTER = {
     "exc_info/*": "sends the fields of both attempts",
     "late exc_info/an exception": "wants a tuple",
     "late exc_info/a pair": "wants three",
+    "write/bytes with a length of their own": "believes it",
+    "item/bytes with a length of their own": "believes it",
+    "second item/bytes with a length of their own": "believes it",
     "block/0": "reads nothing",
     "environ/cleared": "fails when it logs the request",
 }

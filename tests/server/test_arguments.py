@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import inspect
 import io
 import re
+import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 from urllib.parse import quote
@@ -162,8 +165,14 @@ OUTCOMES = {
     "item/bytes": "200 OK 'data'",
     "second item/bytes": "200 OK 'first data'",
     "write/a class of bytes": "200 OK 'data'",
+    "write/false bytes": "200 OK 'data'",
+    "write/bytes with a length of their own": "200 OK 'data'",
     "item/a class of bytes": "200 OK 'data'",
+    "item/false bytes": "200 OK 'data'",
+    "item/bytes with a length of their own": "200 OK 'data'",
     "second item/a class of bytes": "200 OK 'first data'",
+    "second item/false bytes": "200 OK 'first data'",
+    "second item/bytes with a length of their own": "200 OK 'first data'",
     "write/empty": "200 OK ''",
     "item/empty": "200 OK ''",
     "second item/empty": "200 OK 'first '",
@@ -340,6 +349,31 @@ def test_nothing_is_taken_up_of_what_is_refused() -> None:
         with pytest.raises(Exception, match="must be"):
             response.start(status, headers, arguments.error())
         assert (response.status, response.status_code, response.headers) == ("200 OK", 200, [("X-A", "first")])
+
+
+def test_what_applications_call_looks_like_functions() -> None:
+    """Instrumentation looks at what it wraps."""
+    seen = {}
+
+    def application(environ: Any, start_response: Any) -> list[bytes]:
+        functions = [start_response, environ["wsgi.early_hints"], environ["aiohttp_worker.client_disconnected"]]
+        for function in [*functions, start_response("200 OK", [])]:
+            assert weakref.ref(function)() is function
+            assert functools.update_wrapper(functools.partial(function), function).__name__ == function.__name__
+            assert function == function and hash(function) and function and callable(function)
+            assert not inspect.iscoroutinefunction(function)
+            seen[function.__name__] = list(inspect.signature(function).parameters)
+        return []
+
+    server = FakeServer(application)
+    server.receive(GET % b"")
+    assert server.logged == []
+    assert seen == {
+        "start_response": ["status", "headers", "exc_info"],
+        "early_hints": ["headers"],
+        "client_disconnected": [],
+        "write": ["data"],
+    }
 
 
 # Reading.

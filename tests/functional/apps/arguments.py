@@ -51,6 +51,20 @@ class Data(bytes):
     """Bytes of a class of their own."""
 
 
+class Falsy(bytes):
+    """Data that is false."""
+
+    def __bool__(self) -> bool:
+        return False
+
+
+class Longer(bytes):
+    """Data that says that it is longer than it is."""
+
+    def __len__(self) -> int:
+        return 100
+
+
 class Pair(NamedTuple):
     name: str
     value: str
@@ -214,6 +228,8 @@ EXC_INFOS: dict[str, Callable[[], Any]] = {
 ITEMS: dict[str, Any] = {
     "bytes": b"data",
     "a class of bytes": Data(b"data"),
+    "false bytes": Falsy(b"data"),
+    "bytes with a length of their own": Longer(b"data"),
     "empty": b"",
     "bytearray": bytearray(b"data"),
     "memoryview": memoryview(b"data"),
