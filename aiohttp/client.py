@@ -12,7 +12,7 @@ from .charset import check_charset
 from .connector import SocketConnector
 from .coroutines import Call
 from .credentials import authorization, basic, netrc_auth
-from .errors import ClientConnectionError, IncompleteRead, RedirectError, TimeoutError
+from .errors import ClientConnectionError, IncompleteRead, RedirectError, TimeoutError, UnrepeatableBodyError
 from .incoming import Incoming
 from .protocol import Connection
 from .proxies import ProxyServer, make_proxy
@@ -257,9 +257,8 @@ class _Exchanges:
                 f"{request.method} {url.text}: {response.status} leads nowhere: {error}", response, location
             ) from None
         if redirect.keep_body and not request.replayable:
-            raise ClientConnectionError(
-                f"{request.method} {url.text}: redirected to {redirect.url.text}, but the body cannot be sent again"
-            )
+            message = f"{request.method} {url.text}: redirected to {redirect.url.text}, but the body cannot be sent again"
+            raise UnrepeatableBodyError(message, response, location)
         follower = request.redirected(redirect.method, redirect.url, redirect.keep_body, redirect.cross_origin)
         fields = response.headers.getall("set-cookie", ())
         if fields:

@@ -35,6 +35,7 @@ __all__ = [
     "ProxyConnectionError",
     "RedirectError",
     "TimeoutError",
+    "UnrepeatableBodyError",
 ]
 
 
@@ -59,7 +60,8 @@ class _Whole(Exception):
 
 def _restore(kind: type[_Whole], args: tuple[Any, ...], state: dict[str, Any], proxied: bool) -> _Whole:
     """Make an error without its constructor, whose arguments are not kept."""
-    error = kind.__new__(kind)
+    # The first base that has a __new__ may be another than the one that decides how an instance is laid out.
+    error: _Whole = OSError.__new__(kind) if issubclass(kind, OSError) else kind.__new__(kind)
     error.args = args
     if proxied:
         state["headers"] = CIMultiDictProxy(state["headers"])
@@ -164,6 +166,10 @@ class RedirectError(HttpException, ValueError):
         if response is not None:
             self.code = response.status
             self.headers = response.headers
+
+
+class UnrepeatableBodyError(RedirectError, ClientConnectionError):
+    """A redirect asks for the same body once more, which cannot be had: it came from a generator, a stream or a pipe."""
 
 
 class BodyTooLargeError(HttpException):

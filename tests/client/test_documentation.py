@@ -112,6 +112,7 @@ def test_commands_of_the_page(url: str, tmp_path: Path, capfdbinary: Any, monkey
     [
         (["-d", "text"], "POST", "text"),
         (["-X", "PATCH", "-d", "@FILE"], "PATCH", "from a file"),
+        (["-T", "/proc/version"], "PUT", Path("/proc/version").read_text()),
         (["-f", "a=b", "-f", "c=d"], "POST", "a=b&c=d"),
         (["-T", "FILE"], "PUT", "from a file"),
         (["-u", "user:pass", "-b", "c=d", "-H", "User-Agent:"], "GET", ""),

@@ -40,6 +40,7 @@ ERRORS: dict[str, Callable[[], Exception]] = {
     "ProxyConnectionError": lambda: aiohttp.ProxyConnectionError("refused", 407),
     "RedirectError": lambda: aiohttp.RedirectError("nowhere", None, "ftp://x"),
     "TimeoutError": lambda: aiohttp.TimeoutError("late"),
+    "UnrepeatableBodyError": lambda: aiohttp.UnrepeatableBodyError("again", None, "/x"),
 }
 DUPLICATES: list[Any] = [copy.copy, copy.deepcopy, *(lambda e, p=p: pickle.loads(pickle.dumps(e, p)) for p in range(3, 6))]
 

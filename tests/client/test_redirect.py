@@ -110,6 +110,22 @@ def test_nowhere(run: Any, location: bytes) -> None:
     run(main)
 
 
+def test_a_body_that_cannot_be_sent_again(run: Any) -> None:
+    """Who asked can go on by hand: the response says where."""
+
+    async def main() -> None:
+        async with RawServer(redirect(b"/other").replace(b"302 Found", b"307 X")) as server:
+            with pytest.raises(aiohttp.RedirectError, match=r"redirected to http://.*/other, but the body cannot") as caught:
+                await aiohttp.request("POST", server.url, data=iter([b"x"]))
+            error = caught.value
+            assert isinstance(error, aiohttp.ClientConnectionError)
+            assert error.response is not None
+            assert (error.response.status, error.code, error.url) == (307, 307, "/other")
+            assert str(pickle.loads(pickle.dumps(error))) == str(error)
+
+    run(main)
+
+
 def test_nowhere_after_some_redirects(run: Any) -> None:
     async def main() -> None:
         async with RawServer([redirect(b"/second"), redirect(b"http:///third")]) as server:
