@@ -302,8 +302,9 @@ class _Exchanges:
         head_bytes = request.head(target, close, extra, cookie)
         label = f"{request.method} {url.text}"
         fresh = False
+        careful = request.method not in IDEMPOTENT or not request.replayable
         while True:
-            connection = await connector.acquire(url.origin, proxy, fresh, self._limits.connect)
+            connection = await connector.acquire(url.origin, proxy, fresh, careful, self._limits.connect)
             content = Incoming(self._loop, connection, self._limits.read, self._max_body_size)
             waiter = connection.begin(request.method, label, content, last)
             reused = connection.used > 1

@@ -28,6 +28,8 @@ __all__ = ["ProxyConnector", "SocketConnector", "UnixSocketConnector"]
 
 
 _BINDING: Final = threading.Lock()
+UNSEEN_SECONDS: Final = 1.0
+"""How long a connection may have been idle that is used again without looking whether its server has ended it."""
 GOODBYE_SECONDS: Final = 2.0
 """How long the end of an ``async with`` block waits for servers to end their connections."""
 
@@ -52,8 +54,8 @@ class SocketConnector:
     :param ssl_context: TLS settings, for client certificates or a private authority.
     :param resolve: True keeps the addresses of a name until ``clear_resolved_hosts()``, not for ten seconds.
     :param family: ``socket.AF_INET`` or ``AF_INET6`` to use no other kind of address.
-    :param retry: repeat a request once on a new connection if a kept one turns out to be dead before any byte of an answer,
-        and the request is idempotent or nothing of it was sent.
+    :param retry: repeat a request once, on a new connection, if a kept one ends before any byte of the answer; only those that
+        are idempotent (GET, HEAD, PUT, DELETE, OPTIONS, TRACE) and whose body can be sent again.
     :param max_body_size: bytes, after decompression, that a response may have.
     :param max_head_size: bytes that the head of a response may have.
     :param auto_decompress: False leaves bodies as the server sent them.
@@ -138,12 +140,17 @@ class SocketConnector:
             return environment_proxy(origin)
         return self.proxy
 
-    async def acquire(self, origin: Origin, proxy: ProxyServer | None, fresh: bool, seconds: float | None) -> Connection:
+    async def acquire(
+        self, origin: Origin, proxy: ProxyServer | None, fresh: bool, careful: bool, seconds: float | None
+    ) -> Connection:
         """A connection for a request to the origin, with its slot; the end of the exchange gives both back.
 
-        ``fresh`` asks for a new one; ``seconds`` limits the opening where the connector's own limit is not shorter.
+        ``fresh`` asks for a new one, ``careful`` for one that is not known to have ended, however short it was idle. ``seconds``
+        limits the opening where the connector's own limit is not shorter.
         """
         pool = self._pool
+        loop = self._loop
+        assert loop is not None
         key: Hashable = origin
         if proxy is not None:
             # One connection to an HTTP proxy carries plain requests to any host.
@@ -154,8 +161,12 @@ class SocketConnector:
             if self._closed:
                 raise _closed()
             while not fresh and (connection := pool.take_idle(key)) is not None:
-                if not connection.transport.is_closing():
+                if not (careful or loop.time() - connection.idle_since > UNSEEN_SECONDS):
+                    if not connection.transport.is_closing():
+                        return connection
+                elif not connection.ended():
                     return connection
+                connection.close()
             if pool.crowded() and (oldest := pool.pop_oldest()) is not None:
                 oldest.close()
             return await self._open_in_time(origin, proxy, key, seconds)

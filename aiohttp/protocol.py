@@ -238,6 +238,15 @@ class Connection(asyncio.Protocol):
         self._allowance = REST_SIZE
         self._patience = self._loop.call_later(REST_SECONDS, self.release)
 
+    def ended(self) -> bool:
+        """Whether the server has ended an idle connection, or sent what nobody asked for, though the loop has not seen it yet."""
+        sock = self.transport.get_extra_info("socket")
+        if sock is None or self.transport.is_closing():
+            return True
+        poll = select.poll()
+        poll.register(sock.fileno(), select.POLLIN)
+        return bool(poll.poll(0))
+
     def close_if_idle(self) -> None:
         """Close the connection if nobody has it."""
         if self.state is State.IDLE:
