@@ -355,6 +355,41 @@ def test_client_leaves(site: Site, path: str, key: str) -> None:
     assert "Traceback" not in site.server.log.text(mark)
 
 
+def test_client_leaves_before_it_is_joined(site: Site, gate: Gate, key: str) -> None:
+    """Nobody reads what the thread begins to wait for then."""
+    if site.threads == 1:
+        pytest.skip("it holds the worker")
+    mark = site.server.log.length
+    client = site.server.connect()
+    client.request("GET", site.target("join_later/plain", endless=1, later=gate.port, key=key))
+    gate.arrived()
+    client.close()
+    gate.open()
+    site.server.wait_for_log(f"body ended {key}", since=mark)
+    assert "Traceback" not in site.server.log.text(mark)
+
+
+@pytest.mark.parametrize("path", ["nothing/plain", "by_for/flask", "upper/plain", "join/plain", "writes/plain"])
+def test_large_body_for_a_slow_client(site: Site, path: str, key: str) -> None:
+    with site.server.connect(receive_buffer=4096) as client:
+        client.request("GET", site.target(path, megabytes=5, key=key))
+        response = client.receive()
+        assert response.complete
+        assert len(response.body) == len(TEXT) + 5 * 1024 * 1024
+
+
+@pytest.mark.parametrize("path", ["nothing/plain", "by_for/flask", "counts_first/plain", "upper/plain", "join/plain"])
+def test_http_1_0(site: Site, path: str, key: str) -> None:
+    with site.server.connect() as client:
+        client.request("GET", site.target(path, key=key), version="1.0")
+        response = client.receive()
+        assert response.body.lower() == TEXT
+    with site.server.connect() as client:
+        client.request("GET", site.target(path, key=key, fail=1), version="1.0")
+        response = client.receive()
+        assert response.status_code == 500 or client.was_reset
+
+
 # Django's
 
 

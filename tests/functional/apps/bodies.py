@@ -39,6 +39,8 @@ async def pieces(environ: Environ) -> AsyncIterator[bytes]:
             if fail == "1":
                 raise RuntimeError(f"planned failure {key}")
             yield b"two "
+            for _ in range(int(query(environ, "megabytes") or 0)):
+                yield bytes(1024 * 1024)
             while query(environ, "endless"):
                 say(f"goes on {key}")
                 await asyncio.sleep(0.01)
@@ -332,6 +334,15 @@ def join(application: Application) -> Any:
     return middleware
 
 
+def join_later(application: Application) -> Any:
+    def middleware(environ: Environ, start_response: StartResponse) -> Any:
+        iterable = application(environ, start_response)
+        gate.wait(environ, "later")
+        return [b"".join(iterable)]
+
+    return middleware
+
+
 def measured(application: Application) -> Any:
     def middleware(environ: Environ, start_response: StartResponse) -> Any:
         started: list[Any] = []
@@ -614,21 +625,8 @@ def stack(path: str) -> Any:
 MIDDLEWARE: dict[str, Callable[[Application], Any]] = {
     one.__name__: one
     for one in (
-        *(
-            nothing,
-            by_for,
-            by_yield_from,
-            returned,
-            by_class,
-            closing,
-            chain,
-            true_items,
-            copied,
-            join,
-            measured,
-            as_list,
-            as_tuple,
-        ),
+        *(nothing, by_for, by_yield_from, returned, by_class, closing, chain, true_items, copied),
+        *(join, join_later, measured, as_list, as_tuple),
         *(long_items, upper, texts, views, looks_ahead, reads_ahead, writes, counts_first, gzip_joined, brotli_streamed),
         *(zipped_by_paste, proxied, validated, debugged, profiled, linted, dispatched, buffered, traced, watched),
         *(takes_first, takes_first_after_a_heading, takes_first_and_lists, replaces, swallows),
