@@ -283,6 +283,12 @@ class Sender:
         self._kept = []
         self._wake()
 
+    def forsake(self) -> None:
+        """Leave it all to the process that this one was forked from; nobody is woken here."""
+        self.closed = True
+        self._leave_socket()
+        self._kept = []
+
     def stop(self) -> None:
         """Leave the socket alone from now on; the transport is being closed."""
         self.release()

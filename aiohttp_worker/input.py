@@ -488,6 +488,11 @@ class BlockingReader(io.BufferedIOBase):
                 self._error = error
                 self._changed.notify()
 
+    def forsake(self, error: IncompleteBodyError) -> None:
+        """Fail in a forked process, where the lock may be held by a thread that is not there."""
+        self._changed = threading.Condition(threading.Lock())
+        self.fail(error)
+
     def hand_over(self, stream: StreamReader) -> None:
         """Give everything that was not read to *stream*, which is fed from now on."""
         with self._changed:

@@ -125,6 +125,11 @@ class Listeners:
         handshakes = 0 if self._tls is None else len(self._tls.handshakes)
         return len(self._service.connections) + len(self._connecting) + handshakes
 
+    def descriptors(self) -> list[int]:
+        """Return those of the listening sockets, and of the connections whose handshake is not over."""
+        handshakes = () if self._tls is None else self._tls.handshakes
+        return [*(sock.fileno() for sock in self._listening), *(handshake.fileno() for handshake in handshakes)]
+
     def start(self) -> None:
         """Begin to accept."""
         if not self._accepting and not self._stopped:

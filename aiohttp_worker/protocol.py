@@ -232,6 +232,13 @@ class Connection(Client):
         if service.on_connection_closed is not None:
             service.on_connection_closed()
 
+    def forsake(self) -> None:
+        """Take up, in a process that was forked from the worker, that the connection is the worker's alone."""
+        self.disconnected = True
+        self.sender.forsake()
+        if self._body is not None:
+            self._body.forsake()
+
     def pause_writing(self) -> None:
         """Take up that the client reads more slowly than is sent."""
         self.sender.pause()

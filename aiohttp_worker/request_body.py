@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any, BinaryIO, Final
 
+from .descriptors import reopen
 from .environ import Environ
 from .errors import IncompleteBodyError
 from .flow import ReadGate, Sender
@@ -187,6 +188,16 @@ class RequestBody:
         """Take up that no more comes."""
         self._free_thread()
         if self._stream is not None:
+            self._stream.fail(error)
+
+    def forsake(self) -> None:
+        """Let a forked process read what has come, without moving where the process that it was forked from reads."""
+        if self._file is not None:
+            reopen(self._file.fileno())
+        error = IncompleteBodyError("the rest of the body is read by the process that this one was forked from")
+        if isinstance(self._stream, BlockingReader):
+            self._stream.forsake(error)
+        elif self._stream is not None:
             self._stream.fail(error)
 
     def give_up(self) -> None:

@@ -21,13 +21,22 @@ class RunningLoop:
     :ivar occupant: whose piece that is.
     """
 
-    __slots__ = ("_loop", "_shown", "in_application", "occupant")
+    __slots__ = ("_in_fork", "_loop", "_shown", "in_application", "occupant")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._shown = True
+        self._in_fork: Callable[[], None] | None = None
         self.in_application = False
         self.occupant: object = None
+
+    def forsake(self, leave: Callable[[], None]) -> None:
+        """Take up that this is a forked process, in which the loop must not go on.
+
+        :param leave: ends the process; called when a piece of an application has ended, or would begin.
+        """
+        self._in_fork = leave
+        self._shown = True  # so that it costs nothing where no process was forked
 
     def hide_until_task(self) -> None:
         """Hide it from everybody; call this on the running loop."""
@@ -52,6 +61,8 @@ class RunningLoop:
         self.in_application = True
         self.occupant = occupant
         if self._shown:
+            if self._in_fork is not None:
+                self._in_fork()
             _set_running_loop(None)
 
     def leave_application(self) -> None:
@@ -59,4 +70,6 @@ class RunningLoop:
         self.in_application = False
         self.occupant = None
         if self._shown:
+            if self._in_fork is not None:
+                self._in_fork()
             _set_running_loop(self._loop)

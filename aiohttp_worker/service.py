@@ -156,6 +156,7 @@ class Service:
         self.on_task: Callable[[], None] | None = None  # called when one is about to begin
         self._slow_paths: set[str] = set()
         self._dropping_paths: set[tuple[str, int]] = set()
+        self._leave_fork: Callable[[BaseException | None], None] | None = None
         self._posts: deque[tuple[Delivery, bool]] = deque()
         self._scheduled = False
         self._eager = sys.version_info >= (3, 12)
@@ -242,6 +243,20 @@ class Service:
             else:
                 delivery.flush()
 
+    def forsake(self, leave: Callable[[BaseException | None], None], posts: deque[tuple[Delivery, bool]]) -> None:
+        """Take up that this is a process which the application forked from the worker: all connections are the worker's.
+
+        :param leave: ends the process; called when the application's code has ended, with its error.
+        :param posts: takes what a thread has to tell.
+        """
+        self._leave_fork = leave
+        self.on_connection_closed = None
+        for connection in list(self.connections):
+            connection.forsake()
+        self.running_loop.forsake(lambda: leave(None))
+        self._posts = posts
+        self._scheduled = True  # there is no loop that would take them
+
     # What happens.
 
     def check_exit(self, error: BaseException) -> None:
@@ -250,6 +265,8 @@ class Service:
         Gunicorn's handlers of QUIT, INT and ABRT raise ``SystemExit`` wherever
         the worker happens to be, which may be in the application.
         """
+        if self._leave_fork is not None:
+            self._leave_fork(error)
         if isinstance(error, SystemExit) and self.observers.exiting():
             raise error.with_traceback(None)
 

@@ -89,6 +89,10 @@ class TLSHandshake:
         self._sender: Sender
         self._timer: asyncio.TimerHandle
 
+    def fileno(self) -> int:
+        """Return the descriptor of the socket, -1 once it is closed."""
+        return self._sock.fileno()
+
     def connection_made(self, transport: Any) -> None:
         """Take up an accepted connection."""
         acceptor = self._acceptor

@@ -23,6 +23,7 @@ from .closing import application_close, close_application
 from .early_signals import EarlySignals
 from .exchange import Exchange
 from .file_wrapper import FileWrapper
+from .forked import ForkGuard, loop_descriptors
 from .forwarding import AddressList, ForwardingPolicy, HeaderMap
 from .hooks import HookRequest, HookResponse
 from .http1.errors import RemoteProtocolError
@@ -192,7 +193,7 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
         if listeners is not None:
             listeners.stop(take_rest=False)  # who waits in the backlog is served by another worker
         loop: asyncio.AbstractEventLoop | None = getattr(self, "loop", None)  # it comes with run()
-        if loop is None or not loop.is_running() or self._interrupts(loop):
+        if loop is None or not loop.is_running() or self._interrupts(loop) or os.getpid() != self.pid:
             raise error
 
     def _interrupts(self, loop: asyncio.AbstractEventLoop) -> bool:
@@ -221,11 +222,20 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
             self.log.error("The worker cannot serve: %s: %s", type(error).__name__, error)
             self.log.debug("The worker cannot serve", exc_info=error)
             raise SystemExit(Arbiter.WORKER_BOOT_ERROR) from error
+        wakers, epolls = loop_descriptors(loop)
+        guard = ForkGuard(
+            self._service,
+            lambda: (*wakers, *self.PIPE, *self._listeners.descriptors()),
+            lambda: (*epolls, self._service.writable.fileno()),
+            self._log_exception,
+        )
         try:
+            guard.begin()
             loop.run_forever()
             if self._exit is not None:
                 raise self._exit
         finally:
+            guard.end()
             gc.unfreeze()  # or the interpreter would take all down in another order at its end
             self._clean_up()
 
@@ -263,6 +273,8 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
         gc.freeze()
 
     def _tick(self) -> None:
+        if os.getpid() != self.pid:
+            os._exit(1)  # forked by something that is no Python: at least it does no more
         self.notify()
         self._service.tick()
         if self._watchdog is not None:

@@ -29,6 +29,10 @@ class WritableSockets:
         self._callbacks: dict[int, Callable[[], None]] = {}
         self._epoll: Any = None
 
+    def fileno(self) -> int:
+        """Return the descriptor of the epoll instance, -1 as long as there is none."""
+        return -1 if self._epoll is None else int(self._epoll.fileno())
+
     def add(self, fd: int, callback: Callable[[], None]) -> None:
         """Have *callback* called in each turn in which the socket takes more, or has failed, until :meth:`remove`."""
         if self._epoll is None:

@@ -20,6 +20,7 @@ LAYERS = [
     {
         "marks",
         "errors",
+        "descriptors",
         "synchronous",
         "body",
         "django",
@@ -48,7 +49,7 @@ LAYERS = [
     },
     {"outbox", "pool", "leftovers", "application", "service", "delivery", "exchange", "request_body", "closing"},
     {"hooks", "protocol", "listener", "watchdog"},
-    {"boot", "early_signals", "master", "tls_context", "worker"},
+    {"boot", "early_signals", "forked", "master", "tls_context", "worker"},
     {"ini", "runner", "demo", "__main__"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

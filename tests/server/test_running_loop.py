@@ -93,3 +93,15 @@ def test_a_loop_that_has_stopped_can_run_again(run: Run) -> None:
         running_loop.hide_until_task()
 
     assert run(callback) == []
+
+
+def test_a_forked_process_is_left(run: Run) -> None:
+    """When a piece of an application has ended, or would begin; hidden or shown."""
+
+    def in_fork(running: RunningLoop, notes: list[object]) -> None:
+        running.enter_application()
+        running.forsake(lambda: notes.append("left"))
+        running.leave_application()
+        running.enter_application()
+
+    assert run(in_fork) == ["left", "left"]
