@@ -31,6 +31,7 @@ _CARRIERS: tuple[str, ...] = (
 _CARRIERS += ("werkzeug.debug", "werkzeug.wrappers", "werkzeug.wsgi")
 _SERVERS = frozenset({"asyncio", "concurrent", "gunicorn", "threading", "uvloop"})
 _MOST_PLACES = 1000  # that are remembered as logged
+_MOST_STREAMS = 100  # of one request; more are those of a thread that belongs to none, and has its context for ever
 
 
 class Marker(bytes):
@@ -254,6 +255,8 @@ class RequestBodies:
 
         :return: whether no marker of another body is on its way.
         """
+        if len(self._streams) >= _MOST_STREAMS:
+            self._streams = [one for one in self._streams if not one.consumed]
         others = [one for one in self._streams if one.body is not stream.body]
         self._streams.append(stream)
         return not [one for one in others if one.void()]

@@ -127,6 +127,11 @@ class Pieces:
             self.ended.append("end")
 
 
+async def three() -> AsyncIterator[bytes]:
+    for piece in (b"one ", b"two ", b"three"):
+        yield piece
+
+
 # The marker
 
 
@@ -290,6 +295,12 @@ def test_validator_of_the_standard_library_sees_bytes_only(served: BodyServer, l
     iterable.close()
 
 
+def test_thread_of_no_request_keeps_few(served: BodyServer) -> None:
+    for _ in range(250):
+        b"".join(AsyncBody(three()))
+    assert len(bodies()._streams) <= 100
+
+
 # What is lost
 
 
@@ -428,11 +439,6 @@ def test_close_while_a_step_goes_on_cancels_it(worker_loop: LoopThread) -> None:
 
 
 # In an exchange
-
-
-async def three() -> AsyncIterator[bytes]:
-    for piece in (b"one ", b"two ", b"three"):
-        yield piece
 
 
 def run(application: Callable[..., Any]) -> FakeServer:
