@@ -5,17 +5,20 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import errno
+import os
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, BinaryIO, TextIO
 
 from . import (
     ClientResponse,
     ConnectionError,
     HttpException,
     SocketConnector,
+    Timeout,
     TimeoutError,
     UnixSocketConnector,
     __version__,
@@ -33,7 +36,7 @@ Advance = Callable[[int], object]
 def progress(wanted: bool, what: str, total: int | None) -> Iterator[Advance]:
     """A bar on standard error, if that is a terminal and tqdm is installed; gives what to call with bytes done."""
     bar: Any = None
-    if wanted and sys.stderr.isatty():
+    if wanted and sys.stderr is not None and sys.stderr.isatty():
         with contextlib.suppress(ImportError):
             bar = import_module("tqdm").tqdm(total=total, desc=what, unit="B", unit_scale=True, unit_divisor=1024)
     if bar is None:
@@ -58,7 +61,53 @@ def pair(text: str, separator: str, what: str) -> tuple[str, str]:
         # What it has can be a password; a field that lacks its colon begins with its name.
         begun = f", not {text.partition(' ')[0]!r}" if what == "a header field" else ""
         raise ValueError(f"{what} is written NAME{separator}VALUE{begun}")
-    return name.strip(), value.strip()
+    return name, value
+
+
+def standard(stream: TextIO | None, what: str) -> BinaryIO:
+    """The bytes below standard input or output. Raises OSError if the shell has closed it (``<&-``, ``>&-``)."""
+    if stream is None:
+        raise OSError(errno.EBADF, f"standard {what} is closed")
+    return stream.buffer
+
+
+class Output:
+    """Standard output, which may end at any time: a pipe to ``head``, a full disk."""
+
+    def __init__(self) -> None:
+        self._stream = standard(sys.stdout, "output")
+
+    def write(self, data: bytes) -> None:
+        """Write all of it. Raises OSError."""
+        self._tried(self._stream.write, data)
+
+    def flush(self) -> None:
+        """Have everything written. Raises OSError."""
+        self._tried(self._stream.flush)
+
+    def _tried(self, call: Callable[..., object], *arguments: bytes) -> None:
+        try:
+            call(*arguments)
+        except OSError as error:
+            # What is left in the buffer would be tried once more, and complained of, when the interpreter ends.
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, self._stream.fileno())
+            os.close(null)
+            raise OutputError(error.errno, f"cannot write to standard output: {error.strerror}") from error
+
+
+class OutputError(OSError):
+    """Standard output takes no more."""
+
+
+def field_lines(chosen: argparse.Namespace, defaults: dict[str, Any]) -> list[tuple[str, Any]]:
+    """The header fields that are asked for, each as often as it is there, and the defaults that they do not replace."""
+    given: list[tuple[str, Any]] = []
+    for field in chosen.header:
+        name, value = pair(field, ":", "a header field")
+        given.append((name.strip(), value.strip() or None))
+    names = {name.lower() for name, _ in given}
+    return [one for one in defaults.items() if one[0].lower() not in names] + given
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -80,7 +129,7 @@ def make_parser() -> argparse.ArgumentParser:
     add("-i", "--include", action="store_true", help="write status and header fields before the body")
     add("-u", "--user", metavar="USER:PASSWORD")
     add("-x", "--proxy", metavar="URL", help="http, https, socks4 or socks5; otherwise the environment's")
-    add("-m", "--timeout", type=float, metavar="SECONDS", help="until the head of the response is there")
+    add("-m", "--timeout", type=float, metavar="SECONDS", help="for all of it, the body included")
     add("-k", "--insecure", action="store_true", help="accept any certificate")
     add("-z", "--compress", choices=("deflate", "gzip", "br", "zstd"), help="send the body in this coding")
     add("-q", "--quiet", action="store_true", help="no progress bar")
@@ -98,7 +147,7 @@ def body_options(chosen: argparse.Namespace, files: contextlib.ExitStack) -> dic
         options |= {"data": chosen.json.encode(), "headers": {"Content-Type": "application/json"}}
     if chosen.data is not None:
         if chosen.data == "@-":
-            options["data"] = sys.stdin.buffer
+            options["data"] = standard(sys.stdin, "input")
         elif chosen.data.startswith("@"):
             options["data"] = files.enter_context(Path(chosen.data[1:]).open("rb"))
         else:
@@ -131,15 +180,14 @@ async def save(response: ClientResponse, chosen: argparse.Namespace) -> None:
     """Write the response where it belongs."""
     loop = asyncio.get_running_loop()
     with contextlib.ExitStack() as files:
-        output: IO[bytes] = sys.stdout.buffer
-        if chosen.output is not None:
-            output = files.enter_context(chosen.output.open("wb"))
-        if chosen.include:
+        screen = Output() if chosen.output is None or chosen.include else None
+        output: Any = screen if chosen.output is None else files.enter_context(chosen.output.open("wb"))
+        if screen is not None and chosen.include:
             version = ".".join(map(str, response.version))
-            sys.stdout.buffer.write(encode_field(f"HTTP/{version} {response.status} {response.reason}\r\n"))
+            screen.write(encode_field(f"HTTP/{version} {response.status} {response.reason}\r\n"))
             for name, value in response.raw_headers:
-                sys.stdout.buffer.write(name + b": " + value + b"\r\n")
-            sys.stdout.buffer.write(b"\r\n")
+                screen.write(name + b": " + value + b"\r\n")
+            screen.write(b"\r\n")
         length = response.get("content-length", "")
         total = int(length) if length.isdigit() and "content-encoding" not in response else None
         wanted = chosen.output is not None and not chosen.quiet
@@ -155,9 +203,8 @@ async def run(chosen: argparse.Namespace) -> int:
     with contextlib.ExitStack() as files:
         options = body_options(chosen, files)
         headers: dict[str, Any] = options.pop("headers", {})
-        for field in chosen.header:
-            name, value = pair(field, ":", "a header field")
-            headers[name] = value or None
+        if chosen.output is None or chosen.include:
+            standard(sys.stdout, "output")  # before anything is sent
         sends = "data" in options or "files" in options
         method = chosen.method or ("PUT" if chosen.upload is not None else "POST" if sends else "GET")
         async with (
@@ -166,11 +213,11 @@ async def run(chosen: argparse.Namespace) -> int:
                 method,
                 chosen.url,
                 params=[pair(one, "=", "a parameter") for one in chosen.param],
-                headers=headers,
-                cookies=[pair(one, "=", "a cookie") for one in chosen.cookie],
+                headers=field_lines(chosen, headers),
+                cookies=[(name.strip(), value) for name, value in (pair(one, "=", "a cookie") for one in chosen.cookie)],
                 auth=pair(chosen.user, ":", "a user") if chosen.user else None,
                 allow_redirects=not chosen.no_redirects,
-                timeout=chosen.timeout,
+                timeout=Timeout(exchange=chosen.timeout),
                 compress=chosen.compress if sends else None,
                 connector=connector,
                 **options,
@@ -180,20 +227,25 @@ async def run(chosen: argparse.Namespace) -> int:
             return 22 if chosen.fail and not response.ok else 0
 
 
+def say(error: Exception, status: int) -> int:
+    """Write the error to standard error, if there is one; returns the status."""
+    if sys.stderr is not None:
+        print(f"aiohttp: {error}", file=sys.stderr)  # noqa: T201
+    return status
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; errors are one line on standard error and status 1, or 2 for bad arguments."""
     chosen = make_parser().parse_args(arguments)
     try:
         return asyncio.run(run(chosen))
-    except BrokenPipeError:
-        return 1
+    except OutputError as error:
+        return 1 if error.errno == errno.EPIPE else say(error, 1)
     except (HttpException, ConnectionError, TimeoutError, OSError, RuntimeError) as error:
         # Before ValueError: a redirect that leads nowhere is one too, and no fault of the arguments.
-        print(f"aiohttp: {error}", file=sys.stderr)  # noqa: T201
-        return 1
+        return say(error, 1)
     except ValueError as error:
-        print(f"aiohttp: {error}", file=sys.stderr)  # noqa: T201
-        return 2
+        return say(error, 2)
     except KeyboardInterrupt:
         return 130
 

@@ -74,7 +74,8 @@ class Server:
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.listener.getsockname()[1]}/"
         self.over = threading.Event()
-        self.thread = threading.Thread(target=self.serve)
+        self.listener.settimeout(10)
+        self.thread = threading.Thread(target=self.serve, daemon=True)
 
     def serve(self) -> None:
         peer, _ = self.listener.accept()

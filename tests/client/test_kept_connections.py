@@ -31,7 +31,8 @@ class Server:
         self.ended = threading.Event()
         self.accepted = 0
         self.requests = 0
-        self.thread = threading.Thread(target=self.serve)
+        self.listener.settimeout(10)
+        self.thread = threading.Thread(target=self.serve, daemon=True)
 
     def serve(self) -> None:
         while True:
