@@ -69,6 +69,16 @@ class Client(abc.ABC):
     def wake_thread(self) -> None:
         """Wake the thread that waits so."""
 
+    @property
+    def body_read(self) -> int:
+        """Bytes of the request's body that the application has read while it came."""
+        return 0
+
+    @property
+    def awaits_body(self) -> bool:
+        """Whether a thread waits for more of the request's body."""
+        return False
+
     @abc.abstractmethod
     def pause_writing(self) -> None:
         """Take up that the client reads more slowly than is sent."""
@@ -290,6 +300,16 @@ class Delivery(abc.ABC):
             self.service.outbox.put_early(self.client.sender, pieces, self.started)
         else:
             self._send(pieces)
+
+    @property
+    def progress(self) -> int:
+        """A number that changes when the application gives or takes something, while the same piece of it runs in a thread."""
+        return self.response.sent + self.client.body_read
+
+    @property
+    def waits_for_client(self) -> bool:
+        """Whether the thread that runs the application waits for the client to read or to send."""
+        return self.client.sender.paused or self._outbox_size > WRITE_HIGH_MARK or self.client.awaits_body
 
     @abc.abstractmethod
     def returned(self) -> None:

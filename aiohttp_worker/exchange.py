@@ -146,7 +146,12 @@ class Exchange(Delivery):
         self._in_thread(_call)
 
     def _in_thread(self, piece: Callable[[Exchange], None]) -> None:
+        member = self._member
+        assert member is not None
+        member.since = _monotonic()
+        member.occupant = self
         self._context.run(piece, self)
+        member.occupant = None
         self.service.post(self, True)
 
     def _run_hidden(self, piece: Callable[[Exchange], None]) -> None:
@@ -537,13 +542,18 @@ class Exchange(Delivery):
         self._send(response.whole(data))
 
     def abandon(self, status_code: int) -> None:
-        """Answer in the place of an application that hangs, as far as it has not: its worker ends."""
+        """Answer in the place of an application that hangs, or was not called, as far as it has not: its worker ends."""
         response = self.response
         self.ended = True
-        if response.head_sent:
+        if not response.head_sent:
+            status, headers, data = error_response(status_code, "")
+            response.replace(status, headers)
             response.keep_alive = False
+            self.client.sender.send(response.whole(data))
         else:
-            self._answer(status_code, "")
+            response.keep_alive = False
+            if response.cut_looks_complete:
+                self.client.sender.reset_on_close()
 
     def _close_iterable(self) -> None:
         iterable, self.iterable = self.iterable, None

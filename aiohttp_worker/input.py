@@ -442,12 +442,14 @@ class BlockingReader(io.BufferedIOBase):
     :param on_want: called in the thread at the first read.
     :param on_taken: called in the thread when the buffer has shrunk below the
         low mark.
+    :ivar waits: whether the thread waits for the client.
     """
 
     def __init__(self, on_want: Callable[[], None], on_taken: Callable[[], None]) -> None:
         self._buffer = Buffer()
         self._changed = threading.Condition(threading.Lock())
         self._ended = False
+        self.waits = False
         self._error: IncompleteBodyError | None = None
         self._on_want: Callable[[], None] | None = on_want
         self._on_taken = on_taken
@@ -574,7 +576,9 @@ class BlockingReader(io.BufferedIOBase):
                 raise RuntimeError(
                     "wsgi.input is a file that blocks, and cannot be read on the loop: read it in the thread before"
                 )
+            self.waits = True
             self._changed.wait()
+            self.waits = False
 
     def _take(self, size: int) -> bytes:
         if size == 0:

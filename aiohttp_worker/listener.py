@@ -115,6 +115,7 @@ class Listeners:
         self._accepting = False
         self._unseen = False
         self._stopped = False
+        self._held = False
         self._full_logged = False
         self._making_room = False
         service.on_connection_closed = self._connection_closed
@@ -132,7 +133,7 @@ class Listeners:
 
     def start(self) -> None:
         """Begin to accept."""
-        if not self._accepting and not self._stopped:
+        if not self._accepting and not self._stopped and not self._held:
             self._accepting = True
             for sock in self._listening:
                 sock.setblocking(False)
@@ -144,6 +145,16 @@ class Listeners:
             self._accepting = False
             for sock in self._listening:
                 self._loop.remove_reader(sock.fileno())
+
+    def hold(self) -> None:
+        """Leave new connections in the backlog, where others find them, until :meth:`release`."""
+        self._held = True
+        self.pause()
+
+    def release(self) -> None:
+        """Accept again."""
+        self._held = False
+        self.start()
 
     def stop(self, take_rest: bool) -> None:
         """Accept no more.

@@ -11,14 +11,20 @@ Job = Callable[[], None]
 
 
 class PoolThread:
-    """One thread of a :class:`ThreadPool`, with work that only it may do."""
+    """One thread of a :class:`ThreadPool`, with work that only it may do.
 
-    __slots__ = ("_pool", "at_own", "mailbox", "own", "thread")
+    :ivar occupant: whose job it does, if somebody is to know.
+    :ivar since: when it began that, on the monotonic clock.
+    """
+
+    __slots__ = ("_pool", "at_own", "mailbox", "occupant", "own", "since", "thread")
 
     def __init__(self, pool: ThreadPool, name: str) -> None:
         self._pool = pool
         self.own: deque[Job] = deque()
         self.at_own = False
+        self.occupant: object = None
+        self.since = 0.0
         self.mailbox: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self.thread = threading.Thread(target=self._run, name=name, daemon=True)
 
@@ -49,11 +55,11 @@ class ThreadPool:
         self._here = threading.local()
         self._stopped = False
         self.size = size
-        self._threads = [PoolThread(self, f"wsgi-{number}") for number in range(1, size + 1)]
+        self.threads = [PoolThread(self, f"wsgi-{number}") for number in range(1, size + 1)]
 
     def start(self) -> None:
         """Start the threads."""
-        for member in self._threads:
+        for member in self.threads:
             member.thread.start()
 
     def submit(self, job: Job) -> None:
@@ -93,10 +99,19 @@ class ThreadPool:
         """Jobs that no thread has begun."""
         return len(self._waiting)
 
+    def take_waiting(self) -> list[Job]:
+        """Take back the jobs that no thread has begun."""
+        jobs = []
+        while True:
+            try:
+                jobs.append(self._waiting.popleft())
+            except IndexError:  # threads take them too
+                return jobs
+
     @property
     def owes(self) -> bool:
         """Whether a thread has work that only it may do, or does it."""
-        return any(member.own or member.at_own for member in self._threads)
+        return any(member.own or member.at_own for member in self.threads)
 
     def stop(self) -> None:
         """Let the threads end when they are done; they are not waited for."""

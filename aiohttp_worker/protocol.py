@@ -552,6 +552,16 @@ class Connection(Client):
         self._resumed.wait(0.05)
         self._resumed.clear()
 
+    @property
+    def body_read(self) -> int:
+        """Bytes of the request's body that the application has read while it came."""
+        return 0 if self._body is None else self._body.read
+
+    @property
+    def awaits_body(self) -> bool:
+        """Whether a thread waits for more of the request's body."""
+        return self._body is not None and self._body.awaited_in_thread
+
     def wake_thread(self) -> None:
         """Wake the thread that waits for something to be sent."""
         if self._resumed is not None:

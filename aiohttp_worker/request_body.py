@@ -232,6 +232,17 @@ class RequestBody:
         return stream is not None and stream.buffered > HIGH_MARK and not stream.wanted
 
     @property
+    def read(self) -> int:
+        """Bytes that the application has read while it comes."""
+        return 0 if self._stream is None else self._received - self._stream.buffered
+
+    @property
+    def awaited_in_thread(self) -> bool:
+        """Whether a thread waits for more."""
+        stream = self._stream
+        return isinstance(stream, BlockingReader) and stream.waits
+
+    @property
     def was_read(self) -> bool:
         """Whether the application has begun to read it as it comes."""
         return self._stream is not None and self._stream.was_read

@@ -157,6 +157,7 @@ class Service:
         self._slow_paths: set[str] = set()
         self._dropping_paths: set[tuple[str, int]] = set()
         self._leave_fork: Callable[[BaseException | None], None] | None = None
+        self.on_posts: Callable[[], None] | None = None  # called once, when a thread has something to tell
         self._posts: deque[tuple[Delivery, bool]] = deque()
         self._scheduled = False
         self._eager = sys.version_info >= (3, 12)
@@ -235,6 +236,9 @@ class Service:
 
     def _take_posts(self) -> None:
         self._scheduled = False
+        if self.on_posts is not None:
+            on_posts, self.on_posts = self.on_posts, None
+            on_posts()
         posts = self._posts
         while posts:
             delivery, returned = posts.popleft()

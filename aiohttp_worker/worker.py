@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import signal
 import threading
 import time
 from types import FrameType
@@ -33,9 +34,11 @@ from .listener import Listeners
 from .master import check_before_reload, check_with_option
 from .names import WORKERS, missing_name
 from .options import read_options
+from .pool import ThreadPool
 from .protocol import Connection
 from .service import Observers, Service, ServiceSettings, TimeLimits
 from .storage import try_storage
+from .stuck_threads import StuckThreads
 from .tls_context import TLSContexts
 from .watchdog import Watchdog, describe_hung, exchange_at
 from .whereabouts import frames_inside, is_idle, traceback_text
@@ -47,6 +50,9 @@ _STOP_MARGIN_SECONDS: Final = 0.5
 _LEAST_LAST_TURNS: Final = 5
 _MOST_LAST_TURNS: Final = 100
 _LAST_SECONDS: Final = 0.4  # within the margin, for what applications still have to close
+_LATER_SECONDS: Final = 0.005  # than a time limit, so that it is over for others that began a little later, too
+_QUIET_SECONDS: Final = 1.0  # of all threads, while somebody waits for one: then nobody else is accepted
+_LAST_WORDS_SECONDS: Final = 0.2  # for answers to leave, where the worker gives up
 _LAST_PAUSE_SECONDS: Final = 0.01
 _LEAST_CLOSING_SECONDS: Final = 0.1
 _MOST_FIELDS: Final = 32768
@@ -261,6 +267,10 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
         if self._options["slow_call"]:
             self._watchdog = Watchdog(service, self._options["slow_call"], self._tick_seconds, _RUN, self.log.warning)
             self._watchdog.start()
+        self._stuck: StuckThreads | None = None
+        self._next_look: asyncio.TimerHandle | None = None
+        if service.pool is not None and cfg.timeout:
+            self._stuck = StuckThreads(service.pool, cfg.timeout, self.log.error)
         loop.add_reader(self.PIPE[0], self._woken)
         service.start()
         self._listeners.start()
@@ -279,12 +289,66 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
         self._service.tick()
         if self._watchdog is not None:
             self._watchdog.tick()
+        if self._stuck is not None and not self._stopping:
+            self._look_at_threads(self._stuck, time.monotonic())
         if self.ppid != os.getppid():
             self.log.info("Parent changed, shutting down: %s", self)
             self.alive = False
         if not self.alive:
             self._stop()
         self.loop.call_later(self._tick_seconds, self._tick)
+
+    def _look_at_threads(self, stuck: StuckThreads, now: float) -> None:
+        """Have the worker replaced when every thread hangs; before that, accept nobody who would only wait here."""
+        service = self._service
+        assert service.pool is not None
+        if stuck.look(now):
+            self._leave_hanging(service.pool)
+            return
+        if self._next_look is not None:
+            self._next_look.cancel()
+            self._next_look = None
+        wait = stuck.due - now
+        if wait < self._tick_seconds:
+            self._next_look = self.loop.call_later(max(wait, 0.0) + _LATER_SECONDS, self._look_again, stuck)
+        if service.pool.backlog and stuck.quiet_for(now) >= min(_QUIET_SECONDS, self.cfg.timeout / 2):
+            self._listeners.hold()
+            service.on_posts = self._listeners.release
+
+    def _look_again(self, stuck: StuckThreads) -> None:
+        if not self._stopping:
+            self._look_at_threads(stuck, time.monotonic())
+
+    def _leave_hanging(self, pool: ThreadPool) -> None:
+        """End the worker, whose threads serve nobody any more, and answer those who wait."""
+        self._stopping = True
+        waiting: list[Any] = [getattr(job, "__self__", None) for job in pool.take_waiting()]
+        self.log.critical(
+            "All %d threads hang (timeout = %d): the worker ends, and the master starts another. %d requests that waited get 503",
+            pool.size,
+            self.cfg.timeout,
+            len(waiting),
+        )
+        self._listeners.stop(take_rest=False)  # who waits in the backlog is served by another worker
+        hanging = [member.occupant for member in pool.threads]
+        for status_code, exchanges in ((503, waiting), (500, hanging)):
+            for exchange in exchanges:
+                if isinstance(exchange, Exchange) and not exchange.ended:
+                    exchange.abandon(status_code)
+                    self._request_ended(exchange)
+                    exchange.client.exchange_ended(exchange, time.monotonic())
+        self.loop.call_later(_LAST_WORDS_SECONDS, self._abort)
+
+    def _abort(self) -> None:
+        """End as after the master's ABRT."""
+        self._exit = SystemExit(1)
+        try:
+            super().handle_abort(signal.SIGABRT, None)
+        except SystemExit as error:
+            self._exit = error
+        except Exception:
+            self.log.exception("Exception in worker_abort hook")
+        self.loop.stop()
 
     def _woken(self) -> None:
         try:

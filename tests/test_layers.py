@@ -48,7 +48,7 @@ LAYERS = [
         "tls_handshake",
     },
     {"outbox", "pool", "leftovers", "application", "service", "delivery", "exchange", "request_body", "closing"},
-    {"hooks", "protocol", "listener", "watchdog"},
+    {"hooks", "protocol", "listener", "watchdog", "stuck_threads"},
     {"boot", "early_signals", "forked", "master", "tls_context", "worker"},
     {"ini", "runner", "demo", "__main__"},
 ]

@@ -14,7 +14,7 @@ from tests.loops import LOOPS
 
 from .conftest import Serve
 from .observing import wait_until
-from .server import STREAM, Gate, Server
+from .server import NO_STREAM, STREAM, Gate, Server
 
 COROUTINES = ["coroutine", "asynchronous-body", "end-of-asynchronous-body", "driven-generator", "own-task", "gathered"]
 CALLS = ["call", "step", "later-step", "close"]
@@ -175,3 +175,115 @@ def test_an_abort_of_an_idle_worker_accuses_nobody(serve: Serve) -> None:
             server.worker_pids(2)
         assert "Traceback" not in server.log.text()
         assert "hung" not in server.log.text()
+
+
+# Threads that hang
+
+HOOK = "import os\ndef worker_abort(worker): os.write(2, b'hook worker_abort\\n')\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("worker_class", "loop"), [(STREAM, LOOPS[0]), (NO_STREAM, LOOPS[-1])])
+def test_others_are_served_when_all_threads_have_hung(serve: Serve, worker_class: str, loop: str) -> None:
+    """Within about a second more than the time limit; who waited for a thread is told."""
+    server = serve("hanging:application", worker_class=worker_class, loop=loop, threads=8, timeout=3, extra=HOOK)
+    began = time.monotonic()
+    hanging = [server.connect(timeout=30) for _ in range(40)]
+    for client in hanging:
+        client.request("GET", "/sleeps")
+    assert hanging[-1].is_quiet(2.2)
+    late = server.connect(timeout=30)  # not accepted any more: the next worker finds it
+    late.request("GET", "/hello")
+    assert late.receive().text == "hello"
+    assert time.monotonic() - began < 4.5  # an import of the application, on a busy machine, included
+    status_codes = [client.receive().status_code for client in hanging]
+    assert (status_codes.count(500), status_codes.count(503)) == (8, 32)
+    for client in hanging:
+        client.assert_closed()
+    lines = server.log.wait_for(
+        r"Error handling request GET /sleeps from 127.0.0.1: it has hung for 3\.\d s in its thread", count=8
+    )
+    assert len(lines) == 8
+    assert server.log.text().count("    time.sleep(60)") == 8
+    server.log.wait_for(r"\[CRITICAL\] All 8 threads hang \(timeout = 3\).*32 requests")
+    server.log.wait_for("hook worker_abort")
+    assert "WORKER TIMEOUT" not in server.log.text()
+    assert len(server.access.wait_for("GET /sleeps HTTP/1.1. 50[03]", count=40)) == 40
+    assert server.get("/hello").text == "hello"
+
+
+@pytest.mark.slow
+def test_one_thread_that_hangs_is_named_and_the_worker_stays(serve: Serve, gate: Gate) -> None:
+    server = serve("hanging:application", worker_class=STREAM, threads=2, timeout=1)
+    with server.connect() as client:
+        client.request("GET", f"/close?gate={gate.port}")
+        gate.arrived()
+        server.log.wait_for(r"Error handling request GET /close.* it has hung for [\d.]+ s in its thread")
+        assert not gate.somebody_waits(2)  # it is not said again
+        for _ in range(5):
+            assert server.get("/hello").text == "hello"
+        gate.open()
+        assert client.receive().body == b"\0end"
+        assert client.get("/hello").text == "hello"
+    assert len([line for line in server.log.lines() if "it has hung" in line]) == 1
+    assert len(server.worker_pids(1)) == 1
+    assert "CRITICAL" not in server.log.text()
+
+
+@pytest.mark.slow
+def test_what_waits_for_clients_or_goes_on_has_not_hung(serve: Serve, gate: Gate) -> None:
+    """An upload that does not come, an answer that is not read, and events now and then, for several times the limit."""
+    server = serve("hanging:application", worker_class=STREAM, threads=2, timeout=1)
+    with server.connect() as stream, server.connect() as another:
+        for client in (stream, another):
+            client.request("GET", "/streams?pieces=15")
+        for client in (stream, another):
+            assert client.receive().body == b"x" * 15
+    probe = serve("probe:application", worker_class=STREAM, threads=2, timeout=1)
+    with probe.connect() as upload, probe.connect(receive_buffer=16384) as reader:
+        upload.start_upload("/body-size")
+        upload.send_chunk(b"some")
+        reader.request("GET", "/write-big?pieces=2048")
+        assert upload.is_quiet(3)
+        upload.end_upload()
+        assert upload.receive().text == "4"
+        assert len(reader.receive().body) > 2048 * 16384
+    for one in (server, probe):
+        assert "hung" not in one.log.text()
+        assert "CRITICAL" not in one.log.text()
+        assert len(one.worker_pids(1)) == 1
+
+
+@pytest.mark.slow
+def test_without_a_time_limit_threads_may_take_theirs(serve: Serve, gate: Gate) -> None:
+    server = serve("hanging:application", worker_class=STREAM, threads=2, timeout=0)
+    clients = [server.connect(), server.connect()]
+    for client in clients:
+        client.request("GET", f"/call?gate={gate.port}")
+        gate.arrived()
+    assert not gate.somebody_waits(3)
+    for client in clients:
+        gate.open()
+        assert client.receive().text == "hello"
+    assert "hung" not in server.log.text()
+
+
+def test_threads_that_are_busy_for_a_while(serve: Serve, gate: Gate) -> None:
+    """New connections wait in the backlog, and are accepted as soon as a thread is free."""
+    server = serve("hanging:application", worker_class=STREAM, threads=2, timeout=30)
+    clients = [server.connect() for _ in range(3)]
+    for client in clients:
+        client.request("GET", f"/call?gate={gate.port}")
+    for _ in range(2):
+        gate.arrived()
+    assert not gate.somebody_waits(2.5)
+    late = server.connect()
+    late.request("GET", "/hello")
+    began = time.monotonic()
+    gate.open()
+    gate.open()
+    assert late.receive().text == "hello"
+    assert time.monotonic() - began < 0.9  # less than a tick
+    gate.let_through()
+    for client in clients:
+        assert client.receive().text == "hello"

@@ -51,7 +51,7 @@ def run_thread(server: FakeServer) -> None:
     """Do, here, what a thread of the pool does next."""
     pool = server.service.pool
     assert pool is not None
-    pool._here.thread = member = pool._threads[0]
+    pool._here.thread = member = pool.threads[0]
     (member.own.popleft() if member.own else pool._waiting.popleft())()
     server.loop.run_ready()
 
@@ -116,7 +116,7 @@ def test_after_the_head_of_the_answer(kind: str) -> None:
     if kind == "thread":
         pool = server.service.pool
         assert pool is not None
-        pool._here.thread = pool._threads[0]
+        pool._here.thread = pool.threads[0]
         pool._waiting.popleft()()  # the loop has not taken up that it has run
     else:
         case._waiting.futures.pop(0).set_result(None)

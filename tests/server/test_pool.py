@@ -40,7 +40,7 @@ def pool() -> Iterator[ThreadPool]:
     one.start()
     yield one
     one.stop()
-    for member in one._threads:
+    for member in one.threads:
         member.thread.join(PATIENCE)
         assert not member.thread.is_alive()
 
@@ -137,8 +137,8 @@ def test_many_jobs_from_one_thread(pool: ThreadPool) -> None:
 
 def test_threads_have_names_of_their_own() -> None:
     pool = ThreadPool(2)
-    assert [member.thread.name for member in pool._threads] == ["wsgi-1", "wsgi-2"]
-    assert all(member.thread.daemon for member in pool._threads)
+    assert [member.thread.name for member in pool.threads] == ["wsgi-1", "wsgi-2"]
+    assert all(member.thread.daemon for member in pool.threads)
     assert pool.size == 2
 
 
@@ -150,6 +150,6 @@ def test_stop_lets_what_runs_end() -> None:
     assert running.began.wait(PATIENCE)
     pool.stop()
     running.finish()
-    for member in pool._threads:
+    for member in pool.threads:
         member.thread.join(PATIENCE)
         assert not member.thread.is_alive()
