@@ -132,11 +132,12 @@ class BodyStream(Iterator[bytes]):
         self._steps: Steps | None = None
 
     def __next__(self) -> bytes:
+        # Before the lock is taken: other streams' locks are.
+        alone = self._state is _State.FRESH and _join_request(self)
         with self._lock:
             state = self._state
             if state is _State.FRESH:
                 callers = _callers(sys._getframe(1))
-                alone = _join_request(self)
                 self._server.used = True
                 if not any(name in _STRICT for name, _ in callers):
                     self._state = _State.HANDED_OUT if alone else _State.VOID
