@@ -253,7 +253,7 @@ async def prepare_input(exchange: Exchange, generator: types.GeneratorType[Any, 
                 collector.close()
             exchange.client.keep_file(file)
             environ["wsgi.input"] = file
-    let_delegate(environ)
+    let_delegate(environ, driven=True)
 
 
 class Written:

@@ -59,6 +59,9 @@ _ENDS: Final = frozenset(
 _YIELD_VALUE: Final = dis.opmap["YIELD_VALUE"]
 _RESUME: Final = dis.opmap["RESUME"]
 _POP_TOP: Final = dis.opmap["POP_TOP"]
+_RETURN_VALUE: Final = dis.opmap["RETURN_VALUE"]
+_CACHE: Final = dis.opmap["CACHE"]
+_GET_AWAITABLE: Final = dis.opmap["GET_AWAITABLE"]
 _GET_ITER: Final = dis.opmap["GET_ITER"]
 _GET_YIELD_FROM_ITER: Final = dis.opmap["GET_YIELD_FROM_ITER"]
 _JUMPS: Final = frozenset(dis.hasjrel) | frozenset(dis.hasjabs)
@@ -143,6 +146,7 @@ class _Facts:
     environs: set[str] = field(default_factory=set)
     references: set[_Reference] = field(default_factory=set)
     delegated: set[_Reference] = field(default_factory=set)
+    delegated_names: set[str] = field(default_factory=set)  # of local variables
     calls: list[_Call] = field(default_factory=list)
     within: list[_Facts] = field(default_factory=list)
 
@@ -382,6 +386,8 @@ class _Reader:
             if isinstance(value.callee, _Reference):
                 self.facts.delegated.add(value.callee)
         else:
+            if isinstance(value, _Name):
+                self.facts.delegated_names.add(value.name)
             self.stack.append(value)
             self.lose(1)
         self.stack.append(None)
@@ -649,6 +655,55 @@ def drops_what_is_sent(generator: types.GeneratorType[Any, Any, Any]) -> bool:
         if code[place] == opcode:
             place += 2
     return code[place] == _POP_TOP
+
+
+class Use(enum.Enum):
+    """What becomes of the result of a call, as far as the code of the caller tells."""
+
+    PLAIN = "it is neither awaited nor delegated to"
+    PASSED = "a function that can await or delegate does something else with it, and may have that awaited"
+    KEPT = "it may be kept, to be awaited or delegated to"
+    DELEGATED = "it is delegated to"
+    AWAITED = "it is awaited"
+
+
+_AWAITS: Final = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR | inspect.CO_ITERABLE_COROUTINE
+
+
+def use_of_call(frame: types.FrameType) -> Use:
+    """Say what becomes of the result of the call that a function waits for.
+
+    :param frame: of the function. Where that is an ordinary one that returns the result, its caller is asked.
+    """
+    opcode = _next_opcode(frame)
+    if _can_wait(frame.f_code):
+        if opcode == _GET_YIELD_FROM_ITER:
+            return Use.DELEGATED
+        if opcode == _GET_AWAITABLE:
+            return Use.AWAITED
+        if frame.f_code.co_flags & _AWAITS or _facts(frame.f_code).delegated_names:
+            return Use.KEPT
+        return Use.PASSED
+    caller = frame.f_back
+    if caller is None or frame.f_code.co_flags & inspect.CO_GENERATOR:
+        return Use.PLAIN
+    if opcode == _RETURN_VALUE:
+        return use_of_call(caller)
+    return Use.PASSED if _can_wait(caller.f_code) else Use.PLAIN
+
+
+def _can_wait(code: types.CodeType) -> bool:
+    flags = code.co_flags
+    return bool(flags & _AWAITS) or (bool(flags & inspect.CO_GENERATOR) and _delegates(code))
+
+
+def _next_opcode(frame: types.FrameType) -> int:
+    """Return the opcode behind the call that a function waits for."""
+    instructions = frame.f_code.co_code
+    place = frame.f_lasti + 2
+    while instructions[place] == _CACHE:
+        place += 2
+    return instructions[place]
 
 
 def iterates_now(frame: types.FrameType) -> bool:

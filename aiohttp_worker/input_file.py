@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import io
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any, Final, Self
 
 from .environ import Environ
-from .generators import delegates_now
+from .generators import Use, delegates_now, use_of_call
+from .http1.buffer import separator_bytes
 from .http1.errors import EofStream
 from .input import BlockingReader
 
@@ -52,16 +53,20 @@ class InputFile:
 
     Beside the methods of a file it has those of a stream, which give what can be awaited.
 
+    What is read is plain ``bytes`` to all code that can neither await nor delegate, and with that to every library.
+
     :param file: what is read: a collected body, or one that blocks until it comes.
+    :ivar is_driven: the generator that reads it sees the loop.
     """
 
-    __slots__ = ("_empty_reads", "file")
+    __slots__ = ("_empty_reads", "file", "is_driven")
 
     closed = False
 
     def __init__(self, file: Any) -> None:
         self.file = file
         self._empty_reads = 0
+        self.is_driven = False
 
     def count_empty(self) -> None:
         """Count an empty read behind the end.
@@ -72,11 +77,25 @@ class InputFile:
         if self._empty_reads >= _MOST_EMPTY_READS:
             raise EofStream("the body of the request was read to its end")
 
-    def _result(self, data: bytes, size: int | None) -> InputBytes:
+    def _read(self, read: Callable[..., bytes], *arguments: Any, counted: bool = True) -> Any:
+        """Read for the caller of the method that called this."""
+        if self._blocks:
+            # A coroutine, with which a generator goes on that is stepped in a thread.
+            return asyncio.get_running_loop().run_in_executor(None, read, *arguments)
+        data = read(*arguments)
+        use = use_of_call(sys._getframe(2))
+        if use is Use.PLAIN or (use is Use.PASSED and not self.is_driven):
+            return data
         result = InputBytes(data)
-        if not data and size != 0:
+        if counted and not data:
             result._file = self
         return result
+
+    @property
+    def _blocks(self) -> bool:
+        """Whether a read would wait for the loop, on which it is called."""
+        file = self.file
+        return isinstance(file, BlockingReader) and not file.ended and asyncio._get_running_loop() is not None
 
     # A file.
 
@@ -119,14 +138,17 @@ class InputFile:
         number: int = self.file.fileno()
         return number
 
-    def read(self, size: int | None = -1, /) -> InputBytes:
-        return self._result(self.file.read(size), size)
+    def read(self, size: int | None = -1, /) -> bytes:
+        data: bytes = self._read(self.file.read, size, counted=size != 0)
+        return data
 
-    def read1(self, size: int = -1, /) -> InputBytes:
-        return self._result(self.file.read1(size), size)
+    def read1(self, size: int = -1, /) -> bytes:
+        data: bytes = self._read(self.file.read1, size, counted=size != 0)
+        return data
 
-    def readline(self, size: int | None = -1, /) -> InputBytes:
-        return self._result(self.file.readline(-1 if size is None else size), size)
+    def readline(self, size: int | None = -1, /) -> bytes:
+        data: bytes = self._read(self.file.readline, -1 if size is None else size, counted=size != 0)
+        return data
 
     def readinto(self, buffer: Any, /) -> int:
         count: int = self.file.readinto(buffer)
@@ -142,8 +164,11 @@ class InputFile:
             raise StopIteration
         return line
 
-    def readlines(self, hint: int | None = -1, /) -> InputLines:
-        return InputLines(self.file.readlines(-1 if hint is None else hint))
+    def readlines(self, hint: int | None = -1, /) -> list[bytes]:
+        if self._blocks:
+            return self._read(self.file.readlines, -1 if hint is None else hint)  # type: ignore[no-any-return]
+        lines: list[bytes] = self.file.readlines(-1 if hint is None else hint)
+        return InputLines(lines) if use_of_call(sys._getframe(1)) is Use.AWAITED else lines
 
     def __getattr__(self, name: str) -> Any:
         # getvalue(), peek() and the like, where the file has them.
@@ -153,29 +178,36 @@ class InputFile:
 
     # A stream.
 
-    def readany(self) -> InputBytes:
+    def readany(self) -> bytes:
         """Read what has arrived."""
-        return self.read1(-1)
+        data: bytes = self._read(self.file.read1, -1)
+        return data
 
-    def readexactly(self, size: int) -> InputBytes:
+    def readexactly(self, size: int) -> bytes:
         """Read exactly *size* bytes.
 
         :raises asyncio.IncompleteReadError: the body ended before.
         """
         if size < 0:
-            raise ValueError(f"size must not be negative: {size}")
-        data = self.file.read(size)
+            raise ValueError(f"the size to read exactly must not be negative: {size}")
+        data: bytes = self._read(self._exactly, size, counted=False)
+        return data
+
+    def _exactly(self, size: int) -> bytes:
+        data: bytes = self.file.read(size)
         if len(data) < size:
             raise asyncio.IncompleteReadError(data, size)
-        return InputBytes(data)
+        return data
 
-    def readuntil(self, separator: bytes = b"\n") -> InputBytes:
+    def readuntil(self, separator: bytes = b"\n") -> bytes:
         """Read up to and with *separator*.
 
         :raises asyncio.IncompleteReadError: the body ended before.
         """
-        if not separator:
-            raise ValueError("the separator must not be empty")
+        data: bytes = self._read(self._until, separator_bytes(separator), counted=False)
+        return data
+
+    def _until(self, separator: bytes) -> bytes:
         read = self.file.readline if separator.endswith(b"\n") else lambda: self.file.read(1)
         data = bytearray()
         while not data.endswith(separator):
@@ -183,7 +215,7 @@ class InputFile:
             if not part:
                 raise asyncio.IncompleteReadError(bytes(data), None)
             data += part
-        return InputBytes(data)
+        return bytes(data)
 
     def at_eof(self) -> bool:
         """Say whether everything has been read."""
@@ -198,17 +230,22 @@ class InputFile:
         return self
 
     async def __anext__(self) -> bytes:
-        line: bytes = self.file.readline()
+        line: bytes = await self.readline()  # type: ignore[misc]
         if not line:
             raise StopAsyncIteration
         return line
 
 
-def let_delegate(environ: Environ) -> None:
-    """Make ``wsgi.input`` serve both dialects, if it is a file that the worker made."""
+def let_delegate(environ: Environ, driven: bool = False) -> None:
+    """Make ``wsgi.input`` serve both dialects, if it is a file that the worker made.
+
+    :param driven: by a generator that sees the loop.
+    """
     file = environ.get("wsgi.input")
     if isinstance(file, _FILES):
-        environ["wsgi.input"] = InputFile(file)
+        environ["wsgi.input"] = file = InputFile(file)
+    if driven and isinstance(file, InputFile):
+        file.is_driven = True
 
 
 class InputLines(list[bytes]):

@@ -712,15 +712,17 @@ def test_whoever_delegates_to_plain_bytes_is_told_what_to_write(case: Any) -> No
 # Nobody holds the loop.
 
 
-def holds(application: Any, loop: str, **settings: Any) -> None:
-    """Another request is answered while this one goes on for ever."""
-    with LiveLoop(loop) as live, serving(live, application, **settings) as server, server.connect() as client:
+def holds(application: Any, loop: str, end: Callable[[], None]) -> None:
+    """Another request is answered while this one goes on until the end."""
+    with LiveLoop(loop) as live, serving(live, application) as server, server.connect() as client:
         client.sendall(with_length("/", BODY * 10_000)[0][: -len(BODY)] + BODY)
         for _ in range(3):
             live.call(lambda: None)
             with server.connect() as other:
                 other.sendall(b"GET /quick HTTP/1.1\r\nHost: a\r\n\r\n")
                 assert read_answer(other).body == b"quick"
+        end()
+        assert read_answer(client).complete
 
 
 @pytest.mark.parametrize("loop", LOOPS)
@@ -772,16 +774,10 @@ def test_nobody_holds_the_loop(loop: str) -> None:
     always = lambda environ: environ["PATH_INFO"] != "/quick"
     for application in (done_futures, nothing, empty_pieces, single_bytes, delegates_to_done):
         ended.clear()
-        try:
-            holds(stream_input(when=always)(quick(application)), loop)
-        finally:
-            ended.set()
+        holds(stream_input(when=always)(quick(application)), loop, ended.set)
     for application in (nothing, empty_pieces):
         ended.clear()
-        try:
-            holds(quick(application), loop)
-        finally:
-            ended.set()
+        holds(quick(application), loop, ended.set)
 
 
 # What is read is bytes.
