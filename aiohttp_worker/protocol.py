@@ -17,7 +17,7 @@ from .errors import IncompleteBodyError
 from .exchange import Exchange
 from .flow import ReadGate, Sender
 from .forwarding import peer_is_trusted
-from .http1.errors import RemoteProtocolError
+from .http1.errors import RemoteProtocolError, UnservableRequestError
 from .http1.head import RequestHead
 from .http1.proxy_protocol import ProxyHeaderReader
 from .http1.reader import END, NEED_DATA, RequestReader
@@ -401,7 +401,7 @@ class Connection(Client):
             return bool(self._service.stream_when(environ))
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
-            raise RemoteProtocolError(f"stream_input: when failed for {environ['RAW_URI']}: {reason}", 500) from error
+            raise UnservableRequestError(f"stream_input: when failed for {environ['RAW_URI']}: {reason}", 500) from error
 
     def _run(self, exchange: Exchange) -> None:
         """Have the application called."""
@@ -690,7 +690,7 @@ class Connection(Client):
             self._body.give_up()
         if self._reader.starts_tls:
             error = RemoteProtocolError("this is TLS, on a port without it")
-        if error.__cause__ is not None:
+        if isinstance(error, UnservableRequestError):
             service.observers.log_error("%s: %s", self.peer, error)
         else:
             service.observers.log_warning("Invalid request from %s: %s", self.peer, error)

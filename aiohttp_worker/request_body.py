@@ -12,7 +12,7 @@ from .descriptors import reopen
 from .environ import Environ
 from .errors import IncompleteBodyError
 from .flow import ReadGate, Sender
-from .http1.errors import RemoteProtocolError
+from .http1.errors import RemoteProtocolError, UnservableRequestError
 from .http1.head import RequestHead
 from .input import HIGH_MARK, LOW_MARK, BlockingReader, BodyCollector, FileReader, StreamReader
 from .input_file import InputFile
@@ -157,7 +157,7 @@ class RequestBody:
             except OSError as error:
                 self._collector.close()
                 told = storage_error(self._service.settings.body_directory, error)
-                raise RemoteProtocolError(f"the body of a request cannot be stored: {told.strerror}", 507) from error
+                raise UnservableRequestError(f"the body of a request cannot be stored: {told.strerror}", 507) from error
 
     def _collect(self, collector: BodyCollector, data: bytes) -> None:
         collector.feed(data)

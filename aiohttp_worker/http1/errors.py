@@ -23,5 +23,12 @@ class RemoteProtocolError(ProtocolError):
         self.status_code = status_code
 
 
+class UnservableRequestError(RemoteProtocolError):
+    """A request in order that cannot be served, for what this server or the application lacks: the fault is ours.
+
+    A class, and not the ``__cause__`` of an error, which compiled code does not set.
+    """
+
+
 class EofStream(Exception):  # noqa: N818 - the name of 2014
     """Raised by the third empty read behind the end of a body, so that the read loops of 2014, which wait for it, end."""
