@@ -248,12 +248,22 @@ class Connection(Client):
         self._note_unsent(self.sender.unconfirmed, _monotonic())
 
     def resume_writing(self) -> None:
-        """Take up that everything is sent."""
-        self.sender.resume()
+        """Take up that everything is sent; who waits for that goes on in the next turn of the loop.
+
+        What they do may close the connection, or fail. asyncio's transport does
+        not bear either while it calls this: it would tell of its end twice.
+        """
+        self.sender.paused = False
         self._count_unsent(0)
         if self.phase is _RUN:
             self.deadline = self._body_deadline()
         self.wake_thread()
+        self._service.loop.call_soon(self._write_on)
+
+    def _write_on(self) -> None:
+        if self.sender.paused:
+            return  # once more
+        self.sender.resume()
         if self._held:
             self._go_on()
 

@@ -210,7 +210,16 @@ class TLSTransport:
         self._tell()
 
     def resume_writing(self) -> None:
-        """Take up that the transport below has sent what it had."""
+        """Take up that the transport below has sent what it had, and go on in the next turn of the loop.
+
+        asyncio's transport bears neither to be closed nor to fail while it calls this.
+        """
+        self._sender.paused = False
+        self._loop.call_soon(self._write_on)
+
+    def _write_on(self) -> None:
+        if self._sender.paused:
+            return  # once more
         self._sender.resume()
         self._flush()
         if self._state is _FLUSHING and not self._records.waiting:
