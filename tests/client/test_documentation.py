@@ -1,4 +1,4 @@
-"""Every listing of docs/client.rst, every example, and the command line, against a server in a thread."""
+"""Every listing of the pages about the client, every example, and the command line, against a server in a thread."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from aiohttp.__main__ import main as command
 from .raw_server import Peer, RawServer
 
 ROOT = Path(__file__).resolve().parents[2]
-TEXT = (ROOT / "docs" / "client.rst").read_text(encoding="utf-8")
+TEXT = "".join((ROOT / "docs" / page).read_text(encoding="utf-8") for page in ("client.rst", "spelling-of-2014.rst"))
 
 
 def blocks(language: str) -> list[str]:
