@@ -29,7 +29,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 Headers = Sequence[tuple[str, str]]
 Environ = Mapping[str, Any]
@@ -65,11 +65,20 @@ class LoggedResponse:
     status: str
     sent: int
     headers: Headers
+    headers_sent = True
 
     @property
     def status_code(self) -> int:
         """The number at the beginning of the status."""
         return int(self.status.split(None, 1)[0])
+
+    @property
+    def response_length(self) -> int | None:
+        """What ``Content-Length`` says, ``None`` without."""
+        for name, value in self.headers:
+            if name.lower() == "content-length":
+                return int(value)
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +91,29 @@ class LoggedRequest:
     path: str
     query: str
     scheme: str
+    environ: Environ
+    fragment = ""
+    trailers: ClassVar[Headers] = ()
+
+    @property
+    def version(self) -> tuple[int, ...]:
+        """Of HTTP, as in ``(1, 1)``."""
+        _, _, version = self.environ.get("SERVER_PROTOCOL", "").partition("/")
+        return tuple(map(int, version.split("."))) if version else ()
+
+    @property
+    def remote_addr(self) -> object:
+        """Address and port of the client, or the address alone."""
+        address = self.environ.get("REMOTE_ADDR", "")
+        port = self.environ.get("REMOTE_PORT")
+        return address if port is None else (address, int(port))
+
+    peer_addr = remote_addr
+
+    @property
+    def body(self) -> object:
+        """What the application got as ``wsgi.input``."""
+        return self.environ.get("wsgi.input")
 
 
 def _escaped(value: object) -> object:
@@ -391,6 +423,7 @@ def _logger_writer(log: AccessLogger) -> AccessLogWriter:
             path=env.get("PATH_INFO", ""),
             query=env.get("QUERY_STRING", ""),
             scheme=env.get("wsgi.url_scheme", "http"),
+            environ=env,
         )
         log.access(LoggedResponse(status, sent, out), request, env, timedelta(seconds=s))
 

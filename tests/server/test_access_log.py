@@ -448,3 +448,30 @@ def test_statsd_measures_every_response(make_log: MakeLog) -> None:
         b"gunicorn.requests:1|c|@1.0",
         b"gunicorn.request.status.200:1|c|@1.0",
     ]
+
+
+class Curious(Logger):  # type: ignore[misc]
+    """Looks at what Gunicorn's requests and responses have."""
+
+    def access(self, resp: Any, req: Any, environ: Any, request_time: timedelta) -> None:
+        self.seen = (
+            *(resp.status, resp.status_code, resp.sent, resp.response_length, resp.headers_sent, list(resp.headers)),
+            *(req.method, req.uri, req.path, req.query, req.fragment, req.version, req.scheme, list(req.trailers)),
+            *(req.remote_addr, req.peer_addr, req.body, list(req.headers)),
+        )
+
+
+def test_a_logger_of_ones_own_is_shown_what_gunicorn_has(make_log: MakeLog) -> None:
+    log = make_log(Curious)
+    environ = {**ENVIRON, "REMOTE_PORT": "5", "wsgi.input": "the input"}
+    headers = [("Content-Length", "7")]
+    writer_of(log)("200 OK", 7, headers, [("Host", "a")], environ, 0.5)
+    assert log.seen == (
+        *("200 OK", 200, 7, 7, True, headers),
+        *("GET", '/a?b="1"', "/a", 'b="1"', "", (1, 1), "http", []),
+        *(("127.0.0.1", 5), ("127.0.0.1", 5), "the input", [("HOST", "a")]),
+    )
+    refused = {"REMOTE_ADDR": "", "REQUEST_METHOD": "-", "RAW_URI": "-", "SERVER_PROTOCOL": "-"}
+    writer_of(log)("400", 0, [], [], refused, 0.0)
+    assert log.seen[:5] == ("400", 400, 0, None, True)
+    assert (log.seen[11], log.seen[14]) == ((), "")
