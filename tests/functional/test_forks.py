@@ -168,6 +168,17 @@ def test_a_child_that_awaits(shared_server: Serve, loop: str) -> None:
     assert "the child goes on" not in server.log.text(since)
 
 
+def test_what_waits_for_its_turn_is_the_parents(shared_server: Serve, loop: str) -> None:
+    """Callbacks and tasks that were due when the view forked run once."""
+    server = shared_server(loop=loop, keepalive=60, **KINDS["coroutine"])
+    since = server.log.length
+    with server.connect() as client:
+        child_ends(client, "/returns?place=soon", 0)
+        still_serves(server, client)
+    assert server.log.text(since).count("called soon") == 1
+    assert server.log.text(since).count("in another task") == 1
+
+
 HOOKS = """
 import os
 def fork_in(name):

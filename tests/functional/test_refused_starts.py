@@ -14,7 +14,7 @@ import pytest
 from tests.certificates import Authority, Certificate
 from tests.inis import APPLICATION, SERVER, write
 
-from .command import Command
+from .command import Command, started
 from .conftest import Serve
 from .observing import command, is_alive, wait_until
 from .server import STREAM, Server
@@ -168,6 +168,41 @@ def test_a_worker_that_is_replaced_meanwhile(
     os.kill(secure.worker_pids(2)[1], signal.SIGKILL)
     secure.worker_pids(3)
     assert served_by(secure, authority) == "second"
+
+
+def test_a_pair_of_an_ini_that_is_half_written(pair: Certificate, certificates: list[Certificate], tmp_path: Path) -> None:
+    (tmp_path / "probe_app.py").write_text(APPLICATION)
+    write(tmp_path, SERVER.replace("sync", STREAM) + "certfile = cert.pem\nkeyfile = key.pem\n")
+    with started(sys.executable, "-m", "aiohttp_worker", "x.ini", directory=tmp_path) as served:
+        served.log.wait_for("Booting worker")
+        shutil.copy(certificates[1].keyfile, pair.keyfile)
+        served.signal(HUP)
+        served.log.wait_for("Nothing is reloaded: keyfile = 'key.pem': the key does not belong")
+        put(certificates[1], pair)
+        served.signal(HUP)
+        served.log.wait_for("Booting worker", count=2)
+
+
+SEALED = """
+import os
+def ssl_context(conf, factory):
+    if os.path.exists({path!r}):
+        raise OSError("the vault is sealed")
+    return factory()
+"""
+
+
+def test_a_hook_that_fails_later(serve: Serve, pair: Certificate, authority: Authority, tmp_path: Path) -> None:
+    sealed = tmp_path / "sealed"
+    files = {"certfile": str(pair.certfile), "keyfile": str(pair.keyfile)}
+    server = serve("facts:application", worker_class=STREAM, extra=SEALED.format(path=str(sealed)), **files)
+    assert served_by(server, authority) == "first"
+    sealed.touch()
+    server.signal(HUP)
+    server.log.wait_for("Nothing is reloaded: ssl_context: the hook raised OSError: the vault is sealed")
+    os.kill(server.worker_pids(1)[0], signal.SIGKILL)
+    server.worker_pids(2)
+    assert served_by(server, authority) == "first"
 
 
 SETTINGS = "raw_env = ['VALUE={}']\n"

@@ -175,6 +175,13 @@ async def coroutine(environ: Environ, start_response: StartResponse) -> Iterable
         result = await asyncio.create_task(deep(how, environ))
     elif place == "executor":
         result = await asyncio.to_thread(others(how) and str or fork, how, environ)
+    elif place == "soon":
+        loop = asyncio.get_running_loop()
+        loop.call_soon(note, "called soon")
+        other = loop.create_task(noting())
+        result = fork(how, environ)
+        await asyncio.sleep(0)
+        await other
     elif how == "awaits":
         pid = os.fork()
         if pid == 0:
@@ -185,6 +192,10 @@ async def coroutine(environ: Environ, start_response: StartResponse) -> Iterable
         result = others(how) or fork(how, environ)
     start_response("200 OK", [])
     return result  # type: ignore[no-any-return]
+
+
+async def noting() -> None:
+    note("in another task")
 
 
 async def deep(how: str, environ: Environ) -> Any:
