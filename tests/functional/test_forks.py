@@ -104,7 +104,7 @@ def test_a_step_forks(ordinary: Server, how: str) -> None:
     with ordinary.connect() as client:
         child_ends(client, f"/{how}?place=step", ENDS[how], b"first ")
         still_serves(ordinary, client)
-    assert ordinary.log.text(since).count("stepped on") == 1
+    assert len(ordinary.log.wait_for("stepped on", since=since)) == 1
 
 
 @pytest.mark.parametrize("how", ["returns", "raises", "exits", "runs"])
