@@ -151,6 +151,29 @@ def test_an_abort_that_nothing_interrupts(serve: Serve, gate: Gate) -> None:
         assert server.get("/hello").text == "hello"
 
 
+HANGING_HOOKS = """
+import threading
+def pre_request(worker, req):
+    if req.path == "/pre": threading.Event().wait()
+def post_request(worker, req, environ, resp):
+    if req.path == "/post": threading.Event().wait()
+"""
+
+
+@pytest.mark.slow
+def test_a_hook_that_hangs(serve: Serve, tmp_path: Path) -> None:
+    """Belongs to its request, on a unix socket too."""
+    server = serve("hanging:application", worker_class=STREAM, timeout=1, extra=HANGING_HOOKS, bind=f"unix:{tmp_path}/socket")
+    for path, status_code in (("/pre", 500), ("/post", 200)):
+        mark = server.log.length
+        with server.connect() as client:
+            assert client.get(path).status_code == status_code
+            client.assert_closed()
+        server.log.wait_for(f"Error handling request GET {path} from a unix socket: it has hung", since=mark)
+        server.log.wait_for(f"    if req.path == .{path}.: threading.Event", since=mark)
+        server.access.wait_for(f"GET {path} HTTP/1.1. {status_code}")
+
+
 def test_who_waits_while_a_worker_is_aborted(serve: Serve, gate: Gate) -> None:
     """Who is not accepted yet is served by the next worker."""
     for loop in LOOPS:
