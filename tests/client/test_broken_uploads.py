@@ -20,6 +20,8 @@ import pytest
 import aiohttp
 from tests.certificates import Authority
 
+from .raw_server import Peer, RawServer
+
 SIZE = 64 << 20
 ANSWER = b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\nConnection: close\r\n\r\nbig"
 PIECE = bytes(range(256)) * 256
@@ -193,3 +195,77 @@ def test_the_server_goes_away_under_tls(run: Any, caplog: Any, path: Path, conte
 async def upload_under_tls(server: Server, options: dict[str, Any], context: ssl.SSLContext) -> Any:
     async with aiohttp.SocketConnector(ssl_context=context) as connector:
         return await upload(server, {**options, "connector": connector})
+
+
+def test_a_file_on_a_kept_connection(run: Any, path: Path) -> None:
+    """The kernel sends it to a server that reads when it likes to; afterwards the connection carries the next request as ever."""
+
+    async def script(peer: Peer) -> None:
+        for size in (SIZE, 0, SIZE):
+            await peer.head()
+            while size:
+                size -= len(await peer.reader.readexactly(min(size, 1 << 22)))
+            await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    async def main() -> None:
+        async with RawServer(script) as server, aiohttp.SocketConnector() as connector:
+            for wanted in (True, False, True):
+                with path.open("rb") as file:
+                    data = file if wanted else None
+                    async with aiohttp.request("PUT", server.url, data=data, connector=connector) as response:
+                        assert await response.read() == b"ok"
+            assert len(server.peers) == 1
+
+    run(main)
+
+
+def test_a_file_that_is_closed_while_it_is_sent(run: Any, path: Path) -> None:
+    """Its descriptor may be that of another file by then."""
+
+    async def script(peer: Peer) -> None:
+        await peer.head()
+        file.close()
+        while await peer.reader.read(1 << 20):
+            pass
+
+    async def main() -> None:
+        async with RawServer(script) as server:
+            with pytest.raises(ValueError, match="closed file"):
+                await aiohttp.request("PUT", server.url, data=file)
+
+    with path.open("rb") as file:
+        run(main)
+
+
+def test_redirected_in_the_middle(run: Any) -> None:
+    """303 drops the body, so it does not matter that the generator cannot be sent again."""
+
+    async def script(peer: Peer) -> None:
+        await peer.head()
+        if peer.number == 1:
+            await peer.send(b"HTTP/1.1 303 See Other\r\nLocation: /next\r\nContent-Length: 0\r\n\r\n")
+        else:
+            await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    async def main() -> None:
+        async with RawServer(script) as server:
+            async with aiohttp.request("POST", server.url, data=pieces()) as response:
+                assert (response.status, await response.read(), response.method) == (200, b"ok", "GET")
+
+    run(main)
+
+
+@pytest.mark.parametrize("interim", [b"HTTP/1.0 100 Continue\r\n\r\n", b"HTTP/1.1 100 Continue\r\nConnection: close\r\n\r\n"])
+def test_permission_in_an_odd_form(run: Any, interim: bytes) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.head()
+        await peer.send(interim)
+        assert await peer.reader.readexactly(4) == b"body"
+        await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    async def main() -> None:
+        async with RawServer(script) as server:
+            async with aiohttp.request("POST", server.url, data=b"body", expect100=True) as response:
+                assert await response.read() == b"ok"
+
+    run(main)
