@@ -113,9 +113,16 @@ def pre_fork(server, worker):
 """
 
 
-def test_a_signal_that_comes_with_the_fork(serve: Serve) -> None:
+@pytest.mark.parametrize("number", [TERM, INT, QUIT])
+def test_a_signal_that_comes_with_the_fork(serve: Serve, number: int) -> None:
     """Sent to the worker before it ran for the first time: Gunicorn's own workers lose this one."""
-    server = serve("facts:application", worker_class=STREAM, workers=2, extra=WITH_FORK)
+    server = serve(
+        "facts:application",
+        worker_class=STREAM,
+        workers=2,
+        extra=WITH_FORK.replace("NUMBER", str(int(number))),
+        forgives=FORGIVES,
+    )
     pids = server.worker_pids(3)  # the second one has gone, and was replaced
     server.log.wait_for(rf"Worker exiting \(pid: {pids[1]}\)")
     wait_until(lambda: not is_alive(pids[1]))
@@ -123,7 +130,7 @@ def test_a_signal_that_comes_with_the_fork(serve: Serve) -> None:
 
 
 WITH_FORK = """
-import os, signal
+import os
 fork = os.fork
 forks = 0
 def fork_and_tell():
@@ -132,7 +139,7 @@ def fork_and_tell():
     if pid:
         forks += 1
         if forks == 2:
-            os.kill(pid, signal.SIGTERM)
+            os.kill(pid, NUMBER)
     return pid
 def pre_fork(server, worker):
     os.fork = fork_and_tell

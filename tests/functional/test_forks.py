@@ -168,6 +168,14 @@ def test_a_child_that_awaits(shared_server: Serve, loop: str) -> None:
     assert "the child goes on" not in server.log.text(since)
 
 
+def test_a_subprocess_of_the_loop(shared_server: Serve, loop: str) -> None:
+    """uvloop calls what is registered for forks, too."""
+    server = shared_server(loop=loop, keepalive=60, **KINDS["coroutine"])
+    with server.connect() as client:
+        assert client.get("/spawns").body == b"fed"
+        still_serves(server, client)
+
+
 def test_what_waits_for_its_turn_is_the_parents(shared_server: Serve, loop: str) -> None:
     """Callbacks and tasks that were due when the view forked run once."""
     server = shared_server(loop=loop, keepalive=60, **KINDS["coroutine"])

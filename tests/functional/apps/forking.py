@@ -182,6 +182,9 @@ async def coroutine(environ: Environ, start_response: StartResponse) -> Iterable
         result = fork(how, environ)
         await asyncio.sleep(0)
         await other
+    elif how == "spawns":
+        process = await asyncio.create_subprocess_exec("cat", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        result = [(await process.communicate(b"fed"))[0]]
     elif how == "awaits":
         pid = os.fork()
         if pid == 0:
