@@ -123,6 +123,7 @@ class Delivery(abc.ABC):
         "_wrote",
         "client",
         "head",
+        "in_task",
         "response",
         "service",
         "started",
@@ -137,6 +138,7 @@ class Delivery(abc.ABC):
         self.started = 0.0
         self._member: PoolThread | None = None  # the thread that runs the application
         self._task: asyncio.Task[Any] | None = None  # or the task
+        self.in_task = False  # from before its first step on, which may be taken while it is made
         self._turned = False
         self._turn_ends = 0.0
         self._outbox: deque[bytes] | None = None  # from a thread to the loop
@@ -179,7 +181,7 @@ class Delivery(abc.ABC):
             data = b""  # it is not false, and there is nothing to wait with; who asks for more is given the data
         self._check_client()
         pieces = self.response.piece(data)
-        if self._member is None and self._task is None:
+        if self._member is None and not self.in_task:
             self._send_or_store(pieces)
             self._check_client()
             return Written(self)
@@ -269,7 +271,7 @@ class Delivery(abc.ABC):
 
     def _send(self, pieces: list[bytes]) -> None:
         outbox = self._outbox
-        if outbox is not None and self._task is None:
+        if outbox is not None and not self.in_task:
             if pieces:
                 outbox.extend(pieces)
                 self._outbox_size += sum(map(len, pieces))
@@ -340,11 +342,6 @@ class Delivery(abc.ABC):
         sender = self.client.sender
         sender.send(self.response.piece(data))
         return sender.paused or _monotonic() > self._turn_ends
-
-    @property
-    def in_task(self) -> bool:
-        """Whether the application runs in a task, and sees the loop."""
-        return self._task is not None
 
     @property
     def must_wait(self) -> bool:

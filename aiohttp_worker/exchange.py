@@ -429,11 +429,13 @@ class Exchange(Delivery):
         """Run a coroutine or generator application in a task of its own."""
         self._turned = True
         self.started = _monotonic()
+        self.in_task = True
         self._watch_task(self.service.new_task(call_application(self), self._context))
 
     def _start_task(self, coroutine: Any) -> None:
         self._result = None
         self._coroutine = coroutine
+        self.in_task = True
         self._watch_task(self.service.new_task(guard(self, coroutine), self._context))
 
     def _watch_task(self, task: asyncio.Task[Any]) -> None:
@@ -456,6 +458,7 @@ class Exchange(Delivery):
         """Go on after the task, in a plain callback and with the loop hidden."""
         self.service.tasks -= 1
         self._task = None
+        self.in_task = False
         coroutine, self._coroutine = self._coroutine, None
         error = self._error
         if task.cancelled():
