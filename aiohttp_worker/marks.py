@@ -23,9 +23,9 @@ def stream_input(*, when: Choice) -> Callable[[_Application], _Application]: ...
 def stream_input(application: _Application | None = None, *, when: Choice | None = None) -> Any:
     """Mark a WSGI callable to be called as soon as the request's head is there.
 
-    Coroutine and generator functions are called so without it. Middleware
-    around one of them, or an ordinary function that returns a coroutine, hides
-    what it is: mark it, and ``environ['wsgi.input']`` is the live stream, to be
+    Coroutine functions, and generator functions whose own code says so, are
+    called so without it. Middleware around one of them, or an ordinary function
+    that returns a coroutine, hides what it is: mark it, and ``environ['wsgi.input']`` is the live stream, to be
     awaited in what the callable returns. Under another server the mark means
     nothing.
 
