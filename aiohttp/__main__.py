@@ -143,6 +143,15 @@ def make_parser() -> argparse.ArgumentParser:
 def body_options(chosen: argparse.Namespace, files: contextlib.ExitStack) -> dict[str, Any]:
     """What is to be sent, as arguments of request()."""
     options: dict[str, Any] = {}
+    bodies = {
+        "-d": chosen.data is not None,
+        "-f": bool(chosen.field),
+        "-j": chosen.json is not None,
+        "-T": chosen.upload is not None,
+    }
+    given = [option for option, there in bodies.items() if there]
+    if len(given) > 1:
+        raise ValueError(f"a request has one body, but {' and '.join(given)} are given")
     if chosen.json is not None:
         options |= {"data": chosen.json.encode(), "headers": {"Content-Type": "application/json"}}
     if chosen.data is not None:

@@ -12,7 +12,7 @@ import types
 from collections.abc import AsyncIterator, Awaitable, Generator, Iterable, Mapping
 from typing import IO, Any, Final
 
-from .body import READ_SIZE, Body, BytesBody
+from .body import READ_SIZE, Body, BytesBody, single_octets
 from .url import encode_text, form_urlencode
 
 __all__ = ["FileBody", "StreamBody", "make_body", "measure", "plain_file"]
@@ -89,7 +89,8 @@ class FileBody(Body):
                 raise ValueError(f"{self._name} cannot be sent: it does not block, and has nothing to read now")
             if isinstance(data, str):
                 data = encode_text(data, self._encoding, f"the text of {self._name}")
-            if not len(_octets(data)):
+            data = _octets(data)
+            if not len(data):
                 break
             sent += len(data)
             if sent == self.length:
@@ -195,8 +196,10 @@ def make_body(data: Any, encoding: str) -> Body:
 
 
 def _octets(piece: Any) -> bytes:
-    if isinstance(piece, bytes | bytearray | memoryview):
+    if isinstance(piece, bytes | bytearray):
         return piece  # type: ignore[return-value]
+    if isinstance(piece, memoryview):
+        return single_octets(piece)  # type: ignore[return-value]
     raise ValueError(f"a piece of a body must be bytes, not {type(piece).__name__}")
 
 

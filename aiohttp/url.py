@@ -168,7 +168,11 @@ def _ascii_host(host: str, url: str) -> str:
             why = f" ({printable(str(error))})" if "@" not in url else ""
             raise ValueError(f"bad host name{why}: {shown(url)}") from None
     host = host.lower()
-    if not _HOST.fullmatch(host) or len(host) > 254:
+    if (
+        not _HOST.fullmatch(host)
+        or len(host) > 254
+        or not all(0 < len(label) < 64 for label in host.removesuffix(".").split("."))
+    ):
         raise ValueError(f"bad host name: {shown(url)}")
     return host
 

@@ -191,7 +191,7 @@ class ResponseReader:
             self._parser = None
             if self._complete:
                 self.reusable = False
-            else:
+            elif self._refusal is None:  # otherwise that came first
                 # A server may leave the reason out, so that neither it nor a field has been seen yet.
                 understood = parser.get_status_code() > 99 and not isinstance(error, HttpParserInvalidStatusError)
                 self.status_line_seen = bool(self._reason or self._headers) or understood
@@ -326,6 +326,8 @@ class ResponseReader:
 
     def _chunked(self, field_value: bytes, chunked: bool) -> bool:
         """Take up one Transfer-Encoding field (RFC 9112 section 6.1); ``chunked`` says what was in those before it."""
+        if self._refusal is not None:
+            return chunked  # the first fault is the one to tell
         again = chunked
         for member in field_value.split(b","):
             coding = member.strip(b" \t").lower()

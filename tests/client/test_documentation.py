@@ -225,6 +225,8 @@ def test_command_uploads_in_a_form(url: str, tmp_path: Path, capfdbinary: Any) -
         (["-m", "0", "URL/"], 2, "positive number"),
         (["not-a-url"], 2, "not-a-url"),
         (["-H", "nonsense", "URL/"], 2, "nonsense"),
+        (["-d", "a", "-j", "{}", "URL/"], 2, "one body, but -d and -j are given"),
+        (["-f", "a=b", "-T", "/etc/hostname", "URL/"], 2, "one body, but -f and -T are given"),
         (["-T", "/nonexistent/file", "URL/"], 1, "/nonexistent/file"),
         (["--no-redirects", "-i", "URL/moved"], 0, ""),
     ],

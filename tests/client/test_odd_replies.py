@@ -119,6 +119,11 @@ BAD = {
     "nothing and chunked": (reply("Transfer-Encoding: ,chunked", b"5\r\nhello\r\n0\r\n\r\n"), aiohttp.InvalidHeader, None),
     "gzip after chunked": (reply("Transfer-Encoding: chunked, gzip", PACKED), aiohttp.InvalidHeader, None),
     "no reason, a bad field": (b"HTTP/1.1 200\r\nA B: c\r\n\r\n", aiohttp.InvalidHeader, None),
+    "gzip and chunked in two fields": (
+        reply("Transfer-Encoding: gzip\nTransfer-Encoding: chunked", PACKED),
+        aiohttp.InvalidHeader,
+        None,
+    ),
     "letters in the status": (b"HTTP/1.1 20x OK\r\n\r\n", aiohttp.BadStatusLine, None),
     "letters behind the status": (b"HTTP/1.1 200x OK\r\n\r\n", aiohttp.BadStatusLine, None),
     "a coded interim response": (b"HTTP/1.1 100 Continue\r\nTransfer-Encoding: gzip\r\n\r\n" + OK, aiohttp.InvalidHeader, None),
@@ -151,6 +156,7 @@ def test_refused(ask: Any, name: str) -> None:
         ("chunked twice", "Transfer-Encoding has chunked twice"),
         ("gzip after chunked", "Transfer-Encoding has b'gzip' after chunked"),
         ("unknown transfer coding", "unknown transfer coding b'gzip'"),
+        ("gzip and chunked in two fields", "unknown transfer coding b'gzip'"),
         ("a coded interim response", "a transfer coding in an interim response"),
     ],
 )

@@ -77,6 +77,7 @@ def test_the_zone_of_an_address_stays() -> None:
 NOWHERE = [
     b"http://", b"http:///x", b"https://", b"//", b"///x", b"http://user:secret@/", b"ftp://user:secret@x/", b"mailto:secret",
     b"http://h:99999/", b"http://h:secret/", b"http://a b/", b"https:/x", b"http://\xfc/", b"http://user:secret@[::1/",
+    b"http://a..b/", b"http://" + b"a" * 64 + b".example/",
     b"/a\x01b", b"http://user:sec/secret@h:x/", b"about:blank", b"javascript:alert(1)",
 ]  # fmt: skip
 

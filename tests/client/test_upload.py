@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import bz2
 import gzip
 import io
@@ -12,6 +13,7 @@ import tarfile
 import tempfile
 import threading
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -457,5 +459,49 @@ def test_a_length_of_the_users_own(run: Any, make: Any) -> None:
                 else:
                     with pytest.raises(ValueError, match=str(length)):
                         await aiohttp.request("POST", server.url, data=file, headers=headers)
+
+    run(main)
+
+
+class Views(io.BytesIO):
+    """A file that gives views of numbers."""
+
+    def read(self, size: int | None = -1, /) -> Any:
+        return memoryview(array.array("I", super().read(None if size is None else size // 4 * 4)))
+
+
+@pytest.mark.parametrize("how", ["data", "pieces", "async", "generator", "file", "files", "compress", "http10"])
+@pytest.mark.parametrize("numbers", [2, 50000, 1000000])
+@pytest.mark.parametrize("step", [1, 2])
+def test_a_view_of_numbers_is_its_octets(run: Any, how: str, numbers: int, step: int) -> None:
+    """A view counts elements, which may be larger than an octet, or not side by side; a body counts octets."""
+    view = memoryview(array.array("I", range(numbers)))[::step]
+    octets = view.tobytes()
+
+    async def pieces() -> Any:
+        yield view
+
+    def generator() -> Any:
+        yield view
+
+    options: dict[str, Any] = {
+        "data": lambda: {"data": view},
+        "pieces": lambda: {"data": iter([view])},
+        "async": lambda: {"data": pieces()},
+        "generator": lambda: {"data": generator()},
+        "file": lambda: {"data": Views(octets)},
+        "files": lambda: {"files": {"a": view}},
+        "compress": lambda: {"data": iter([view]), "compress": True},
+        "http10": lambda: {"data": pieces(), "version": (1, 0)},
+    }[how]()
+
+    async def main() -> None:
+        async with RawServer(OK) as server, aiohttp.request("POST", server.url, **options) as response:
+            assert await response.read() == b"ok"
+        received = server.bodies[0]
+        if how == "files":
+            assert received.count(octets) == 1
+        else:
+            assert (zlib.decompress(received) if how == "compress" else received) == octets
 
     run(main)

@@ -30,7 +30,9 @@ def test_split(url: str, origin: tuple[str, str, int], host: str, path: str) -> 
 @pytest.mark.parametrize(
     "url",
     [
-        "http://a..b/",
+        "http://a..b/",  # no resolver can be asked for these: an empty label, one of more than 63 octets (RFC 1035 section 2.3.4)
+        "http://a../",
+        f"http://{'a' * 64}.example/",
         "http://-a/",
         "http://a b/",
         "http://a%20b/",
@@ -44,9 +46,6 @@ def test_split(url: str, origin: tuple[str, str, int], host: str, path: str) -> 
     ],
 )
 def test_refused(url: str) -> None:
-    if url == "http://a..b/":
-        assert split(url).origin.host == "a..b"  # whether such a name exists is for the resolver to say
-        return
     with pytest.raises(ValueError, match=r"URL|host|scheme|port|address|zone"):
         split(url)
 
