@@ -439,6 +439,9 @@ def _nothing() -> None:
 class BlockingReader(io.BufferedIOBase):
     """``wsgi.input`` of an application in a thread: blocks until data comes.
 
+    Made on the loop that feeds it. A thread may read it within a loop of its own,
+    as asynchronous views of Flask do: that loop waits, and the one that feeds does not.
+
     :param on_want: called in the thread at the first read.
     :param on_taken: called in the thread when the buffer has shrunk below the
         low mark.
@@ -448,6 +451,7 @@ class BlockingReader(io.BufferedIOBase):
     def __init__(self, on_want: Callable[[], None], on_taken: Callable[[], None]) -> None:
         self._buffer = Buffer()
         self._changed = threading.Condition(threading.Lock())
+        self._loops_thread = threading.get_ident()
         self._ended = False
         self.waits = False
         self._error: IncompleteBodyError | None = None
@@ -516,6 +520,11 @@ class BlockingReader(io.BufferedIOBase):
         with self._changed:
             return self._ended
 
+    @property
+    def is_on_loop(self) -> bool:
+        """Whether the caller runs on the loop that feeds this."""
+        return asyncio._get_running_loop() is not None and threading.get_ident() == self._loops_thread
+
     def at_eof(self) -> bool:
         """Say whether everything has been read, without waiting."""
         with self._changed:
@@ -571,7 +580,7 @@ class BlockingReader(io.BufferedIOBase):
         while not len(self._buffer) and not self._ended:
             if self._error is not None:
                 raise self._error
-            if asyncio._get_running_loop() is not None:
+            if self.is_on_loop:
                 # It would wait for the loop, which would wait for it.
                 raise RuntimeError(
                     "wsgi.input is a file that blocks, and cannot be read on the loop: read it in the thread before"

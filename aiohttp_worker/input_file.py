@@ -81,7 +81,8 @@ class InputFile:
         """Read for the caller of the method that called this."""
         if self._blocks:
             # A coroutine, with which a generator goes on that is stepped in a thread.
-            return asyncio.get_running_loop().run_in_executor(None, read, *arguments)
+            if self.file.is_on_loop or use_of_call(sys._getframe(2)) is Use.AWAITED:
+                return asyncio.get_running_loop().run_in_executor(None, read, *arguments)
         data = read(*arguments)
         use = use_of_call(sys._getframe(2))
         if use is Use.PLAIN or (use is Use.PASSED and not self.is_driven):
@@ -165,7 +166,7 @@ class InputFile:
         return line
 
     def readlines(self, hint: int | None = -1, /) -> list[bytes]:
-        if self._blocks:
+        if self._blocks and (self.file.is_on_loop or use_of_call(sys._getframe(1)) is Use.AWAITED):
             return self._read(self.file.readlines, -1 if hint is None else hint)  # type: ignore[no-any-return]
         lines: list[bytes] = self.file.readlines(-1 if hint is None else hint)
         return InputLines(lines) if use_of_call(sys._getframe(1)) is Use.AWAITED else lines

@@ -109,6 +109,8 @@ def test_flask(server: Server) -> None:
     data = {"text": "ü" * 100}
     for response in post(server, "/flask/json", json.dumps(data).encode(), ("Content-Type", "application/json")):
         assert json.loads(response.body) == data
+    for response in post(server, "/flask/later", BODY):
+        assert (response.status_code, response.body) == (200, BODY)
     for response in post(server, "/flask/stream", BODY):
         assert (response.status_code, response.body) == (200, BODY)
 

@@ -468,6 +468,51 @@ def test_middleware_within_middleware(case: Any) -> None:
                     assert (answer.status, answer.body, server.errors) == (200, BODY, []), (first, second, application)
 
 
+def on_a_loop_of_its_own(application: Any) -> Any:
+    def middleware(environ: Environ, start_response: Start) -> Iterator[bytes]:
+        async def all_of_it() -> list[bytes]:
+            await asyncio.sleep(0)
+            return list(application(environ, start_response))
+
+        return iter(asyncio.run(all_of_it()))
+
+    return middleware
+
+
+def test_reads_within_a_loop_of_the_application(case: Any) -> None:
+    async def plainly(environ: Environ) -> bytes:
+        data: bytes = environ["wsgi.input"].read()
+        return data
+
+    async def awaiting(environ: Environ) -> bytes:
+        read = environ["wsgi.input"].read
+        return bytes(await read(5)) + bytes(await read())
+
+    def ordinary_view(environ: Environ, start_response: Start) -> list[bytes]:
+        data = asyncio.run(plainly(environ))
+        start(start_response)
+        return [data]
+
+    def generator_that_awaits(environ: Environ, start_response: Start) -> Iterator[bytes]:
+        start(start_response)
+        yield asyncio.run(awaiting(environ))
+
+    for application in (
+        ordinary_view,
+        by_for(ordinary_view),
+        by_from(ordinary_view),
+        by_from(generator_that_awaits),
+        *(
+            outer(on_a_loop_of_its_own(one))
+            for outer in (by_for, by_from)
+            for one in (reads_plainly, reads_in_pieces, for_lines, from_readlines, in_steps)
+        ),
+    ):
+        with case(application) as server:
+            answer = server.exchange(*slowly("/", BODY))
+            assert (answer.status, answer.body, server.errors) == (200, BODY, []), application
+
+
 # The loop.
 
 

@@ -265,6 +265,20 @@ class TestBlockingReader:
         thread.join(10)
         assert found == [b"abcd"]
 
+    def test_a_thread_waits_within_a_loop_of_its_own(self) -> None:
+        async def view() -> bytes:
+            return reader.read(4)
+
+        reader = self.make(b"ab")
+        found: list[bytes] = []
+        thread = threading.Thread(target=lambda: found.append(asyncio.run(view())))
+        thread.start()
+        while not reader.waits and thread.is_alive():
+            thread.join(0.01)
+        reader.feed(b"cd")
+        thread.join(10)
+        assert found == [b"abcd"]
+
     def test_a_thread_waits_for_the_end(self) -> None:
         reader = self.make(b"ab")
         found: list[bytes] = []

@@ -77,6 +77,11 @@ def make_flask() -> Any:
     def json() -> Any:
         return request.get_json()
 
+    @site.post("/later")
+    async def later() -> bytes:
+        await asyncio.sleep(0)
+        return request.get_data()
+
     @site.post("/stream")
     def stream() -> Any:
         def body() -> Iterator[bytes]:
