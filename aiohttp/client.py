@@ -40,7 +40,7 @@ class RequestCall(Call[ClientResponse]):
         return self._response.__enter__()
 
     async def __aexit__(self, *error: Any) -> None:
-        self._response.__exit__(*error)
+        await self._response.__aexit__(*error)
 
 
 def request(
@@ -317,10 +317,13 @@ class _Exchanges:
             except ClientConnectionError as error:
                 if self._may_retry(request, connection, reused, error):
                     fresh = True
+                    await connection.writer_ended()
                     continue
+                await connection.writer_ended()
                 raise
             except BaseException:
                 connection.abort_exchange(content)
+                await connection.writer_ended()
                 raise
             if head.status_code == 417 and request.expect100 and request.replayable:
                 connection.abort_exchange(content)

@@ -40,6 +40,8 @@ REST_SIZE_LOST: Final = 1 << 24
 """Bytes that are still taken from a connection that broke; more than a kernel keeps for one."""
 REST_SECONDS: Final = 2.0
 """How long that may take."""
+WRITER_SECONDS: Final = 1.0
+"""How long the generator of a body that is not wanted any more may take to end."""
 
 
 class Keeper(Protocol):
@@ -90,6 +92,7 @@ class Connection(asyncio.Protocol):
         "_poll",
         "_reader",
         "_request_done",
+        "_stopped_writer",
         "_tunnel",
         "_turns",
         "_writer",
@@ -131,6 +134,7 @@ class Connection(asyncio.Protocol):
         self._last = False
         self._patience: asyncio.TimerHandle | None = None
         self._writer: asyncio.Task[None] | None = None
+        self._stopped_writer: asyncio.Task[None] | None = None
         self._turns = Turns()
         self._poll: select.poll | None = None
 
@@ -175,6 +179,15 @@ class Connection(asyncio.Protocol):
     def attach_writer(self, writer: asyncio.Task[None]) -> None:
         """The task that sends the body; it is cancelled when the exchange ends before it."""
         self._writer = writer
+
+    async def writer_ended(self) -> None:
+        """Wait until the task that sends the body has let go of it, so that its owner can close a generator.
+
+        One that does not mind being cancelled keeps nobody waiting for longer than WRITER_SECONDS.
+        """
+        writer, self._stopped_writer = self._stopped_writer, None
+        if writer is not None and not writer.done() and writer is not asyncio.current_task():
+            await asyncio.wait((writer,), timeout=WRITER_SECONDS)
 
     def body_failed(self, error: Exception) -> None:
         """The body could not be produced: the exchange ends with that error."""
@@ -261,6 +274,7 @@ class Connection(asyncio.Protocol):
         writer, self._writer = self._writer, None
         if writer is not None and not writer.done() and not self._request_done:
             writer.cancel()
+            self._stopped_writer = writer
         if self._continue is not None and not self._continue.done():
             self._continue.set_result(False)
         if self._head is not None and not self._head.done():

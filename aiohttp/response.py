@@ -266,6 +266,8 @@ class ClientResponse:
             return await self._read(decode)
         finally:
             self.close()
+            if self._connection is not None:
+                await self._connection.writer_ended()
 
     async def _text(self, encoding: str | None) -> str:
         from .charset import decode_text
@@ -345,6 +347,8 @@ class ClientResponse:
 
     async def __aexit__(self, *error: Any) -> None:
         self.__exit__(*error)
+        if self._connection is not None:
+            await self._connection.writer_ended()
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Copy and pickle what is here: everything but the connection, and a body that is not read."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import io
 import logging
@@ -267,5 +268,64 @@ def test_permission_in_an_odd_form(run: Any, interim: bytes) -> None:
         async with RawServer(script) as server:
             async with aiohttp.request("POST", server.url, data=b"body", expect100=True) as response:
                 assert await response.read() == b"ok"
+
+    run(main)
+
+
+@pytest.mark.parametrize("how", ["block", "response's block", "read_and_close", "no answer", "timeout", "cancelled"])
+def test_a_generator_can_be_closed_when_its_request_is_over(run: Any, how: str) -> None:
+    """It is in the middle of producing its next piece then; it was "already running" for ``aclosing``."""
+    ended = []
+
+    async def produced() -> AsyncIterator[bytes]:
+        try:
+            while True:
+                yield PIECE[:100]
+                await asyncio.sleep(0.001)
+        finally:
+            await asyncio.sleep(0)  # what cleans up may have to wait
+            ended.append(True)
+
+    async def script(peer: Peer) -> None:
+        await peer.head()
+        await peer.reader.read(1000)
+        if how in ("timeout", "cancelled"):
+            while await peer.reader.read(1000):
+                pass
+        elif how != "no answer":
+            await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nearly")
+            while await peer.reader.read(1000):
+                pass
+
+    async def exchange(url: str, data: Any) -> bytes:
+        call = aiohttp.request("POST", url, data=data, timeout=0.2 if how == "timeout" else None)
+        if how == "block":
+            async with call as response:
+                return await response.read()
+        response = await call
+        if how == "response's block":
+            async with response:
+                return await response.read()
+        return await response.read_and_close()
+
+    async def main() -> None:
+        async with RawServer(script) as server, contextlib.aclosing(produced()) as data:
+            task = asyncio.ensure_future(exchange(server.url, data))
+            if how == "cancelled":
+                while not server.heads:
+                    await asyncio.sleep(0)
+                task.cancel()
+            if how == "no answer":
+                with pytest.raises(aiohttp.ClientConnectionError):
+                    await task
+            elif how == "timeout":
+                with pytest.raises(TimeoutError):
+                    await task
+            elif how == "cancelled":
+                with pytest.raises(asyncio.CancelledError):
+                    await task
+            else:
+                assert await task == b"early"
+        assert ended == [True]
 
     run(main)
