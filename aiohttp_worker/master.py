@@ -14,6 +14,7 @@ import sys
 from functools import partial, wraps
 from typing import Any
 
+import gunicorn
 from gunicorn.app.base import Application
 from gunicorn.arbiter import Arbiter
 from gunicorn.errors import ConfigError
@@ -25,6 +26,17 @@ def check_before_reload() -> None:
     # A master that reloads in a way of its own is left alone, as is one that is prepared already.
     if isinstance(arbiter, Arbiter) and type(arbiter).reload is Arbiter.reload and "reload" not in vars(arbiter):
         arbiter.reload = partial(_reload, arbiter)
+        _start_again_as_module(arbiter.START_CTX["args"])
+
+
+def _start_again_as_module(command: list[str]) -> None:
+    """Have USR2 start ``python -m gunicorn`` again as such.
+
+    Gunicorn would run the file instead, whose folder is then the first that modules are looked for in: ``http`` would be
+    Gunicorn's, and ``import http.client`` fail, in the application too.
+    """
+    if command[1:2] == [os.path.join(os.path.dirname(gunicorn.__file__), "__main__.py")]:
+        command[1:2] = ["-m", "gunicorn"]
 
 
 def check_with_option() -> None:
