@@ -14,7 +14,7 @@ from tests.loops import LOOPS
 
 from .conftest import Serve
 from .observing import wait_until
-from .server import NO_STREAM, STREAM, Gate, Server
+from .server import NO_STREAM, PATIENCE, STREAM, Gate, Server
 
 COROUTINES = ["coroutine", "asynchronous-body", "end-of-asynchronous-body", "driven-generator", "own-task", "gathered"]
 CALLS = ["call", "step", "later-step", "close"]
@@ -188,12 +188,23 @@ def test_who_waits_while_a_worker_is_aborted(serve: Serve, gate: Gate) -> None:
             gate.left()
 
 
+def wait_until_asleep(pid: int) -> None:
+    """Wait until a process waits in the kernel, and for nothing that it does itself: a while after its last answer."""
+    limit = time.monotonic() + PATIENCE
+    asleep = 0
+    while asleep < 10:
+        assert time.monotonic() < limit
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]
+        asleep = asleep + 1 if state == "S" else 0
+
+
 def test_an_abort_of_an_idle_worker_accuses_nobody(serve: Serve) -> None:
     for loop in LOOPS:
         server = serve("hanging:application", worker_class=STREAM, loop=loop)
         with server.connect() as client:
             client.get("/hello")
             (pid,) = server.worker_pids(1)
+            wait_until_asleep(pid)
             os.kill(pid, signal.SIGABRT)
             server.worker_pids(2)
         assert "Traceback" not in server.log.text()
