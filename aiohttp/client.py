@@ -13,7 +13,7 @@ from .connector import SocketConnector
 from .coroutines import Call
 from .credentials import authorization, basic, netrc_auth
 from .errors import ClientConnectionError, IncompleteRead, RedirectError, TimeoutError, UnrepeatableBodyError
-from .incoming import Incoming
+from .incoming import Incoming, check_body_size
 from .protocol import Connection
 from .proxies import ProxyServer, make_proxy
 from .redirect import REDIRECTS, check_redirects, follow
@@ -143,6 +143,8 @@ async def _request(
 
         request.cookie = cookie_field((), cookie_pairs(cookies), request.cookie)
     limits = make_timeout(timeout) if timeout is not None else _NO_LIMITS
+    if max_body_size is not None:
+        check_body_size(max_body_size)
     own = connector is None
     if connector is None:
         connector = SocketConnector(reuse_timeout=None)

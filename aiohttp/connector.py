@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 import threading
 from collections.abc import Hashable
@@ -12,7 +13,7 @@ from aiohttp_worker.http1.response_reader import ResponseHead, ResponseLimits
 
 from .dialling import Dialler
 from .errors import ClientConnectionError, TimeoutError
-from .incoming import Incoming
+from .incoming import Incoming, check_body_size
 from .pool import Pool
 from .protocol import Connection
 from .proxies import ProxyServer, environment_proxy, make_proxy
@@ -89,6 +90,7 @@ class SocketConnector:
     ) -> None:
         if limit < 0 or limit_per_host < 0:
             raise ValueError(f"a limit cannot be negative: {min(limit, limit_per_host)}")
+        check_body_size(max_body_size)
         self._loop = loop
         self._thread = 0
         self._opening: set[asyncio.Timeout] = set()
@@ -331,6 +333,10 @@ class UnixSocketConnector(SocketConnector):
     """Opens connections to one Unix socket, whatever the host in the URL; ``path`` is that of the socket."""
 
     def __init__(self, path: str, **options: Any) -> None:
+        given: Any = path
+        if not isinstance(given, str | bytes | os.PathLike) or not given:
+            # None would connect over TCP.
+            raise ValueError(f"path is that of a Unix socket, not {path!r}")
         super().__init__(**options)
         self.path = path
         self._dialler.unix_path = path

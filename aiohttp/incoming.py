@@ -8,19 +8,25 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import Protocol
+from typing import Any, Protocol
 
 from aiohttp_worker.http1.buffer import Buffer
 from aiohttp_worker.http1.errors import EofStream
 
 from .errors import BodyTooLargeError, ClientConnectionError, ContentEncodingError, IncompleteRead
 
-__all__ = ["Decoder", "Flow", "Incoming"]
+__all__ = ["Decoder", "Flow", "Incoming", "check_body_size"]
 
 EMPTY_READS = 3
 """The empty read behind the end that raises EofStream, because somebody reads in a loop that nothing else ends."""
 HIGH_MARK = 131072
 """Bytes that may wait unread before the socket is not read any further; half of it resumes."""
+
+
+def check_body_size(size: Any) -> None:
+    """Raise ValueError for a ``max_body_size`` that is none: it would be found out when the first byte arrives."""
+    if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 0):
+        raise ValueError(f"max_body_size is a number of bytes, or None for no limit, not {size!r}")
 
 
 class Decoder(Protocol):

@@ -551,3 +551,25 @@ def test_a_body_that_fails_while_it_is_sent(run: Any) -> None:
             assert await response.read_and_close() == b"ok"
 
     run(main)
+
+
+@pytest.mark.parametrize("size", [-1, "1", 1.5, True])
+def test_a_limit_that_is_none(run: Any, size: Any) -> None:
+    """It was found out when the body arrived, as a broken connection."""
+    with pytest.raises(ValueError, match="max_body_size is a number of bytes, or None"):
+        aiohttp.SocketConnector(max_body_size=size)
+
+    async def main() -> None:
+        async with RawServer(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok") as server:
+            with pytest.raises(ValueError, match="max_body_size is a number of bytes, or None"):
+                await aiohttp.request("GET", server.url, max_body_size=size)
+            assert server.peers == []
+
+    run(main)
+
+
+@pytest.mark.parametrize("path", [None, "", 5])
+def test_a_unix_socket_without_a_path(path: Any) -> None:
+    """None connected over TCP."""
+    with pytest.raises(ValueError, match="path is that of a Unix socket, not"):
+        aiohttp.UnixSocketConnector(path)
