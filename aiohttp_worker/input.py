@@ -485,14 +485,14 @@ class BlockingReader(io.BufferedIOBase):
         """Take up the end of the body."""
         with self._changed:
             self._ended = True
-            self._changed.notify()
+            self._changed.notify_all()
 
     def fail(self, error: IncompleteBodyError) -> None:
         """Make the reads to come, and the one that waits, raise *error*."""
         with self._changed:
             if not self._ended:
                 self._error = error
-                self._changed.notify()
+                self._changed.notify_all()
 
     def forsake(self, error: IncompleteBodyError) -> None:
         """Fail in a forked process, where the lock may be held by a thread that is not there."""

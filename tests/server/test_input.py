@@ -288,6 +288,32 @@ class TestBlockingReader:
         thread.join(10)
         assert found == [b"ab"]
 
+    @pytest.mark.parametrize("leaves", [True, False])
+    def test_the_end_is_for_all_threads(self, leaves: bool) -> None:
+        """An application may read in several threads of its own, and none of them is forgotten."""
+
+        def read() -> None:
+            try:
+                found.append(reader.read())
+            except IncompleteBodyError:
+                found.append(b"")
+
+        reader = self.make()
+        found: list[bytes] = []
+        threads = [threading.Thread(target=read, daemon=True) for _ in range(3)]
+        for thread in threads:
+            reader.waits = False
+            thread.start()
+            while not reader.waits:
+                thread.join(0.01)
+        if leaves:
+            reader.fail(IncompleteBodyError("gone"))
+        else:
+            reader.feed_end()
+        for thread in threads:
+            thread.join(5)
+        assert found == [b""] * 3
+
     def test_the_client_leaves(self) -> None:
         reader = self.make(b"ab")
         reader.fail(IncompleteBodyError("gone"))
