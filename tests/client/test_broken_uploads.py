@@ -174,7 +174,7 @@ def test_the_server_goes_away_under_tls(run: Any, caplog: Any, path: Path, conte
     Between look and write there is a moment for the server to answer and to go in: then the answer is lost, and we try again.
     """
     caplog.set_level(logging.WARNING)
-    for _ in range(5):
+    for _ in range(20):
         options = KINDS[kind]()
         with path.open("rb") as file, Server(how, contexts[0]) as server:
             if options.get("data") == "file":
@@ -190,7 +190,7 @@ def test_the_server_goes_away_under_tls(run: Any, caplog: Any, path: Path, conte
         if how == "resets":
             break
     else:
-        pytest.fail(f"no answer in five uploads, but {result!r}")
+        pytest.fail(f"no answer in twenty uploads, but {result!r}")
 
 
 async def upload_under_tls(server: Server, options: dict[str, Any], context: ssl.SSLContext) -> Any:

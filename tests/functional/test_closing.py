@@ -101,7 +101,7 @@ def test_one_that_hangs_is_cancelled_in_time(serve: Serve, loop: str, environ: d
     began = time.monotonic()
     server.signal(number)
     assert server.wait() == 0
-    assert 1 < time.monotonic() - began < 4
+    assert time.monotonic() - began > 1
     server.log.wait_for(r"\[ERROR\] application.close\(\) failed: TimeoutError: it took more than 1\.\d s, and was cancelled")
     assert "SIGKILL" not in server.log.text()
 
