@@ -88,6 +88,19 @@ class ResponseHead:
         self.chunked = chunked
         self.content_codings = content_codings
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Return what it is copied and pickled by, in compiled files too, which know no other way."""
+        return ResponseHead, (
+            self.version,
+            self.status_code,
+            self.reason,
+            self.headers,
+            self.keep_alive,
+            self.content_length,
+            self.chunked,
+            self.content_codings,
+        )
+
     def __repr__(self) -> str:
         return f"<ResponseHead {self.status_code} {self.reason!r}>"
 
