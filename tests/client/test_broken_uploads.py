@@ -169,10 +169,10 @@ def contexts(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, 
 @pytest.mark.parametrize("how", ["resets", "answers and goes", "answers and waits"])
 @pytest.mark.parametrize("kind", ["bytes", "generator", "async iterator", "file", "compressed generator"])
 def test_the_server_goes_away_under_tls(run: Any, caplog: Any, path: Path, contexts: Any, kind: str, how: str) -> None:
-    """The caller hears at once. The answer of a server that waits is returned; that of one which goes in the same moment may be lost.
+    """The caller hears at once. The answer of a server that waits is returned; one that goes in the same moment may be lost.
 
-    The loops' TLS lets go of what the kernel has when a write fails; so whether anything came is looked for before each. Between look
-    and write there is a moment for the server to answer and to go in.
+    The loops' TLS lets go of what the kernel has when a write fails; so whether anything came is looked for before each. Between
+    look and write there is a moment for the server to answer and to go in.
     """
     caplog.set_level(logging.WARNING)
     options = KINDS[kind]()
