@@ -74,7 +74,7 @@ compiled:  ## run the tests on the files as mypyc compiles them
 	test -x .venv-compiled/bin/python || $(PYTHON) -m venv .venv-compiled
 	AIOHTTP_WORKER_COMPILE=1 .venv-compiled/bin/python -m pip install -q -e 'build/compiled[all,test]'
 	cd build/compiled && ../../.venv-compiled/bin/python -c \
-	    "from aiohttp_worker import protocol; assert protocol.__file__.endswith('.so'), protocol.__file__"
+	    "from aiohttp_worker.server import connection; assert connection.__file__.endswith('.so'), connection.__file__"
 	cd build/compiled && ../../.venv-compiled/bin/python $(PYTEST) -o cache_dir=$(CURDIR)/.pytest_cache/compiled
 
 count:  ## count the instructions of requests in what `make compiled` built, against benchmarks/instructions.json

@@ -9,9 +9,9 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from .body import AsyncBody
-from .marks import stream_input
-from .names import WORKERS, missing_name
+from .integration.names import WORKERS, missing_name
+from .wsgi.async_body import AsyncBody
+from .wsgi.stream_input import stream_input
 
 __version__ = "1.0.0"
 

@@ -1,6 +1,6 @@
-"""``python -m aiohttp_worker development.ini``: see `aiohttp_worker.runner`."""
+"""``python -m aiohttp_worker development.ini``: see `aiohttp_worker.paste.runner`."""
 
-from aiohttp_worker.runner import main
+from aiohttp_worker.paste.runner import main
 
 if __name__ == "__main__":
     main()

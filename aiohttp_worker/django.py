@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import close_old_connections
 from django.http import StreamingHttpResponse
 
-from .body import AsyncBody
+from .wsgi.async_body import AsyncBody
 
 
 class AsyncStreamingHttpResponse(StreamingHttpResponse):  # type: ignore[misc]  # Django says nothing of its types

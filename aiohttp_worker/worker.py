@@ -18,30 +18,30 @@ from gunicorn.http.wsgi import WSGIErrorsWrapper
 from gunicorn.workers.base import Worker
 
 from . import __version__
-from .access_log import access_log_writer
-from .boot import keep_exit_code, refuse_foreign_aiohttp, refuse_storage
-from .closing import application_close, close_application
-from .early_signals import EarlySignals
-from .exchange import Exchange
-from .file_wrapper import FileWrapper
-from .forked import ForkGuard, loop_descriptors
-from .forwarding import AddressList, ForwardingPolicy, HeaderMap
-from .hooks import HookRequest, HookResponse
 from .http1.errors import RemoteProtocolError
-from .http1.head import Limits
-from .http1.proxy_protocol import ProxyProtocol
-from .listener import Listeners
-from .master import check_before_reload, check_with_option
-from .names import WORKERS, missing_name
-from .options import read_options
-from .pool import ThreadPool
-from .protocol import Connection
-from .service import Observers, Service, ServiceSettings, TimeLimits
-from .storage import try_storage
-from .stuck_threads import StuckThreads
-from .tls_context import TLSContexts
-from .watchdog import Watchdog, describe_hung, exchange_at
-from .whereabouts import frames_inside, is_idle, traceback_text
+from .http1.messages import Limits
+from .integration.access_log import access_log_writer
+from .integration.boot_checks import keep_exit_code, refuse_foreign_aiohttp, refuse_storage
+from .integration.early_signals import EarlySignals
+from .integration.hooks import HookRequest, HookResponse
+from .integration.master import check_before_reload, check_with_option
+from .integration.names import WORKERS, missing_name
+from .integration.settings import read_options
+from .integration.tls_context import TLSContexts
+from .server.closing import application_close, close_application
+from .server.connection import Connection
+from .server.exchange import Exchange
+from .server.forked import ForkGuard, loop_descriptors
+from .server.listener import Listeners
+from .server.proxy_protocol import ProxyProtocol
+from .server.state import Observers, Service, ServiceSettings, TimeLimits
+from .server.stuck_threads import StuckThreads
+from .server.thread_pool import ThreadPool
+from .server.watchdog import Watchdog, describe_hung, exchange_at
+from .server.whereabouts import frames_inside, is_idle, traceback_text
+from .transport.storage import try_storage
+from .wsgi.file_wrapper import FileWrapper
+from .wsgi.forwarded import AddressList, ForwardingPolicy, HeaderMap
 
 _KEPT_BYTES: Final = 8 * 1024 * 1024
 _TICK_SECONDS: Final = 1.0

@@ -10,8 +10,8 @@ not depend on how the bytes were cut into pieces.
 from typing import Any
 
 from aiohttp_worker.http1.errors import RemoteProtocolError
-from aiohttp_worker.http1.head import Limits
-from aiohttp_worker.http1.head_parser import HeadParser
+from aiohttp_worker.http1.messages import Limits
+from aiohttp_worker.http1.request_parser import HeadParser
 from aiohttp_worker.http1.response_reader import END, ResponseHead, ResponseReader, ResponseSyntaxError
 from tests.http1.reading import read_requests, without_cut_data
 

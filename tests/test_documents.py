@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import re
 from pathlib import Path
@@ -47,3 +48,14 @@ def test_targets_of_make_are_explained() -> None:
     assert stages
     assert explained
     assert (explained | stages) <= targets
+
+
+def test_the_picture_shows_the_imports_as_they_are() -> None:
+    """``python docs/draw_rooms.py`` draws it anew."""
+    spec = importlib.util.spec_from_file_location("draw_rooms", ROOT / "docs" / "draw_rooms.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.draw() == (ROOT / "docs" / "rooms.svg").read_text(encoding="utf-8")
+    ranks = list(module.ROOMS)
+    assert all(ranks.index(above) < ranks.index(below) for above, below in module.arrows())

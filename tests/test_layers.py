@@ -13,52 +13,25 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# The server, lowest layer first. A module imports from its own layer and from those below; never upwards, never in a circle.
-# Only an annotation may name the owner above: a service is typed with the connections that it holds, and does not load them.
+# The server, lowest layer first: its folders, and the files beside them. A module imports from its own layer and from those
+# below; never upwards, never in a circle. Only an annotation may name the owner above, in the same folder.
 LAYERS = [
     {"http1"},
-    {
-        "marks",
-        "errors",
-        "descriptors",
-        "synchronous",
-        "body",
-        "django",
-        "file_wrapper",
-        "forwarding",
-        "options",
-        "storage",
-        "names",
-        "repetitions",
-    },
-    {"environ", "response_head", "response", "access_log"},
-    {
-        "generators",
-        "input_file",
-        "input",
-        "flow",
-        "writable",
-        "running_loop",
-        "whereabouts",
-        "files",
-        "backlog",
-        "tls",
-        "tls_records",
-        "tls_transport",
-        "tls_handshake",
-    },
-    {"outbox", "pool", "leftovers", "application", "service", "delivery", "exchange", "request_body", "closing"},
-    {"hooks", "protocol", "listener", "watchdog", "stuck_threads"},
-    {"boot", "early_signals", "forked", "master", "tls_context", "worker"},
-    {"ini", "runner", "demo", "__main__"},
+    {"errors"},
+    {"wsgi"},
+    {"transport", "django"},
+    {"server"},
+    {"integration"},
+    {"worker"},
+    {"paste", "demo", "__main__"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 
-# What no byte of a request passes through may know Gunicorn: the worker and what starts it.
-KNOW_GUNICORN = {"boot", "master", "tls_context", "worker", "ini", "runner"}
+# What no byte of a request passes through may know Gunicorn: the worker, what it takes from Gunicorn, and what starts it.
+KNOW_GUNICORN = {"integration", "worker", "paste"}
 
 # Pure files: bytes and values in, bytes and values out.
-PURE = {"http1", "marks", "errors", "forwarding", "environ", "response_head", "response"}
+PURE = {"http1", "errors", "wsgi.environ", "wsgi.forwarded", "wsgi.start_response", "wsgi.stream_input", "server.proxy_protocol"}
 IMPURE_MODULES = {"asyncio", "gunicorn", "multiprocessing", "selectors", "signal", "socket", "ssl", "threading", "uvloop"}
 
 
@@ -106,7 +79,7 @@ KNOWN = {**SERVER, **CLIENT}
 
 
 def unit(name: str) -> str:
-    """The file of the server that a module is, ``http1`` for all of that package, ``""`` for the package itself."""
+    """The folder of the server that a module is in, or the file beside the folders; ``""`` for the package itself."""
     return [*name.split("."), ""][1]
 
 
@@ -158,7 +131,7 @@ def test_who_knows_gunicorn(name: str) -> None:
         assert unit(name) in KNOW_GUNICORN
 
 
-@pytest.mark.parametrize("name", [name for name in SERVER if unit(name) in PURE])
+@pytest.mark.parametrize("name", [name for name in SERVER if unit(name) in PURE or name.partition(".")[2] in PURE])
 def test_pure(name: str) -> None:
     assert not {imported.split(".")[0] for imported in imports(name, SERVER[name])} & IMPURE_MODULES
 
@@ -182,6 +155,33 @@ def loaded_by(statements: str) -> set[str]:
     code = f"{statements}\nimport sys\nprint(*{{name.split('.')[0] for name in sys.modules}})"
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
     return set(run.stdout.split())
+
+
+# Modules that no fast test has to itself, each with its reason.
+WITHOUT_A_TEST_FILE = {
+    "__main__": "two lines, which the functional tests of the runner start",
+    "demo.views": "tests/functional/test_demo.py calls the views, most of them without a server",
+    "errors": "names alone",
+    "http1.errors": "names alone",
+    "http1.response_encoder": "tests/wsgi/test_start_response.py encodes what applications start with",
+    "http1.response_reader": "the client's: tests/client/test_odd_replies.py",
+    "integration.hooks": "tests/functional/test_hooks.py compares with what gthread shows",
+    "integration.master": "only a real master reloads: tests/functional/test_refused_starts.py",
+    "paste.ini": "tests/paste/test_runner.py reads each ini as the runner does",
+    "server.application": "tests/server/test_exchange.py and test_dialects.py run each kind",
+    "server.channels": "tests/server/test_exchange.py sends by each",
+    "server.forked": "only a real process forks: tests/functional/test_forks.py",
+    "worker": "only a real master runs one: tests/functional",
+    "wsgi.input_file": "tests/server/test_dialects.py reads it in every dialect",
+    "wsgi.synchronous_iteration": "tests/wsgi/test_async_body.py iterates by it",
+}
+
+
+@pytest.mark.parametrize("name", [name for name, path in SERVER.items() if path.name != "__init__.py"])
+def test_every_module_has_a_test_file(name: str) -> None:
+    """``room/file.py`` is tested by ``tests/room/test_file.py``."""
+    *room, file = name.split(".")[1:]
+    assert (ROOT / "tests" / Path(*room) / f"test_{file}.py").exists() is (name.partition(".")[2] not in WITHOUT_A_TEST_FILE)
 
 
 def test_importing_the_client_leaves_gunicorn_out() -> None:

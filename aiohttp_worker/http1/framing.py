@@ -10,7 +10,7 @@ import enum
 
 from .errors import RemoteProtocolError
 from .grammar import CONTENT_LENGTH
-from .head import FieldSection, RequestLine
+from .messages import FieldSection, RequestLine
 
 LAST_CHUNK = b"0\r\n\r\n"
 

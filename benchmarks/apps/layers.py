@@ -13,12 +13,12 @@ from typing import Any
 
 from wsgi import hello, varying
 
-from aiohttp_worker.environ import EnvironBuilder
-from aiohttp_worker.forwarding import ForwardingPolicy
-from aiohttp_worker.http1.head import Limits, RequestHead
-from aiohttp_worker.http1.reader import HeadParser, RequestReader
-from aiohttp_worker.response import Response
-from aiohttp_worker.response_head import HeadEncoder
+from aiohttp_worker.http1.messages import Limits, RequestHead
+from aiohttp_worker.http1.request_reader import HeadParser, RequestReader
+from aiohttp_worker.http1.response_encoder import HeadEncoder
+from aiohttp_worker.wsgi.environ import EnvironBuilder
+from aiohttp_worker.wsgi.forwarded import ForwardingPolicy
+from aiohttp_worker.wsgi.start_response import Response
 
 PLAIN = b"GET %b HTTP/1.1\r\nHost: 127.0.0.1:8000\r\n%b\r\n"
 BROWSER = (

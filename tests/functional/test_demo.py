@@ -20,7 +20,7 @@ with warnings.catch_warnings():
     from aiohttp_worker.demo import main
     from aiohttp_worker.demo.views import MOST_UPLOADS, PIECE, Views
 
-from aiohttp_worker.marks import stream_choice
+from aiohttp_worker.wsgi.stream_input import stream_choice
 
 from .client import RawClient
 from .conftest import Serve

@@ -32,7 +32,7 @@ import pytest
 from gunicorn.config import KNOWN_SETTINGS
 
 from aiohttp.worker import AsyncGunicornWorker
-from aiohttp_worker.options import OPTIONS, Option, read_options
+from aiohttp_worker.integration.settings import OPTIONS, Option, read_options
 from tests.certificates import Authority
 
 from .client import RawClient

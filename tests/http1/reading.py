@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from aiohttp_worker.http1.errors import RemoteProtocolError
-from aiohttp_worker.http1.head import Limits, RequestHead
-from aiohttp_worker.http1.head_parser import HeadParser
-from aiohttp_worker.http1.reader import END, NEED_DATA, RequestReader
+from aiohttp_worker.http1.messages import Limits, RequestHead
+from aiohttp_worker.http1.request_parser import HeadParser
+from aiohttp_worker.http1.request_reader import END, NEED_DATA, RequestReader
 
 # One for all, as in a worker: what it remembers of one request must not colour another.
 HEAD_PARSER = HeadParser(Limits())

@@ -12,7 +12,7 @@ from aiohttp_worker.http1.framing import (
     read_framing,
     response_framing,
 )
-from aiohttp_worker.http1.head import FieldSection, RequestLine
+from aiohttp_worker.http1.messages import FieldSection, RequestLine
 
 
 def fields_of(*lines: tuple[str, str]) -> FieldSection:

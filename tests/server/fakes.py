@@ -19,10 +19,12 @@ from typing import Any
 
 import pytest
 
-from aiohttp_worker import delivery, exchange, protocol, request_body
-from aiohttp_worker.file_wrapper import FileWrapper
-from aiohttp_worker.protocol import Connection
-from aiohttp_worker.service import Observers, Service, ServiceSettings
+from aiohttp_worker.server import channels as delivery
+from aiohttp_worker.server import connection as protocol
+from aiohttp_worker.server import exchange, request_body
+from aiohttp_worker.server.connection import Connection
+from aiohttp_worker.server.state import Observers, Service, ServiceSettings
+from aiohttp_worker.wsgi.file_wrapper import FileWrapper
 
 GET = b"GET /%b HTTP/1.1\r\nHost: a\r\n\r\n"
 POST = b"POST /%b HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n"

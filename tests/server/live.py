@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
-from aiohttp_worker.protocol import Connection
-from aiohttp_worker.service import Observers, Service, ServiceSettings
+from aiohttp_worker.server.connection import Connection
+from aiohttp_worker.server.state import Observers, Service, ServiceSettings
 from tests.loops import new_loop
 
 PATIENCE = 10.0

@@ -15,9 +15,9 @@ from urllib.parse import quote
 import pytest
 
 from aiohttp_worker import AsyncBody, stream_input
-from aiohttp_worker.input import BlockingReader, BodyCollector, FileReader, StreamReader
-from aiohttp_worker.response import Response
-from aiohttp_worker.response_head import HeadEncoder
+from aiohttp_worker.http1.response_encoder import HeadEncoder
+from aiohttp_worker.wsgi.input import BlockingReader, BodyCollector, FileReader, StreamReader
+from aiohttp_worker.wsgi.start_response import Response
 from tests.functional.apps import arguments
 
 from .fakes import GET, FakeLoop, FakeServer

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from aiohttp_worker.closing import application_close, close_application
+from aiohttp_worker.server.closing import application_close, close_application
 from tests.loops import LOOPS, new_loop
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from aiohttp_worker.forwarding import AddressList
-from aiohttp_worker.http1.proxy_protocol import ProxyProtocol
-from aiohttp_worker.protocol import Phase
-from aiohttp_worker.service import ShortLimits, TimeLimits
+from aiohttp_worker.server.connection import Phase
+from aiohttp_worker.server.proxy_protocol import ProxyProtocol
+from aiohttp_worker.server.state import ShortLimits, TimeLimits
+from aiohttp_worker.wsgi.forwarded import AddressList
 
 from .fakes import CHUNKED, GET, POST, FakeClock, FakeServer, clock, hello
 

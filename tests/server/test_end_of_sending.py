@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from aiohttp_worker.errors import IncompleteBodyError
-from aiohttp_worker.protocol import Phase
-from aiohttp_worker.service import TimeLimits
+from aiohttp_worker.server.connection import Phase
+from aiohttp_worker.server.state import TimeLimits
 
 from .fakes import CHUNKED, GET, POST, FakeServer
 

@@ -320,7 +320,7 @@ def test_a_file_is_read_where_the_kernel_cannot_send_it(serve: Serve, tmp_path: 
     files = []
 
     def application(environ: Environ, start_response: Start) -> Any:
-        from aiohttp_worker.files import FileWrapper
+        from aiohttp_worker.transport.sendfile import FileWrapper
 
         files.append(path.open("rb"))
         start_response("200 OK", HEADERS)
@@ -449,7 +449,7 @@ def test_a_client_that_leaves_cancels_the_coroutine(grace: int) -> None:
             raise
         return []
 
-    from aiohttp_worker.service import TimeLimits
+    from aiohttp_worker.server.state import TimeLimits
 
     server = run_coroutine(application, times=TimeLimits(disconnect_grace=grace))
     server.lose()
@@ -467,7 +467,7 @@ def test_a_client_that_leaves_ends_an_asynchronous_body() -> None:
         start_response("200 OK", HEADERS)
         return pieces
 
-    from aiohttp_worker.service import TimeLimits
+    from aiohttp_worker.server.state import TimeLimits
 
     server = run_coroutine(application, times=TimeLimits(disconnect_grace=0))
     assert chunks(server.take_sent()) == [b"a"]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from aiohttp_worker.leftovers import Leftovers
+from aiohttp_worker.server.leftovers import Leftovers
 
 
 @pytest.fixture

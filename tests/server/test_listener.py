@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from aiohttp_worker.listener import Listeners
-from aiohttp_worker.service import Observers, Service, ServiceSettings
+from aiohttp_worker.server.listener import Listeners
+from aiohttp_worker.server.state import Observers, Service, ServiceSettings
 
 from .fakes import FakeLoop, FakeTransport, hello
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from aiohttp_worker.file_wrapper import FileWrapper
+from aiohttp_worker.wsgi.file_wrapper import FileWrapper
 
 from .fakes import FakeServer
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from aiohttp_worker import request_body
-from aiohttp_worker.input import HIGH_MARK
+from aiohttp_worker.server import request_body
+from aiohttp_worker.wsgi.input import HIGH_MARK
 
 from .fakes import CHUNKED, POST, FakeServer, hello
 

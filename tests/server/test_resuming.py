@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from aiohttp_worker.protocol import Connection
-from aiohttp_worker.service import Observers, Service, ServiceSettings
-from aiohttp_worker.tls_handshake import TLSAcceptor, TLSHandshake
+from aiohttp_worker.server.connection import Connection
+from aiohttp_worker.server.state import Observers, Service, ServiceSettings
+from aiohttp_worker.transport.tls_handshake import TLSAcceptor, TLSHandshake
 from tests.certificates import Authority
 from tests.loops import LOOPS
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from aiohttp_worker.service import Observers, Service, ServiceSettings
-from aiohttp_worker.watchdog import Watchdog
+from aiohttp_worker.server.state import Observers, Service, ServiceSettings
+from aiohttp_worker.server.watchdog import Watchdog
 from tests.loops import LOOPS, new_loop
 
 from .fakes import GET, FakeTransport
@@ -65,7 +65,7 @@ class Watched:
         self.loop.close()
 
     def answer(self, path: str = "a") -> list[str]:
-        from aiohttp_worker.protocol import Connection
+        from aiohttp_worker.server.connection import Connection
 
         self.reported.clear()
         said = len(self.said)
@@ -120,7 +120,7 @@ def test_a_line_is_reported_for_a_few_paths() -> None:
 
 
 def _place(one: Watched) -> Any:
-    from aiohttp_worker.whereabouts import Place
+    from aiohttp_worker.server.whereabouts import Place
 
     (filename, line) = next(iter(one.watchdog._paths))
     return Place(filename, line, "blocks", "")

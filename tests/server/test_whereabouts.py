@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from aiohttp_worker import whereabouts
-from aiohttp_worker.whereabouts import application_place, frames_inside, is_idle, local_of, traceback_text
+from aiohttp_worker.server import whereabouts
+from aiohttp_worker.server.whereabouts import application_place, frames_inside, is_idle, local_of, traceback_text
 
 SOURCE = """
     def outer(inner):

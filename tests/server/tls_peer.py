@@ -9,8 +9,8 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
-from aiohttp_worker.tls_handshake import TLSAcceptor, TLSHandshake
-from aiohttp_worker.tls_transport import TLSTransport
+from aiohttp_worker.transport.tls_handshake import TLSAcceptor, TLSHandshake
+from aiohttp_worker.transport.tls_transport import TLSTransport
 from tests.loops import new_loop
 
 SECONDS = 60  # for what never takes long

@@ -1,0 +1,1 @@
+"""What is Gunicorn's: settings, hooks, the access log, checks at the start."""

@@ -1,0 +1,220 @@
+"""What Gunicorn's hooks are shown of an exchange: ``req`` and ``resp``.
+
+They have what those of Gunicorn's own workers have, but for what reads or writes the connection. An attribute is looked up
+when it is asked for, and a hook may set any. What ``pre_request`` changes, the application sees, because Gunicorn makes
+``environ`` after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
+
+from aiohttp_worker.server.exchange import Exchange
+from aiohttp_worker.wsgi.environ import decoded_path
+from aiohttp_worker.wsgi.forwarded import kept_headers, path_below
+
+if TYPE_CHECKING:
+    from aiohttp_worker.server.connection import Connection
+
+# Attributes that a hook may have changed, and where in environ they go.
+_CHANGEABLE: Final = (
+    ("method", ("REQUEST_METHOD",)),
+    ("uri", ("RAW_URI", "REQUEST_URI")),
+    ("query", ("QUERY_STRING",)),
+    ("scheme", ("wsgi.url_scheme",)),
+)
+
+
+class HookRequest:
+    """The ``req`` of ``pre_request`` and of ``post_request``: one object for both.
+
+    :param cfg: Gunicorn's settings.
+    """
+
+    fragment = ""
+    trailers: tuple[()] = ()  # they are checked and thrown away
+
+    def __init__(self, exchange: Exchange, cfg: Any) -> None:
+        self._exchange = exchange
+        self.cfg = cfg
+        self.must_close = False
+
+    @cached_property
+    def method(self) -> str:
+        """The method."""
+        return self._exchange.head.method
+
+    @cached_property
+    def uri(self) -> str:
+        """The request target, as received."""
+        return self._exchange.head.target
+
+    @cached_property
+    def path(self) -> str:
+        """The path, still percent-encoded."""
+        return self._exchange.head.path
+
+    @cached_property
+    def query(self) -> str:
+        """The query without its question mark."""
+        return self._exchange.head.query
+
+    @cached_property
+    def version(self) -> tuple[int, int]:
+        """Of HTTP, as in ``(1, 1)``."""
+        return self._exchange.head.version
+
+    @cached_property
+    def headers(self) -> list[tuple[str, str]]:
+        """The fields that ``header_map`` lets through; their names are in upper case."""
+        return self._received()
+
+    def _received(self) -> list[tuple[str, str]]:
+        exchange = self._exchange
+        connection: Connection = exchange.client  # type: ignore[assignment]
+        headers = [(name.upper(), value) for name, value in exchange.head.headers]
+        return kept_headers(exchange.service.settings.forwarding, headers, connection.trusted)
+
+    @cached_property
+    def scheme(self) -> Any:
+        """``http`` or ``https``, by the connection or by a trusted front end."""
+        return self._exchange.environ["wsgi.url_scheme"]
+
+    @cached_property
+    def peer_addr(self) -> Any:
+        """The address of the connection's other end, as ``accept()`` gives it."""
+        environ: dict[str, Any] = self._exchange.environ
+        try:
+            return environ["gunicorn.socket"].getpeername()
+        except OSError:  # uvloop does not know it any more
+            address = environ.get("REMOTE_ADDR", "")
+            port = environ.get("REMOTE_PORT")
+            return address if port is None else (address, int(port))
+
+    @cached_property
+    def remote_addr(self) -> Any:
+        """The same."""
+        return self.peer_addr
+
+    @cached_property
+    def proxy_protocol_info(self) -> dict[str, Any] | None:
+        """What the PROXY header of the connection says, ``None`` without one."""
+        environ: dict[str, Any] = self._exchange.environ
+        protocol = environ.get("PROXY_PROTOCOL")
+        if protocol is None:
+            return None
+        told = environ.get("PROXY_PORT")
+        return {
+            "proxy_protocol": protocol,
+            "client_addr": None if told is None else environ["REMOTE_ADDR"],
+            "client_port": None if told is None else int(environ["REMOTE_PORT"]),
+            "proxy_addr": environ.get("PROXY_ADDR"),
+            "proxy_port": None if told is None else int(told),
+        }
+
+    @property
+    def body(self) -> Any:
+        """What the application gets as ``wsgi.input``."""
+        return self._exchange.environ.get("wsgi.input")
+
+    @cached_property
+    def req_number(self) -> int:
+        """Which request of its connection it is; the first one is 1."""
+        return self._exchange.client.requests
+
+    @property
+    def limit_request_line(self) -> int:
+        """Bytes that a request line may have."""
+        return self._exchange.service.settings.limits.request_line
+
+    @property
+    def limit_request_fields(self) -> int:
+        """How many fields there may be."""
+        return self._exchange.service.settings.limits.fields
+
+    @property
+    def limit_request_field_size(self) -> int:
+        """Bytes that a field may have."""
+        return self._exchange.service.settings.limits.field_size
+
+    @property
+    def max_buffer_headers(self) -> int:
+        """Bytes that all fields together may have."""
+        return self.limit_request_fields * (self.limit_request_field_size + 2) + 4
+
+    def force_close(self) -> None:
+        """Have the connection end with this request."""
+        self.must_close = True
+        self._exchange.response.keep_alive = False
+
+    def should_close(self) -> bool:
+        """Say whether the connection is to end with this request, as far as the request goes."""
+        return self.must_close or not self._exchange.head.keep_alive
+
+    def apply(self) -> None:
+        """Have the application see what a hook changed."""
+        touched = vars(self)
+        environ: dict[str, Any] = self._exchange.environ
+        for name, keys in _CHANGEABLE:
+            if name in touched:
+                environ.update(dict.fromkeys(keys, touched[name]))
+        if "path" in touched and self.path != self._exchange.head.path:
+            environ["PATH_INFO"] = decoded_path(path_below(self.path, environ["SCRIPT_NAME"]))
+        if "headers" in touched:
+            before, after = _variables(self._received()), _variables(self.headers)
+            for key in before.keys() | after.keys():
+                if key not in after:
+                    environ.pop(key, None)
+                elif before.get(key) != after[key]:
+                    environ[key] = after[key]
+
+
+class HookResponse:
+    """The ``resp`` of ``post_request``."""
+
+    upgrade = False
+
+    def __init__(self, exchange: Exchange, req: HookRequest) -> None:
+        self._response = response = exchange.response
+        self.req = req
+        self.cfg = req.cfg
+        self.sock = exchange.environ.get("gunicorn.socket")
+        self.version = exchange.service.settings.server
+        self.status = response.status
+        self.status_code = response.status_code
+        self.headers = response.headers
+        self.headers_sent = response.head_sent
+        self.sent = response.sent
+        self.response_length = response.announced
+        self.chunked = response.chunked
+
+    @property
+    def must_close(self) -> bool:
+        """Whether the connection ends."""
+        return not self._response.keep_alive
+
+    def force_close(self) -> None:
+        """Have the connection end."""
+        self._response.keep_alive = False
+
+    def should_close(self) -> bool:
+        """Say whether the connection ends."""
+        return not self._response.keep_alive
+
+    def is_chunked(self) -> bool:
+        """Say whether the body went out in chunks (RFC 9112 section 7.1)."""
+        return self.chunked
+
+
+def _variables(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return what fields become in environ."""
+    values: dict[str, str] = {}
+    for name, value in headers:
+        key = name.upper().replace("-", "_")
+        if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+            key = "HTTP_" + key
+        separator = "; " if key == "HTTP_COOKIE" else ","
+        values[key] = f"{values[key]}{separator}{value}" if key in values else value
+    return values

@@ -1,0 +1,1 @@
+"""A Paste ini, and the runner that serves it."""

@@ -1,0 +1,1 @@
+"""Connections and their requests, on the loop."""

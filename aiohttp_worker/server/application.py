@@ -1,0 +1,436 @@
+"""What kind of application it is, what it returned, and how an asynchronous one runs.
+
+The coroutines here are never compiled: what mypyc makes of one keeps the
+exception that it handled last, and would chain one request's to the next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import functools
+import inspect
+import types
+from collections.abc import Awaitable, Generator
+from typing import TYPE_CHECKING, Any
+
+from aiohttp_worker.http1.response_encoder import shown
+from aiohttp_worker.wsgi.async_body import AsyncBody, Marker
+from aiohttp_worker.wsgi.generators import Dialect, drops_what_is_sent, function_dialect, generator_dialect
+from aiohttp_worker.wsgi.input import BlockingReader, BodyCollector, StreamReader
+from aiohttp_worker.wsgi.input_file import let_delegate
+
+if TYPE_CHECKING:
+    from .channels import Delivery
+    from .exchange import Exchange
+
+
+class ApplicationKind(enum.Enum):
+    """How an application is to be called."""
+
+    ORDINARY = "as PEP 3333 says, where the loop cannot be seen"
+    ASYNCHRONOUS = "in a task on the loop, when its input is there"
+    STREAMING = "in a task on the loop, at once; it awaits its input"
+
+
+_KINDS = {
+    Dialect.ORDINARY: ApplicationKind.ORDINARY,
+    Dialect.ASYNCHRONOUS: ApplicationKind.ASYNCHRONOUS,
+    Dialect.STREAMING: ApplicationKind.STREAMING,
+}
+
+
+class ResultKind(enum.Enum):
+    """What an application returned."""
+
+    WHOLE = "a list or tuple: the whole body is there"
+    ITERABLE = "an iterable, stepped where the loop cannot be seen"
+    AWAITABLE = "an awaitable; its result is the result"
+    GENERATOR = "a generator, driven on the loop"
+    ASYNC_ITERABLE = "an asynchronous iterable"
+
+
+def classify_application(application: Any, marked: bool = False) -> ApplicationKind:
+    """Say how *application* is to be called.
+
+    Partials, bound methods and objects with a ``__call__`` are looked into.
+    A wrapper (``__wrapped__``) is not: it may well run the coroutine it wraps
+    to its end itself, as ``async_to_sync`` does. Of a generator function its own
+    code decides.
+
+    :param marked: by ``stream_input``, for all requests.
+    """
+    while isinstance(application, functools.partial):
+        application = application.func
+    called = application
+    if not (inspect.isroutine(called) or inspect.isclass(called)):
+        called = getattr(type(called), "__call__", called)  # noqa: B004
+        while isinstance(called, functools.partial | functools.partialmethod):
+            called = called.func
+    for test in (inspect.iscoroutinefunction, inspect.isasyncgenfunction):
+        # Marks (inspect.markcoroutinefunction) are on the object itself.
+        if test(called) or test(application):
+            return ApplicationKind.STREAMING
+    if not inspect.isgeneratorfunction(called):
+        return ApplicationKind.ORDINARY
+    if isinstance(called, types.MethodType):
+        called = called.__func__
+    if marked or called.__code__.co_flags & inspect.CO_ITERABLE_COROUTINE:
+        return ApplicationKind.STREAMING
+    return _KINDS[function_dialect(called)]
+
+
+def is_awaitable(value: object) -> bool:
+    """Say whether *value* can be awaited (ask before asking for ``__iter__``)."""
+    return hasattr(type(value), "__await__") or (
+        isinstance(value, types.GeneratorType) and bool(value.gi_code.co_flags & inspect.CO_ITERABLE_COROUTINE)
+    )
+
+
+def classify_result(result: Any, drive_generators: bool) -> ResultKind:
+    """Say what an application returned.
+
+    :param drive_generators: whether a generator is one for the loop, whatever its own code says.
+    :raises TypeError: it is no body of a response.
+    """
+    kind = type(result)
+    if kind is list or kind is tuple:
+        return ResultKind.WHOLE
+    if is_awaitable(result):
+        return ResultKind.AWAITABLE
+    if kind is types.GeneratorType:
+        if drive_generators or generator_dialect(result) is not Dialect.ORDINARY:
+            return ResultKind.GENERATOR
+        return ResultKind.ITERABLE
+    is_async = getattr(result, "is_async", None)
+    if isinstance(is_async, bool):
+        # Django: both protocols are there, and only this tells which is meant.
+        return ResultKind.ASYNC_ITERABLE if is_async else ResultKind.ITERABLE
+    if kind is AsyncBody:
+        return ResultKind.ASYNC_ITERABLE
+    if isinstance(result, bytes | bytearray | memoryview | str):
+        raise TypeError(f"the application returned {kind.__name__}, expected an iterable of bytes (PEP 3333): wrap it in a list")
+    if hasattr(kind, "__iter__") or hasattr(kind, "__getitem__"):
+        return ResultKind.ITERABLE
+    if hasattr(kind, "__aiter__"):
+        return ResultKind.ASYNC_ITERABLE
+    hint = ""
+    if result is None:
+        hint = ": is a return missing?"
+    elif callable(result):
+        hint = f": {shown(result)}"
+    raise TypeError(f"the application returned {kind.__name__}, expected an iterable of bytes (PEP 3333){hint}")
+
+
+def wrong_item(item: object) -> TypeError:
+    """The error for an item of a body that is no ``bytes``."""
+    hint = ""
+    if item is None:
+        hint = ": to yield nothing, leave it out or yield b''"
+    elif isinstance(item, str):
+        hint = ": encode it"
+    elif type(item) is int:
+        # Whoever delegates to bytes, as to those of a file that was kept from before the iteration, gives integers.
+        hint = ": bytes that were read stand behind `yield`, not `yield from`"
+    return TypeError(f"the application yielded {type(item).__name__} ({shown(item)}), expected bytes (PEP 3333){hint}")
+
+
+@types.coroutine
+def drive(generator: types.GeneratorType[Any, Any, Any], pieces: Pieces) -> Generator[Any, Any, Any]:
+    """Run a generator application in the task that awaits this.
+
+    ``bytes`` that it yields are sent. A future that comes out of ``yield from``
+    goes on to the task as it is, and its outcome back in; one that was yielded
+    alone, and any other awaitable, is awaited, and :func:`take_outcome` says what
+    becomes of its result. ``None`` is one turn of the loop.
+    Whatever is raised here (a failed future, cancellation, a time-out) is raised
+    in the generator, where it waits.
+
+    :return: what the generator returned.
+    """
+    value: Any = None
+    error: BaseException | None = None
+    while True:
+        try:
+            if error is None:
+                item = generator.send(value)
+            else:
+                raised, error = error, None
+                item = generator.throw(raised)
+        except StopIteration as stop:
+            return stop.value
+        value = None
+        try:
+            if isinstance(item, bytes):
+                if not (yield from pieces.send(item).__await__()):
+                    generator.close()
+                    return None
+            elif item is None:
+                yield
+                pieces.turn_begins()
+            elif getattr(item, "_asyncio_future_blocking", False):
+                value = yield item
+                pieces.turn_begins()
+            elif is_awaitable(item):
+                value = take_outcome(generator, (yield from _await(item).__await__()))
+                if isinstance(value, Piece):
+                    if not (yield from pieces.send(value.data).__await__()):
+                        generator.close()
+                        return None
+                    value = None
+                elif pieces.turn_is_over():
+                    yield
+                    pieces.turn_begins()
+            else:
+                raise wrong_item(item)
+        except GeneratorExit:
+            generator.close()
+            raise
+        except BaseException as raised_here:
+            error = raised_here
+
+
+class Pieces:
+    """Where the pieces of a generator's body go, and the turns of the loop that it may take.
+
+    :param exchange: of the request.
+    """
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self.turn_begins = exchange.turn_begins
+        self.turn_is_over = exchange.turn_is_over
+
+    async def send(self, data: bytes) -> bool:
+        """Send a piece; say whether there is any use in more."""
+        return await _send(self._exchange, data)
+
+
+class Piece:
+    """A piece of the body that an awaitable gave."""
+
+    __slots__ = ("data",)
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+
+def take_outcome(generator: types.GeneratorType[Any, Any, Any], outcome: Any) -> Any:
+    """Return what is to be sent into a generator for an awaitable that it yielded: what came of it.
+
+    But where the generator has no use for that, because the ``yield`` is a
+    statement or a generator expression's, ``bytes`` are the next :class:`Piece` of
+    the body.
+
+    :raises TypeError: and ``str`` was meant to be.
+    """
+    if isinstance(outcome, bytes | str) and drops_what_is_sent(generator):
+        if isinstance(outcome, str):
+            raise wrong_item(outcome)
+        return Piece(outcome)
+    return outcome
+
+
+async def prepare_input(exchange: Exchange, generator: types.GeneratorType[Any, Any, Any]) -> None:
+    """Give a generator that is driven on the loop an input that it can read there.
+
+    That is a stream, where it reads that as it comes, and otherwise a file that it
+    can also delegate to: of what was collected, or is to be.
+    """
+    environ = exchange.environ
+    current = environ.get("wsgi.input")
+    if isinstance(current, BlockingReader) and not current.ended:
+        exchange.client.awaitable_input(environ)
+        stream = environ["wsgi.input"]
+        if isinstance(stream, StreamReader) and generator_dialect(generator) is not Dialect.STREAMING:
+            settings = exchange.service.settings
+            collector = BodyCollector(settings.body_memory_size, settings.body_directory)
+            try:
+                while data := await stream.readany():
+                    collector.feed(data)
+                file = collector.finish()
+            finally:
+                collector.close()
+            exchange.client.keep_file(file)
+            environ["wsgi.input"] = file
+    let_delegate(environ, driven=True)
+
+
+class Written:
+    """What ``write()`` returns: can be awaited or delegated to, until the client has read enough.
+
+    :param delivery: of the response.
+    """
+
+    __slots__ = ("_delivery",)
+
+    gives_no_piece = True
+
+    def __init__(self, delivery: Delivery) -> None:
+        self._delivery = delivery
+
+    def __iter__(self) -> Generator[Any, Any, None]:
+        if self._delivery.in_task:
+            return self.__await__()
+        return self._wait()
+
+    def _wait(self) -> Generator[Any, Any, None]:
+        """Go, where the loop cannot be seen, to whoever steps the generator that delegates to this."""
+        if self._delivery.must_wait:
+            yield self
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        return _drain(self._delivery).__await__()
+
+
+async def _drain(delivery: Delivery) -> None:
+    sender = delivery.client.sender
+    if sender.paused:
+        await sender.drained()
+    elif delivery.turn_is_over():
+        await asyncio.sleep(0)
+    else:
+        return
+    delivery.turn_begins()
+
+
+async def call_application(exchange: Exchange) -> Any:
+    """Call a coroutine or generator application, in the task that awaits this.
+
+    :return: an iterable that is left to be stepped where the loop is hidden.
+    """
+    service = exchange.service
+    try:
+        if service.pre_request is not None:
+            service.pre_request(exchange)
+        result = service.application(exchange.environ, exchange)
+        if type(result) is types.CoroutineType:
+            # What comes of it as a rule is handled right here.
+            result = await result
+            if result is None and exchange.response.head_sent:
+                exchange.finish_from_task()  # everything was written
+                return None
+        elif type(result) is types.GeneratorType and not is_awaitable(result):
+            return await respond(exchange, result, True)
+        if (type(result) is list or type(result) is tuple) and exchange.send_whole(result):
+            return None
+        return await respond(exchange, result)
+    except (SystemExit, KeyboardInterrupt) as error:
+        exchange.keep_exit(error)
+        return None
+
+
+async def guard(exchange: Exchange, coroutine: Any) -> Any:
+    """Keep from the task what would end the loop, and with it the worker."""
+    try:
+        return await coroutine
+    except (SystemExit, KeyboardInterrupt) as error:
+        exchange.keep_exit(error)
+        return None
+
+
+async def respond(exchange: Exchange, result: Any, drive_generator: bool = False) -> Any:
+    """Await what is to be awaited of a result, and send what comes of it.
+
+    :param drive_generator: whatever its own code says, if *result* is one.
+    :return: an iterable that is left to be stepped where the loop is hidden.
+    """
+    while True:
+        kind = classify_result(result, drive_generator)
+        drive_generator = False
+        if kind is ResultKind.AWAITABLE:
+            result = await result
+            if result is None and exchange.response.head_sent:
+                exchange.finish_from_task()  # everything was written
+                return None
+        elif kind is ResultKind.GENERATOR:
+            try:
+                await prepare_input(exchange, result)
+            except BaseException:
+                result.close()
+                raise
+            result = await drive(result, Pieces(exchange))
+            if result is None:
+                exchange.finish_from_task()
+                return None
+        elif kind is ResultKind.ASYNC_ITERABLE:
+            exchange.iterable = result
+            await _send_all(exchange, result)
+            exchange.finish_from_task()
+            return None
+        elif kind is ResultKind.WHOLE and exchange.send_whole(result):
+            return None
+        else:
+            return result
+
+
+async def send_awaited(exchange: Exchange, awaited: Any, iterator: Any) -> Any:
+    """Send the piece, or the body, that an item of an iterable stands for.
+
+    :param iterator: that gave the item.
+    :return: what is to be sent into it, if it is a generator.
+    """
+    if not is_awaitable(awaited):
+        await _send_all(exchange, awaited)
+        return None
+    if getattr(awaited, "_asyncio_future_blocking", False):
+        awaited._asyncio_future_blocking = False  # it came out of `yield from`
+    data = await awaited
+    if getattr(awaited, "gives_no_piece", False):
+        return None
+    if isinstance(iterator, types.GeneratorType):
+        data = take_outcome(iterator, data)
+        if not isinstance(data, Piece):
+            return data
+        data = data.data
+    if not isinstance(data, bytes):
+        raise wrong_item(data)
+    await _send(exchange, data)
+    return None
+
+
+async def _send_all(exchange: Exchange, iterable: Any) -> None:
+    # Not aiter(): a proxy around Django's response has the method, and its type has not.
+    iterator = iterable.__aiter__()
+    wrong: TypeError | None = None
+    stopped = False  # where it yielded, and not where it waits itself
+    try:
+        async for item in iterator:
+            stopped = True
+            data = await item if is_awaitable(item) else item
+            if not isinstance(data, bytes):
+                wrong = wrong_item(data)
+                break
+            if not await _send(exchange, data):
+                break
+            stopped = False
+    finally:
+        if stopped:
+            exchange.service.leftovers.add()
+        close = getattr(iterator, "aclose", None)
+        if close is not None:
+            await close()
+    if wrong is not None:
+        raise wrong
+
+
+async def _send(exchange: Exchange, data: bytes) -> bool:
+    """Send a piece, and let the client and others have their turn.
+
+    :return: whether more of the body can be sent.
+    """
+    if isinstance(data, Marker):
+        if exchange.claim(data):
+            await _send_all(exchange, data.stream)
+    elif exchange.send_piece(data):
+        sender = exchange.client.sender
+        if sender.paused:
+            await sender.drained()
+        else:
+            await asyncio.sleep(0)
+        exchange.turn_begins()
+    return not exchange.response.full
+
+
+async def _await(awaitable: Awaitable[Any]) -> Any:
+    return await awaitable

@@ -1,0 +1,403 @@
+"""What an application gives, on its way to the client."""
+
+from __future__ import annotations
+
+import abc
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from inspect import Parameter, Signature
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Final
+
+from aiohttp_worker.errors import ClientDisconnectedError
+from aiohttp_worker.http1.messages import RequestHead
+from aiohttp_worker.http1.response_encoder import shown
+from aiohttp_worker.transport.backlog import Backlog
+from aiohttp_worker.transport.storage import storage_error
+from aiohttp_worker.transport.write_batch import MOST_HELD
+from aiohttp_worker.transport.write_queue import WRITE_HIGH_MARK, Sender
+from aiohttp_worker.wsgi.async_body import Marker, bodies_of_request
+from aiohttp_worker.wsgi.environ import Environ
+from aiohttp_worker.wsgi.start_response import Response
+
+from .application import Written
+from .state import Service
+from .thread_pool import PoolThread
+
+if TYPE_CHECKING:
+    from .exchange import Exchange
+
+# What an application may send before others get their turn.
+TURN_SECONDS: Final = 0.001
+_MOST_WRITTEN: Final = 1024 * 1024  # by write(), bytes in memory
+# Bytes in memory that clients have not read, of all connections together. Beyond that, what may wait goes to files.
+_MOST_UNSENT: Final = 32 * 1024 * 1024
+
+_monotonic: Final = time.monotonic
+
+
+class Client(abc.ABC):
+    """What an exchange asks of the connection it belongs to.
+
+    :ivar requests: of it that began; only counted where hooks may ask.
+    """
+
+    sender: Sender
+    disconnected: bool
+    requests: int
+
+    @abc.abstractmethod
+    def exchange_ended(self, exchange: Exchange, now: float) -> None:
+        """Take up that the exchange is over.
+
+        :param now: the time of the monotonic clock, in seconds.
+        """
+
+    @abc.abstractmethod
+    def awaitable_input(self, environ: Environ) -> None:
+        """Make ``wsgi.input`` one that can be awaited."""
+
+    @abc.abstractmethod
+    def keep_file(self, file: BinaryIO) -> None:
+        """Close *file*, where the request's body is, when the request is answered."""
+
+    @abc.abstractmethod
+    def wait_writable(self) -> None:
+        """Block the calling thread until something was sent, or a while."""
+
+    @abc.abstractmethod
+    def wake_thread(self) -> None:
+        """Wake the thread that waits so."""
+
+    @property
+    def body_read(self) -> int:
+        """Bytes of the request's body that the application has read while it came."""
+        return 0
+
+    @property
+    def awaits_body(self) -> bool:
+        """Whether a thread waits for more of the request's body."""
+        return False
+
+    @abc.abstractmethod
+    def pause_writing(self) -> None:
+        """Take up that the client reads more slowly than is sent."""
+
+    @abc.abstractmethod
+    def resume_writing(self) -> None:
+        """Take up that everything is sent."""
+
+    @abc.abstractmethod
+    def leaves_body(self, exchange: Exchange) -> bool:
+        """Say whether there is a body that nobody asked for, too much to skip."""
+
+
+class Delivery(abc.ABC):
+    """The sending side of one request's answer.
+
+    From a task, and from an application that runs inline, pieces go to the
+    connection; from a thread through a queue to the loop. Through a file goes
+    what ``write()`` is given inline, faster than the client reads, and a whole
+    body, while clients leave too much unread.
+    """
+
+    # What else a function has, for those that look at a start_response before they wrap it.
+    __signature__: ClassVar[Signature] = Signature(
+        [
+            Parameter("status", Parameter.POSITIONAL_OR_KEYWORD),
+            Parameter("headers", Parameter.POSITIONAL_OR_KEYWORD),
+            Parameter("exc_info", Parameter.POSITIONAL_OR_KEYWORD, default=None),
+        ]
+    )
+
+    __slots__ = (
+        "__weakref__",
+        "_backlog",
+        "_member",
+        "_outbox",
+        "_outbox_size",
+        "_task",
+        "_turn_ends",
+        "_turned",
+        "_whole",
+        "_wrote",
+        "client",
+        "head",
+        "in_task",
+        "response",
+        "service",
+        "started",
+    )
+
+    def __init__(self, service: Service, client: Client, head: RequestHead, keep_alive: bool) -> None:
+        self.service = service
+        self.client = client
+        self.head = head
+        line = head.line
+        self.response = Response(service.encoder, line.method, line.version, keep_alive)
+        self.started = 0.0
+        self._member: PoolThread | None = None  # the thread that runs the application
+        self._task: asyncio.Task[Any] | None = None  # or the task
+        self.in_task = False  # from before its first step on, which may be taken while it is made
+        self._turned = False
+        self._turn_ends = 0.0
+        self._outbox: deque[bytes] | None = None  # from a thread to the loop
+        self._outbox_size = 0
+        self._whole = False  # all of the body was handed over at once
+        self._wrote = False  # something that waits for the end of a turn, if not longer
+        self._backlog: Backlog | None = None
+
+    # What the application calls.
+
+    @property
+    def __name__(self) -> str:
+        return "start_response"
+
+    # Not in the class that extends this: mypyc gives whatever has a __call__ a field
+    # before its attributes, and the two would not agree where those are.
+    # What applications give is `object`: mypyc would refuse a type in words of its own.
+    def __call__(self, status: object, headers: object, exc_info: object = None) -> Callable[[object], Written]:
+        """PEP 3333's ``start_response``: applications get the exchange itself, a method of it costs more than the rest."""
+        try:
+            self.response.start(status, headers, exc_info)
+        finally:
+            exc_info = None  # a reference to it would be a cycle (PEP 3333)
+        return self.write
+
+    def write(self, data: object) -> Written:
+        """PEP 3333's ``write``; deprecated there, and here for what it cannot wait for.
+
+        A thread waits while a client reads slowly. Inline, nothing can wait:
+        what the client has not read goes to a file. A coroutine or generator can
+        wait, for what this returns.
+
+        :raises ClientDisconnectedError: nobody is there to read it.
+        :raises OSError: the file takes no more; the connection is reset.
+        :raises TypeError: *data* is no ``bytes``.
+        """
+        if not isinstance(data, bytes):
+            raise TypeError(f"write() takes bytes, not {type(data).__name__}: {shown(data)}")
+        if isinstance(data, Marker):
+            data = b""  # it is not false, and there is nothing to wait with; who asks for more is given the data
+        self._check_client()
+        pieces = self.response.piece(data)
+        if self._member is None and not self.in_task:
+            self._send_or_store(pieces)
+            self._check_client()
+            return Written(self)
+        self._send(pieces)
+        if self._member is not None:
+            sender = self.client.sender
+            while (sender.paused or self._outbox_size > WRITE_HIGH_MARK) and not sender.closed:
+                self.client.wait_writable()
+            self._check_client()
+        return Written(self)
+
+    def _send_or_store(self, pieces: list[bytes]) -> None:
+        """Send what the socket takes now, keep a little, and put more than that into a file.
+
+        :raises OSError: the file takes no more; the connection is reset.
+        """
+        sender = self.client.sender
+        service = self.service
+        if not self._wrote:
+            self._wrote = True
+            service.loop.call_soon(sender.release)
+        if self._backlog is None:
+            pieces = sender.send_alone(pieces, _MOST_WRITTEN if service.unsent <= _MOST_UNSENT else WRITE_HIGH_MARK)
+            if not pieces:
+                return
+        backlog = self._put_back(pieces)
+        try:
+            if backlog.send(sender):
+                self._close_backlog()
+        except OSError:
+            sender.give_up()
+
+    def _put_back(self, pieces: list[bytes]) -> Backlog:
+        """Add to what is to be sent when the application's call is over."""
+        backlog = self._backlog
+        try:
+            if backlog is None:
+                backlog = self._backlog = Backlog(self.service.settings.body_directory)
+            backlog.add(pieces)
+        except OSError as error:
+            self.client.sender.give_up()
+            raise storage_error(self.service.settings.body_directory, error) from None
+        return backlog
+
+    def _close_backlog(self) -> None:
+        backlog, self._backlog = self._backlog, None
+        assert backlog is not None
+        backlog.close()
+
+    def early_hints(self, headers: object) -> None:
+        """Send an interim response 103 (RFC 8297).
+
+        Nothing is sent to a client of HTTP/1.0, or once the response began.
+        """
+        if not self.response.head_sent and self.head.line.version >= (1, 1):
+            self._send([self.service.encoder.early_hints(headers)])
+
+    # What its result is sent by.
+
+    def send_whole(self, body: Any) -> bool:
+        """Send a body that is all there, and so has a length.
+
+        :return: whether it could be; otherwise it is to be stepped through.
+        """
+        response = self.response
+        if response.head_sent:
+            return False
+        if len(body) == 1:
+            data = body[0]
+            if type(data) is not bytes:
+                return False
+        else:
+            for item in body:
+                if type(item) is not bytes:
+                    return False
+            data = b"".join(body)
+        pieces = response.whole(data)
+        if self._outbox is None and len(data) <= MOST_HELD:
+            began = self.started if self._task is None else _monotonic()
+            self.service.outbox.put(self.client.sender, pieces, began)
+        else:
+            self._whole = True
+            self._send(pieces)
+        if response.irregular:
+            self._check_complete()
+        return True
+
+    def _send(self, pieces: list[bytes]) -> None:
+        outbox = self._outbox
+        if outbox is not None and not self.in_task:
+            if pieces:
+                outbox.extend(pieces)
+                self._outbox_size += sum(map(len, pieces))
+                self.service.post(self, False)
+        elif self._backlog is not None:
+            self._put_back(pieces)
+        else:
+            self._send_on_loop(pieces)
+
+    def _send_on_loop(self, pieces: list[bytes]) -> None:
+        """Send *pieces*, or store what the client does not read now, if nothing follows and too much waits in memory."""
+        if not self._whole or self.service.unsent <= _MOST_UNSENT:
+            self.client.sender.send(pieces)
+            return
+        try:
+            self._send_or_store(pieces)
+        except OSError as error:
+            self.service.log_error("%s %s: the answer cannot be stored: %s", self.head.method, self.head.target, error.strerror)
+
+    def _send_last(self, pieces: list[bytes], size: int) -> None:
+        """Send what completes the body, before the application's ``close()`` is called.
+
+        :param size: of what belongs to the body, in bytes.
+        """
+        if not pieces:
+            return
+        if self._outbox is None and not self._wrote and not self._turned and size <= MOST_HELD and self.response.keep_alive:
+            self.service.outbox.put_early(self.client.sender, pieces, self.started)
+        else:
+            self._send(pieces)
+
+    @property
+    def progress(self) -> int:
+        """A number that changes when the application gives or takes something, while the same piece of it runs in a thread."""
+        return self.response.sent + self.client.body_read
+
+    @property
+    def waits_for_client(self) -> bool:
+        """Whether the thread that runs the application waits for the client to read or to send."""
+        return self.client.sender.paused or self._outbox_size > WRITE_HIGH_MARK or self.client.awaits_body
+
+    @abc.abstractmethod
+    def returned(self) -> None:
+        """Take up, on the loop, that a thread has run its piece of the application."""
+
+    def flush(self) -> None:
+        """Send, on the loop, what a thread has left to be sent."""
+        outbox = self._outbox
+        assert outbox is not None
+        pieces = []
+        # Piece by piece, since the thread may add more meanwhile.
+        while outbox:
+            pieces.append(outbox.popleft())
+        self._outbox_size = 0
+        self._send_on_loop(pieces)
+        self.client.wake_thread()
+
+    # From a task.
+
+    def send_piece(self, data: bytes) -> bool:
+        """Send a piece of the body, from the task.
+
+        :return: whether the task is to wait: for the client to read, or for
+            others to have their turn.
+        :raises ClientDisconnectedError: nobody is there to read it.
+        """
+        self._check_client()
+        sender = self.client.sender
+        sender.send(self.response.piece(data))
+        return sender.paused or _monotonic() > self._turn_ends
+
+    @property
+    def must_wait(self) -> bool:
+        """Whether what was written waits for the client to read."""
+        return self._backlog is not None or self.client.sender.paused
+
+    def turn_is_over(self) -> bool:
+        """Say whether others are to have their turn."""
+        return _monotonic() > self._turn_ends
+
+    def turn_begins(self) -> None:
+        """Take up that others have had their turn."""
+        self._turn_ends = _monotonic() + TURN_SECONDS
+
+    def finish_from_task(self) -> None:
+        """End the response, from the task."""
+        if self.service.bodies.used:
+            self._check_bodies()
+        self.client.sender.send(self.response.end())
+        self._check_complete()
+
+    # Asynchronous bodies within ordinary ones.
+
+    def claim(self, marker: Marker) -> bool:
+        """Take over the body that *marker* stands for, if it does not come by itself."""
+        if not marker.stream.claim():
+            return False
+        self.response.forget_no_length()
+        return True
+
+    def _check_bodies(self) -> None:
+        """Refuse to call complete what lacks a body whose marker somebody kept."""
+        bodies = bodies_of_request.get()
+        if bodies is None:
+            return
+        response = self.response
+        if self.head.method != "HEAD" and response.status_code not in (204, 205, 304):
+            bodies.check(response.sent > 0 or response.status_code >= 300)
+
+    # Ends.
+
+    def _check_client(self) -> None:
+        if self.client.sender.closed:
+            raise ClientDisconnectedError("the client went away")
+
+    def _check_complete(self) -> None:
+        """Refuse to call complete what is shorter than was announced, and say what was dropped."""
+        if self.response.dropped:
+            self.service.dropped_body_seen(self)
+        missing = self.response.missing
+        if missing:
+            self.response.keep_alive = False
+            self.service.log_error(
+                "%s %s: the body is %d bytes shorter than its Content-Length; the connection is closed",
+                self.head.method,
+                self.head.target,
+                missing,
+            )

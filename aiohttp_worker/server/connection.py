@@ -1,0 +1,786 @@
+"""One connection: transport, time limits, keep-alive, requests in their order."""
+
+from __future__ import annotations
+
+import enum
+import io
+import math
+import socket
+import threading
+import time
+from typing import Any, BinaryIO, Final
+
+from aiohttp_worker.errors import IncompleteBodyError
+from aiohttp_worker.http1.errors import RemoteProtocolError, UnservableRequestError
+from aiohttp_worker.http1.messages import RequestHead
+from aiohttp_worker.http1.request_reader import END, NEED_DATA, RequestReader
+from aiohttp_worker.transport.write_queue import ReadGate, Sender
+from aiohttp_worker.wsgi.environ import Environ
+from aiohttp_worker.wsgi.forwarded import peer_is_trusted
+from aiohttp_worker.wsgi.input import EmptyReader
+from aiohttp_worker.wsgi.start_response import Response, error_response
+from aiohttp_worker.wsgi.tls_environ import connection_socket, tls_environ
+
+from .application import ApplicationKind
+from .channels import Client
+from .exchange import Exchange
+from .proxy_protocol import ProxyHeaderReader
+from .request_body import RequestBody, make_input_awaitable
+from .state import Service, ShortLimits
+
+_NEVER: Final = math.inf
+_monotonic: Final = time.monotonic
+_BytesIO: Final = io.BytesIO
+# Of a body that the application did not read: more is not waited for.
+_MOST_UNREAD: Final = 256 * 1024
+_MOST_LINGERING: Final = 1024 * 1024
+# Of requests behind the one that is being answered.
+_MOST_PIPELINED: Final = 64 * 1024
+# What a connection may answer in a row before others get their turn.
+_TURN_SECONDS: Final = 0.001
+
+
+class Phase(enum.Enum):
+    """Where a connection stands."""
+
+    IDLE = "between requests"
+    HEAD = "a head is coming"
+    COLLECT = "a body is coming, and the application waits for all of it"
+    RUN = "a request is being answered"
+    SKIP = "answered; the rest of a body is coming that nobody reads"
+    CLOSING = "answered for the last time; the answer is being sent"
+    LINGER = "answered for the last time; what comes is thrown away"
+    CLOSED = "over"
+
+
+_IDLE: Final = Phase.IDLE
+_HEAD: Final = Phase.HEAD
+_COLLECT: Final = Phase.COLLECT
+_RUN: Final = Phase.RUN
+_SKIP: Final = Phase.SKIP
+_CLOSING: Final = Phase.CLOSING
+_LINGER: Final = Phase.LINGER
+_CLOSED: Final = Phase.CLOSED
+_ORDINARY: Final = ApplicationKind.ORDINARY
+
+
+class Connection(Client):
+    """The requests of one connection, one after the other.
+
+    :param service: what all connections share.
+    :param sock: the accepted one, which the transport owns.
+    :param peername: the address of the client, as :meth:`socket.socket.accept` gives it.
+    :param sockname: the address that the client connected to.
+    """
+
+    __slots__ = (
+        "_advancing",
+        "_base",
+        "_body",
+        "_builder",
+        "_can_half_close",
+        "_counted",
+        "_discarded",
+        "_eof",
+        "_exchange",
+        "_gate",
+        "_held",
+        "_proxy",
+        "_read_at",
+        "_reader",
+        "_refused",
+        "_resumed",
+        "_service",
+        "_since",
+        "_sock",
+        "_sockname",
+        "_unsent",
+        "deadline",
+        "disconnected",
+        "peername",
+        "phase",
+        "requests",
+        "sender",
+        "transport",
+    )
+
+    def __init__(self, service: Service, sock: socket.socket, peername: Any, sockname: Any) -> None:
+        self._service = service
+        self._sock: socket.socket | None = sock
+        self._sockname = sockname
+        self.phase = _IDLE
+        self.deadline = _NEVER
+        self.disconnected = False
+        self.requests = 0
+        self.peername = peername
+        self._advancing = False
+        self._exchange: Exchange | None = None
+        self._body: RequestBody | None = None  # of the request that is answered now, or was last
+        self._counted = 0  # in the account of what clients have not read
+        self._discarded = 0
+        self._refused = False
+        self._eof = False
+        self._proxy: ProxyHeaderReader | None = None
+        self._held = False
+        self._since = 0.0  # nothing was asked for, or a head is coming
+        self._unsent = 0  # the client had not read when that was last looked at
+        self._read_at = 0.0  # by the client, for the last time while there was something
+        self._resumed: threading.Event | None = None
+
+    # Called by the transport.
+
+    def connection_made(self, transport: Any) -> None:
+        """Take up a connection, after the handshake where there is TLS."""
+        service = self._service
+        self.transport = transport
+        ssl_object = transport.get_extra_info("ssl_object")
+        self.sender = Sender(transport, self._sock if ssl_object is None else None)
+        self._sock = None
+        self._gate = ReadGate(transport)
+        settings = service.settings
+        trusted = peer_is_trusted(settings.forwarding, self.peername)
+        self._reader = RequestReader(service.parsers[trusted])
+        self._builder = service.builders[trusted]
+        self._can_half_close = ssl_object is None
+        self._base: Environ = {}
+        base = self._base
+        base["gunicorn.socket"] = connection_socket(transport)
+        base["wsgi.url_scheme"] = "http" if ssl_object is None else "https"
+        base["wsgi.early_hints"] = self.early_hints
+        base["aiohttp_worker.client_disconnected"] = self.client_disconnected
+        _take_addresses(base, self.peername, self._sockname)
+        if ssl_object is not None:
+            base.update(tls_environ(ssl_object))
+        if settings.proxy_protocol is not None:
+            self._proxy = ProxyHeaderReader(settings.proxy_protocol, allowed=settings.proxy_allowed.allows(self.peername))
+        self._since = now = _monotonic()
+        self.deadline = now + (service.times.head or _NEVER)
+        service.connections.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Take up received bytes."""
+        phase = self.phase
+        if phase is _LINGER:
+            self._discarded += len(data)
+            if self._discarded > _MOST_LINGERING:
+                self.transport.abort()
+            return
+        if phase is _CLOSED or phase is _CLOSING:
+            return
+        if self._proxy is not None:
+            rest = self._read_proxy_header(data)
+            if rest is None:
+                return
+            data = rest
+        self._reader.feed(data)
+        if phase is _RUN:
+            self._receive_beside()
+        elif not self._held:
+            self._advance()
+
+    def eof_received(self) -> bool:
+        """Take up that the client sends no more; it may still read."""
+        self._eof = True
+        if self.phase is _RUN:
+            self._note_no_more()
+            self._note_peer_left()
+            return self._can_half_close
+        if self._held:
+            return self._can_half_close
+        if self.phase is _COLLECT or not self._reader.between_requests:
+            try:
+                self._reader.feed_eof()
+            except RemoteProtocolError as error:
+                self._service.observers.log_debug("%s: %s", self.peer, error)
+        return False
+
+    def _note_no_more(self) -> None:
+        """Take up, while a request is being answered, that nothing can follow what has been received."""
+        body = self._body
+        if body is not None and not body.ended:
+            body.fail(IncompleteBodyError("the client ended the connection"))
+        elif self._reader.buffered:
+            return  # more requests
+        if self._exchange is not None:
+            self._exchange.response.keep_alive = False
+
+    def _note_peer_left(self) -> None:
+        if not self.disconnected:
+            self.disconnected = True
+            if self._exchange is not None:
+                self._exchange.client_left()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Take up the end of the connection."""
+        running = self.phase is _RUN
+        self.phase = _CLOSED
+        self.disconnected = True
+        self.deadline = _NEVER
+        self._base = {}  # it leads back to here, as what was made of the last head does
+        self._reader.forget()
+        service = self._service
+        service.connections.discard(self)
+        body = self._body
+        if body is not None:
+            body.give_up()
+            if not body.ended:
+                body.fail(IncompleteBodyError("the client closed the connection"))
+        if running and self._exchange is not None:
+            self._exchange.client_left()
+        self.sender.close()
+        self._count_unsent(0)
+        self.wake_thread()
+        if service.on_connection_closed is not None:
+            service.on_connection_closed()
+
+    def forsake(self) -> None:
+        """Take up, in a process that was forked from the worker, that the connection is the worker's alone."""
+        self.disconnected = True
+        self.sender.forsake()
+        if self._body is not None:
+            self._body.forsake()
+
+    def pause_writing(self) -> None:
+        """Take up that the client reads more slowly than is sent."""
+        self.sender.pause()
+        self._count_unsent(self.sender.in_transport)
+        if self.phase is _RUN:
+            self.deadline = _NEVER
+        self._note_unsent(self.sender.unconfirmed, _monotonic())
+
+    def resume_writing(self) -> None:
+        """Take up that everything is sent; who waits for that goes on in the next turn of the loop.
+
+        What they do may close the connection, or fail. asyncio's transport does
+        not bear either while it calls this: it would tell of its end twice.
+        """
+        self.sender.paused = False
+        self._count_unsent(0)
+        if self.phase is _RUN:
+            self.deadline = self._body_deadline()
+        self.wake_thread()
+        self._service.loop.call_soon(self._write_on)
+
+    def _write_on(self) -> None:
+        if self.sender.paused:
+            return  # once more
+        self.sender.resume()
+        if self._held:
+            self._go_on()
+
+    def _count_unsent(self, size: int) -> None:
+        self._service.unsent += size - self._counted
+        self._counted = size
+
+    # Requests.
+
+    def _advance(self) -> None:
+        """Go through what has been received, up to a request that takes time."""
+        reader = self._reader
+        sender = self.sender
+        turn_ends = 0.0
+        self._advancing = True
+        try:
+            while True:
+                if sender.paused and self._exchange is None and self.phase is not _SKIP and reader.buffered:
+                    self._hold()  # the next answer would only wait behind what the client does not read
+                    return
+                event = reader.next_event()
+                if event is NEED_DATA:
+                    self._wait()
+                    return
+                if isinstance(event, RequestHead):
+                    self._begin(event)
+                elif event is END:
+                    self._end_body()
+                elif isinstance(event, bytes):
+                    assert self._body is not None
+                    self._body.receive(event)
+                phase = self.phase
+                if phase is _CLOSING or phase is _LINGER or phase is _CLOSED:
+                    return
+                if phase is _RUN and self._busy:
+                    if (self._body is not None and not self._body.ended) or reader.buffered:
+                        self._receive_beside()
+                    if self._busy:
+                        return
+                elif phase is _HEAD:  # one was answered, and more have come
+                    now = _monotonic()
+                    if not turn_ends:
+                        turn_ends = now + _TURN_SECONDS
+                    elif now > turn_ends:
+                        self._hold()
+                        self._service.loop.call_soon(self._go_on)
+                        return
+        except RemoteProtocolError as error:
+            self._refuse(error)
+        finally:
+            self._advancing = False
+
+    def _hold(self) -> None:
+        """Let what has come wait, and no more come, until :meth:`_go_on`."""
+        self._held = True
+        self.deadline = _NEVER
+        self._gate.shut()
+
+    def _go_on(self) -> None:
+        """Answer what waited."""
+        if self.sender.paused:
+            return  # it is called again
+        self._held = False
+        phase = self.phase
+        if phase is _IDLE or phase is _HEAD:
+            self.phase = _IDLE
+            self.deadline = _monotonic() + self._service.times.keep_alive
+            self._gate.reopen()
+            self._advance()
+
+    @property
+    def _busy(self) -> bool:
+        """Whether a request is being answered."""
+        return self._exchange is not None
+
+    def _wait(self) -> None:
+        """Set the time limit for what is missing."""
+        times = self._service.times
+        if self._eof:
+            self._close()  # it does not come any more
+        elif self.phase is _COLLECT or self.phase is _SKIP:
+            self.deadline = self._body_deadline()
+        elif self._reader.between_requests:
+            if self.phase is not _IDLE:
+                self.phase = _IDLE
+                self.deadline = _monotonic() + times.keep_alive
+        elif self.phase is not _HEAD:
+            self._await_head(_monotonic())
+
+    def _await_head(self, now: float) -> None:
+        self.phase = _HEAD
+        self._since = now
+        self.deadline = now + (self._service.times.head or _NEVER)
+
+    def _begin(self, head: RequestHead) -> None:
+        """Begin to answer a request, or to collect its body."""
+        service = self._service
+        environ = self._builder.build(head, self._base)
+        exchange = Exchange(
+            service,
+            self,
+            head,
+            environ,
+            head.keep_alive and not service.draining and service.times.keep_alive > 0 and not self._is_last,
+        )
+        awaits_input = service.awaits_input
+        if service.stream_when is not None:
+            awaits_input = self._chooses_stream(environ)
+        if not head.has_body:
+            environ["wsgi.input"] = EmptyReader(service.loop) if awaits_input else _BytesIO()
+            self._run(exchange)
+            return
+        settings = service.settings
+        length = head.fields.content_length or 0
+        if settings.max_body_size and length > settings.max_body_size:
+            raise RemoteProtocolError(f"the body is longer than {settings.max_body_size} bytes", 413)
+        early = awaits_input or service.bodies_in_threads < service.most_bodies_in_threads
+        if not early and 0 < length <= settings.body_memory_size:
+            # A small body has come with its head, as a rule: nothing is to be waited for.
+            body = self._reader.take_whole_body()
+            if body is not None:
+                self._run_with_body(exchange, _BytesIO(body))
+                return
+        self._body = body_to_come = RequestBody(service, head, exchange.response, self.sender, self._gate, self._body_moved)
+        if early:
+            environ["wsgi.input"] = body_to_come.stream(awaits_input)
+            self._run(exchange)
+            return
+        self.phase = _COLLECT
+        self._exchange = exchange
+        body_to_come.collect(comes_already=self._reader.buffered > 0)
+
+    @property
+    def _is_last(self) -> bool:
+        """Whether the client has ended its side, and asked for nothing behind this."""
+        return self._eof and self._reader.buffered == 0
+
+    def _chooses_stream(self, environ: Environ) -> bool:
+        """Ask the application whether it wants to await this request's input.
+
+        :raises RemoteProtocolError: 500, it does not know.
+        """
+        assert self._service.stream_when is not None
+        try:
+            return bool(self._service.stream_when(environ))
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise UnservableRequestError(f"stream_input: when failed for {environ['RAW_URI']}: {reason}", 500) from error
+
+    def _run(self, exchange: Exchange) -> None:
+        """Have the application called."""
+        self.phase = _RUN
+        self.deadline = _NEVER
+        self._exchange = exchange
+        service = self._service
+        if service.pool is not None:
+            exchange.run_in_thread()
+        elif service.kind is _ORDINARY:
+            exchange.run_inline()
+        else:
+            exchange.run_as_task()
+
+    def _end_body(self) -> None:
+        """Take up that a collected or skipped body is complete."""
+        body = self._body
+        exchange = self._exchange
+        assert body is not None
+        body.end()
+        if exchange is None:
+            self._body = None
+            self.phase = _IDLE
+            self._since = now = _monotonic()
+            self.deadline = now + self._service.times.keep_alive
+        else:
+            self._run_with_body(exchange, body.collected(exchange.environ))
+
+    def _run_with_body(self, exchange: Exchange, file: BinaryIO) -> None:
+        """Have the application called with a body that is complete."""
+        exchange.environ["wsgi.input"] = file
+        self._run(exchange)
+
+    def _receive_beside(self) -> None:
+        """Go through what has been received while a request is being answered."""
+        reader = self._reader
+        body = self._body
+        if body is not None and not body.ended:
+            try:
+                self._receive_body(body)
+            except RemoteProtocolError as error:
+                body.ended = True
+                body.fail(IncompleteBodyError(str(error), error.status_code))
+                if self._exchange is not None:
+                    self._exchange.response.keep_alive = False
+                self._service.observers.log_warning("Invalid request from %s: %s", self.peer, error)
+                self._gate.shut()
+                return
+        if body is None or body.ended:
+            if reader.buffered > _MOST_PIPELINED:
+                self._gate.shut()
+        elif body.too_full:
+            self._gate.shut()
+            if not self.sender.paused:
+                self.deadline = _NEVER
+
+    def _receive_body(self, body: RequestBody) -> None:
+        reader = self._reader
+        while not body.ended:
+            event = reader.next_event()
+            if isinstance(event, bytes):
+                body.receive(event)
+                continue
+            if event is END:
+                body.end()
+            self._body_moved()
+            if event is NEED_DATA:
+                if self._eof:  # it came before this request had its turn
+                    self._note_no_more()
+                return
+
+    def _body_moved(self) -> None:
+        """Set the time limit for what is missing of a body."""
+        if not self.sender.paused:
+            self.deadline = self._body_deadline()
+
+    def _body_deadline(self) -> float:
+        return _NEVER if self._body is None else self._body.deadline()
+
+    def exchange_ended(self, exchange: Exchange, now: float) -> None:
+        """Go on with the next request, or end the connection."""
+        self._exchange = None
+        body = self._body
+        if body is not None:
+            body.leave()
+            if body.ended:
+                self._body = body = None
+        if self.phase is _CLOSED:
+            return
+        if not exchange.response.keep_alive:
+            self._close()
+            return
+        if body is not None:
+            if body.continue_due or body.missing > _MOST_UNREAD:
+                self._close()  # it may never come (RFC 9110 section 10.1.1), or is too much
+                return
+            self.phase = _SKIP
+        elif self._reader.between_requests:
+            self.phase = _IDLE
+            self._since = now
+            times = self._service.times
+            self.deadline = now + (min(times.linger, times.keep_alive) if self._service.draining else times.keep_alive)
+        else:
+            self._await_head(now)
+        self._gate.reopen()
+        if not self._advancing:
+            if self._reader.buffered:
+                self._advance()
+            elif self._eof:
+                self._close()
+            elif self.phase is _SKIP:
+                self.deadline = self._body_deadline()
+
+    def leaves_body(self, exchange: Exchange) -> bool:
+        """Say whether there is a body that nobody asked for, too much to skip."""
+        body = self._body
+        if body is None or body.ended or exchange is not self._exchange:
+            return False
+        return body.continue_due or (body.missing > _MOST_UNREAD and not body.was_read)
+
+    # What applications find in environ; for the request that is answered now.
+
+    def early_hints(self, headers: object) -> None:
+        """``wsgi.early_hints``: send an interim response 103 (RFC 8297)."""
+        if self._exchange is not None:
+            self._exchange.early_hints(headers)
+
+    def client_disconnected(self) -> bool:
+        """Say whether the client has gone, as far as is known; from any thread."""
+        return self.disconnected
+
+    def awaitable_input(self, environ: Environ) -> None:
+        """Make ``wsgi.input`` one that can be awaited: the worker drives the rest."""
+        make_input_awaitable(self._service, environ, self._body)
+
+    def keep_file(self, file: BinaryIO) -> None:
+        """Close *file*, where the body is that is answered now, when that is done."""
+        if self._body is not None:
+            self._body.keep_file(file)
+
+    # Threads.
+
+    def wait_writable(self) -> None:
+        """Block the calling thread until something was sent, or a while."""
+        if self._resumed is None:
+            self._resumed = threading.Event()
+        # What was sent between the caller's look and this costs one short wait.
+        self._resumed.wait(0.05)
+        self._resumed.clear()
+
+    @property
+    def body_read(self) -> int:
+        """Bytes of the request's body that the application has read while it came."""
+        return 0 if self._body is None else self._body.read
+
+    @property
+    def awaits_body(self) -> bool:
+        """Whether a thread waits for more of the request's body."""
+        return self._body is not None and self._body.awaited_in_thread
+
+    def wake_thread(self) -> None:
+        """Wake the thread that waits for something to be sent."""
+        if self._resumed is not None:
+            self._resumed.set()
+
+    # Time limits and ends.
+
+    @property
+    def watched(self) -> bool:
+        """Whether to look at it each second: the client is to read, or is not read from."""
+        return not self._gate.open or self._unsent > 0 or self.sender.unsent > 0
+
+    @property
+    def trusted(self) -> bool:
+        """Whether the peer is a front end that may speak for others."""
+        return self._builder is self._service.builders[True]
+
+    @property
+    def exchange(self) -> Exchange | None:
+        """The exchange that goes on."""
+        return self._exchange
+
+    @property
+    def peer(self) -> str:
+        """The peer's address, for the log."""
+        return shown_address(self.peername)
+
+    def check_time(self, now: float) -> None:
+        """End what took too long; called once a second."""
+        unsent = self.sender.unconfirmed
+        phase = self.phase
+        if unsent != self._unsent:
+            self._note_unsent(unsent, now)
+        elif unsent and now >= self._read_at + (self._service.times.write or _NEVER):
+            self.deadline = _NEVER
+            self._service.observers.log_debug("%s: the client does not read, the connection is ended", self.peer)
+            self.cut()
+            return
+        if unsent and not (self._service.draining and self.sender.unsent == 0):
+            # When this worker has gone, the kernel still sends what is in the socket.
+            self._wait_for_reading(now)
+        if not self._gate.open and phase is _RUN and self.sender.peer_left():
+            self._note_peer_left()
+        if now < self.deadline:
+            return
+        self.deadline = _NEVER
+        if phase is _IDLE:
+            self._close()
+        elif phase is _HEAD or phase is _COLLECT:
+            part = "head" if phase is _HEAD else "body"
+            self._refuse(RemoteProtocolError(f"the {part} of the request did not come in time", 408))
+        elif phase is _RUN:
+            if self._body is not None:
+                self._body.fail(IncompleteBodyError("the body did not come in time", 408))
+            if self._exchange is not None:
+                self._exchange.response.keep_alive = False
+        elif phase is _SKIP:
+            self._close()
+        else:
+            self.transport.abort()
+
+    def _note_unsent(self, unsent: int, now: float) -> None:
+        self._unsent = unsent
+        self._read_at = now
+
+    def _wait_for_reading(self, now: float) -> None:
+        """Have the time after an answer begin when the client has read it."""
+        times = self._service.times
+        phase = self.phase
+        if phase is _IDLE and not self._held:
+            self.deadline = now + times.keep_alive
+        elif phase is _LINGER:
+            self.deadline = now + times.linger
+        elif phase is _CLOSING:
+            self.deadline = now + (times.write or _NEVER)
+
+    def idle_for(self, now: float) -> float:
+        """How many seconds the client has asked for nothing, and has had nothing to read; 0 while it does or has."""
+        if self.phase is not _IDLE or self._held or self.sender.unsent:
+            return 0.0
+        return now - self._since
+
+    def outstays(self, limits: ShortLimits, now: float) -> float:
+        """By how many seconds the client is slower than it may be while others wait for one; less than 0 if it is not."""
+        if self._unsent:
+            return now - self._read_at - limits.unread
+        if self.phase is _HEAD and not self._held:
+            return now - self._since - limits.head
+        if self.phase is _COLLECT and self._body is not None:
+            return self._body.outstays(limits, now)
+        return -math.inf
+
+    def make_room(self) -> None:
+        """End the connection for the sake of others."""
+        phase = self.phase
+        if phase is _IDLE and not self.sender.unsent:
+            self._close()
+        elif self._unsent or (phase is not _HEAD and phase is not _COLLECT):
+            self.cut()
+        else:
+            part = "head" if phase is _HEAD else "body"
+            self._refuse(RemoteProtocolError(f"the {part} of the request came too slowly, and others wait", 408))
+            self.transport.abort()  # the answer is in the socket already, and the place is needed now
+
+    def drain(self, now: float) -> None:
+        """Let the connection end soon, without losing a request that is on its way."""
+        if self._held:
+            return  # what waits here has been received
+        if self.phase is _IDLE:
+            self.deadline = min(self.deadline, now + self._service.times.linger)
+        elif self._exchange is not None and not self._exchange.response.head_sent:
+            self._exchange.response.keep_alive = False
+
+    def cut(self) -> None:
+        """End the connection at once, so that an answer in the middle does not look complete."""
+        exchange = self._exchange
+        if self.sender.unsent or (exchange is not None and exchange.response.cut_looks_complete):
+            self.sender.reset_on_close()
+        self.transport.abort()
+
+    def _refuse(self, error: RemoteProtocolError) -> None:
+        """Answer what cannot be served, and end the connection."""
+        service = self._service
+        self._exchange = None
+        if self._body is not None:
+            self._body.give_up()
+        if self._reader.starts_tls:
+            error = RemoteProtocolError("this is TLS, on a port without it")
+        if isinstance(error, UnservableRequestError):
+            service.observers.log_error("%s: %s", self.peer, error)
+        else:
+            service.observers.log_warning("Invalid request from %s: %s", self.peer, error)
+        if self._reader.starts_tls:
+            self.transport.abort()
+            return
+        code = error.status_code
+        status, headers, data = error_response(code, "" if code >= 500 else str(error))
+        response = Response(service.encoder, "GET", (1, 1), False)
+        response.start(status, headers)
+        self.sender.send(response.whole(data))
+        if service.observers.on_refused is not None:
+            service.observers.on_refused(self, error)
+        self._refused = True
+        self._close()
+
+    def _close(self) -> None:
+        """End the connection, after everything is sent and can be read.
+
+        Closing a socket with unread data resets the connection, and the client
+        may lose the answer that it has not read yet (RFC 9112 section 9.6).
+        """
+        transport = self.transport
+        self.sender.stop()
+        if transport.is_closing():
+            return
+        more_comes = self._refused or (self._body is not None and not self._body.ended) or self._reader.buffered
+        if self._eof or not more_comes:
+            self.phase = _CLOSING
+            self.deadline = _monotonic() + (self._service.times.write or _NEVER)
+            transport.close()
+            return
+        self.phase = _LINGER
+        self.deadline = _monotonic() + self._service.times.linger
+        if self._can_half_close:
+            self._gate.reopen()
+            try:
+                transport.write_eof()
+            except OSError:
+                transport.abort()  # the client has reset the connection
+        else:
+            transport.close()
+
+    def _read_proxy_header(self, data: bytes) -> bytes | None:
+        """Read the PROXY header; return what follows it once it is complete."""
+        proxy = self._proxy
+        assert proxy is not None
+        try:
+            if not proxy.feed(data):
+                return None
+        except RemoteProtocolError as error:
+            self._proxy = None
+            self._refuse(error)
+            return None
+        self._proxy = None
+        header = proxy.header
+        if header is not None:
+            self._base.update(header.environ())
+            if header.source is not None:
+                self.peername = header.source
+        return proxy.rest or None
+
+
+def _take_addresses(base: Environ, peername: Any, sockname: Any) -> None:
+    """Fill ``REMOTE_*`` and ``SERVER_*`` from the socket's addresses."""
+    if isinstance(peername, tuple):
+        base["REMOTE_ADDR"] = peername[0]
+        base["REMOTE_PORT"] = str(peername[1])
+    else:
+        base["REMOTE_ADDR"] = shown_address(peername) if peername else ""
+    if isinstance(sockname, tuple):
+        base["SERVER_NAME"] = sockname[0]
+        base["SERVER_PORT"] = str(sockname[1])
+
+
+def shown_address(address: Any) -> str:
+    """Return the address of a peer for the log, without its port."""
+    if isinstance(address, tuple):
+        return str(address[0])
+    if isinstance(address, bytes):
+        return address.decode("utf-8", "replace")
+    return str(address or "a unix socket")

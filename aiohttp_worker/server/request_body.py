@@ -1,0 +1,310 @@
+"""The body of one request, on its way from the connection to what the application reads."""
+
+from __future__ import annotations
+
+import io
+import math
+import time
+from collections.abc import Callable
+from typing import Any, BinaryIO, Final
+
+from aiohttp_worker.errors import IncompleteBodyError
+from aiohttp_worker.http1.errors import RemoteProtocolError, UnservableRequestError
+from aiohttp_worker.http1.messages import RequestHead
+from aiohttp_worker.transport.descriptors import reopen
+from aiohttp_worker.transport.storage import storage_error
+from aiohttp_worker.transport.write_queue import ReadGate, Sender
+from aiohttp_worker.wsgi.environ import Environ
+from aiohttp_worker.wsgi.input import HIGH_MARK, LOW_MARK, BlockingReader, BodyCollector, FileReader, StreamReader
+from aiohttp_worker.wsgi.input_file import InputFile
+from aiohttp_worker.wsgi.start_response import Response
+
+from .state import Service, ShortLimits
+
+_monotonic: Final = time.monotonic
+# In memory, of all bodies that are collected; beyond that those that grow go to files.
+_MOST_COLLECTED: Final = 64 * 1024 * 1024
+_CONTINUE: Final = [b"HTTP/1.1 100 Continue\r\n\r\n"]
+
+
+class RequestBody:
+    """A body that did not come with its head: collected first, or read while it comes.
+
+    :param response: of the same request; after its head nothing interim is sent.
+    :param on_moved: called when the time limit is to be set anew.
+    :ivar continue_due: the client waits for ``100 Continue``, and has not got it.
+    :ivar ended: all of it has come.
+    """
+
+    __slots__ = (
+        "_collector",
+        "_file",
+        "_gate",
+        "_head",
+        "_in_memory",
+        "_in_thread",
+        "_measured_from",
+        "_measured_since",
+        "_on_moved",
+        "_received",
+        "_response",
+        "_sender",
+        "_service",
+        "_stream",
+        "continue_due",
+        "ended",
+    )
+
+    def __init__(
+        self,
+        service: Service,
+        head: RequestHead,
+        response: Response,
+        sender: Sender,
+        gate: ReadGate,
+        on_moved: Callable[[], None],
+    ) -> None:
+        self._service = service
+        self._head = head
+        self._response: Response | None = response
+        self._sender = sender
+        self._gate = gate
+        self._on_moved = on_moved
+        self._collector: BodyCollector | None = None
+        self._file: BinaryIO | None = None  # collected, on disk
+        self._stream: StreamReader | BlockingReader | None = None
+        self._in_memory = 0  # of what is or was collected
+        self._in_thread = False  # a thread reads it, and may wait for more
+        self._received = 0
+        # For the least rate: since when, and how much had come by then.
+        self._measured_since = _monotonic()
+        self._measured_from = 0
+        self.continue_due = head.expect_continue
+        self.ended = False
+
+    # What the application reads.
+
+    def collect(self, comes_already: bool) -> None:
+        """Begin to collect it, for an application that wants all of it.
+
+        :param comes_already: the client did not wait for ``100 Continue``.
+        """
+        settings = self._service.settings
+        self._collector = BodyCollector(settings.body_memory_size, settings.body_directory)
+        if comes_already:
+            self.continue_due = False
+        self.send_continue()
+
+    def collected(self, environ: Environ) -> BinaryIO:
+        """Return it as a file; a chunked one has a length now."""
+        collector = self._collector
+        assert collector is not None
+        self._collector = None
+        if self._head.chunked:
+            # The coding is undone, so the length takes its place (RFC 9112 section 7.1.3).
+            environ["CONTENT_LENGTH"] = str(collector.size)
+            environ.pop("HTTP_TRANSFER_ENCODING", None)
+        file = collector.finish()
+        if not isinstance(file, io.BytesIO):
+            self._file = file
+        return file
+
+    def stream(self, awaited: bool) -> StreamReader | BlockingReader:
+        """Return the input of an application that reads it while it comes.
+
+        :param awaited: on the loop; otherwise in a thread.
+        """
+        service = self._service
+        if awaited:
+            self._stream = StreamReader(service.loop, self.send_continue, self._taken)
+        else:
+            self._in_thread = True
+            service.bodies_in_threads += 1
+            self._stream = BlockingReader(
+                lambda: service.call_on_loop(self.send_continue),
+                lambda: service.call_on_loop(self._taken),
+            )
+        return self._stream
+
+    def keep_file(self, file: BinaryIO) -> None:
+        """Close a file that the rest of the body was collected in, when the request is answered."""
+        if not isinstance(file, io.BytesIO):
+            self._file = file
+
+    def make_awaitable(self, reader: BlockingReader) -> StreamReader:
+        """Return what can be awaited in the place of *reader*, which came from here."""
+        stream = StreamReader(self._service.loop, self.send_continue, self._taken)
+        reader.hand_over(stream)
+        if self._stream is reader:
+            self._stream = stream
+        return stream
+
+    # What comes.
+
+    def receive(self, data: bytes) -> None:
+        """Hand a piece on, or let it go when nobody is there to read it.
+
+        :raises RemoteProtocolError: it is too long (413), or cannot be stored (507).
+        """
+        self._received += len(data)
+        self.continue_due = False
+        if self._stream is not None:
+            self._check_size()
+            self._stream.feed(data)
+        elif self._collector is not None:
+            self._check_size()
+            try:
+                self._collect(self._collector, data)
+            except OSError as error:
+                self._collector.close()
+                told = storage_error(self._service.settings.body_directory, error)
+                raise UnservableRequestError(f"the body of a request cannot be stored: {told.strerror}", 507) from error
+
+    def _collect(self, collector: BodyCollector, data: bytes) -> None:
+        collector.feed(data)
+        self._note_memory(collector.in_memory)
+        if self._in_memory and self._service.collected > _MOST_COLLECTED:
+            collector.spill()
+            self._note_memory(0)
+
+    def _note_memory(self, size: int) -> None:
+        """Take part in the account of what all bodies have in memory."""
+        self._service.collected += size - self._in_memory
+        self._in_memory = size
+
+    def _check_size(self) -> None:
+        limit = self._service.settings.max_body_size
+        if limit and self._received > limit:
+            raise RemoteProtocolError(f"the body is longer than {limit} bytes", 413)
+
+    def end(self) -> None:
+        """Take up that all of it has come."""
+        self.ended = True
+        self.continue_due = False
+        self._free_thread()
+        if self._stream is not None:
+            self._stream.feed_end()
+
+    def fail(self, error: IncompleteBodyError) -> None:
+        """Take up that no more comes."""
+        self._free_thread()
+        if self._stream is not None:
+            self._stream.fail(error)
+
+    def forsake(self) -> None:
+        """Let a forked process read what has come, without moving where the process that it was forked from reads."""
+        if self._file is not None:
+            reopen(self._file.fileno())
+        error = IncompleteBodyError("the rest of the body is read by the process that this one was forked from")
+        if isinstance(self._stream, BlockingReader):
+            self._stream.forsake(error)
+        elif self._stream is not None:
+            self._stream.fail(error)
+
+    def give_up(self) -> None:
+        """Throw away what was collected: the connection is over, or the request refused."""
+        if self._collector is not None:
+            self._collector.close()
+            self._collector = None
+            self._note_memory(0)
+
+    def leave(self) -> None:
+        """Take up that the request is answered; what still comes has no reader."""
+        self._free_thread()
+        self._note_memory(0)
+        self._stream = None
+        self._response = None
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _free_thread(self) -> None:
+        """Take up that no thread waits for more of it."""
+        if self._in_thread:
+            self._in_thread = False
+            self._service.bodies_in_threads -= 1
+
+    # How it goes on.
+
+    @property
+    def too_full(self) -> bool:
+        """Whether more is kept than nobody's reading allows."""
+        stream = self._stream
+        return stream is not None and stream.buffered > HIGH_MARK and not stream.wanted
+
+    @property
+    def read(self) -> int:
+        """Bytes that the application has read while it comes."""
+        return 0 if self._stream is None else self._received - self._stream.buffered
+
+    @property
+    def awaited_in_thread(self) -> bool:
+        """Whether a thread waits for more."""
+        stream = self._stream
+        return isinstance(stream, BlockingReader) and stream.waits
+
+    @property
+    def was_read(self) -> bool:
+        """Whether the application has begun to read it as it comes."""
+        return self._stream is not None and self._stream.was_read
+
+    @property
+    def missing(self) -> int:
+        """Bytes that are still to come, as far as is known."""
+        return (self._head.content_length or 0) - self._received
+
+    def send_continue(self) -> None:
+        """Ask for it, if the client waits for that (RFC 9110 section 10.1.1)."""
+        if not self.continue_due or self._response is None:
+            return
+        self.continue_due = False
+        if not self._response.head_sent:
+            self._sender.send(_CONTINUE)
+            self._measure()
+            self._on_moved()
+
+    def _taken(self) -> None:
+        """Have more received, when the application has taken enough."""
+        stream = self._stream
+        if stream is not None and not self._gate.open and (stream.wanted or stream.buffered <= LOW_MARK):
+            self._measure()
+            self._gate.reopen()
+            if not self.ended:
+                self._on_moved()
+
+    def _measure(self) -> None:
+        self._measured_since = _monotonic()
+        self._measured_from = self._received
+
+    def deadline(self) -> float:
+        """When it has to have gone on, and to have come with a least rate; on the monotonic clock."""
+        times = self._service.times
+        if not times.body or self.ended or self.continue_due or not self._gate.open:
+            return math.inf
+        now = _monotonic()
+        if not times.body_rate:
+            return now + times.body
+        slowest = self._measured_since + times.body + (self._received - self._measured_from) / times.body_rate
+        return min(now + times.body, slowest)
+
+    def outstays(self, limits: ShortLimits, now: float) -> float:
+        """By how many seconds it takes longer than it may while others wait for a connection; less than 0 if it does not."""
+        if self.ended or self.continue_due or not self._gate.open:
+            return -math.inf
+        return now - self._measured_since - limits.body - (self._received - self._measured_from) / limits.body_rate
+
+
+def make_input_awaitable(service: Service, environ: Environ, body: RequestBody | None) -> None:
+    """Make ``wsgi.input`` one that can be awaited: the worker drives the rest of the call."""
+    if not service.settings.stream:
+        return
+    current: Any = environ.get("wsgi.input")
+    if isinstance(current, InputFile):
+        current = current.file
+    if isinstance(current, StreamReader):
+        return
+    if isinstance(current, BlockingReader):
+        if body is not None:
+            environ["wsgi.input"] = body.make_awaitable(current)
+    elif hasattr(current, "read"):
+        environ["wsgi.input"] = FileReader(service.loop, current)

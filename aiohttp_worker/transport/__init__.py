@@ -1,0 +1,1 @@
+"""Bytes to and from sockets; nothing here knows HTTP."""

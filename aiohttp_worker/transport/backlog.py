@@ -1,0 +1,60 @@
+"""What an inline application wrote, and a slow client has not read: in a file, not in memory."""
+
+from __future__ import annotations
+
+import tempfile
+
+from .sendfile import FilePart
+from .write_queue import Sender
+
+
+class Backlog:
+    """What is to be sent after all that was given to the sender.
+
+    The loop cannot run while an application calls ``write()`` inline. It would
+    have to wait for the client to read, and all other clients with it.
+
+    :param directory: for the file; ``None`` for the system's.
+    :raises OSError: there can be no file.
+    """
+
+    __slots__ = ("_file", "_offset", "_size")
+
+    def __init__(self, directory: str | None) -> None:
+        self._file = tempfile.TemporaryFile(dir=directory, buffering=0)
+        self._offset = 0
+        self._size = 0
+
+    def add(self, pieces: list[bytes]) -> None:
+        """Take *pieces*.
+
+        :raises OSError: the file cannot take them; what it holds is not whole any more.
+        """
+        for piece in pieces:
+            rest = memoryview(piece)
+            while rest:
+                count = self._file.write(rest)
+                self._size += count
+                rest = rest[count:]
+
+    def send(self, sender: Sender) -> bool:
+        """Send what the socket takes now.
+
+        :return: whether that was all.
+        :raises OSError: the connection is gone.
+        """
+        while sender.direct and self._offset < self._size:
+            count = sender.send_file(self._file.fileno(), self._offset, self._size - self._offset)
+            if count <= 0:
+                break
+            self._offset += count
+        return self._offset == self._size
+
+    @property
+    def part(self) -> FilePart:
+        """What is left to be sent."""
+        return FilePart(self._file.fileno(), self._offset, self._size - self._offset)
+
+    def close(self) -> None:
+        """Give the file up."""
+        self._file.close()

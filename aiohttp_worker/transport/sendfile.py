@@ -1,0 +1,208 @@
+"""Files that the kernel sends by itself."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import stat
+from collections.abc import Callable
+from typing import Any, Final
+
+from aiohttp_worker.wsgi.file_wrapper import FileWrapper, plain_file
+
+from .writable_sockets import WritableSockets
+from .write_queue import Sender
+
+_BLOCK: Final = 64 * 1024
+# What one file may send before others get their turn.
+_TURN_BYTES: Final = 4 * 1024 * 1024
+# That wait in a socket for the network, while the loop comes back to it soon. A
+# buffer of megabytes is sent when the client's confirmations come, after it has
+# left the processor's caches.
+_SHORT_BUFFER: Final = 128 * 1024
+# Not every file system lets the kernel send its files; reading them works.
+_NOT_BY_KERNEL: Final = frozenset((errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP))
+
+
+class FilePart:
+    """The rest of a regular file, from where it is read now."""
+
+    __slots__ = ("fd", "offset", "size")
+
+    def __init__(self, fd: int, offset: int, size: int) -> None:
+        self.fd = fd
+        self.offset = offset
+        self.size = size
+
+
+def file_part(wrapper: FileWrapper) -> FilePart | None:
+    """Return what of the wrapped file the kernel can send.
+
+    :return: ``None`` when only ``read()`` tells what there is.
+    """
+    try:
+        file: Any = plain_file(wrapper.filelike)
+        if file is None:
+            return None
+        if isinstance(file, io.BufferedRandom):
+            file.flush()
+        fd = file.fileno()
+        offset = file.tell()
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode) or status.st_size <= offset or not _has_its_size(fd, status):
+            return None
+    except (AttributeError, OSError, ValueError):
+        return None
+    return FilePart(fd, offset, status.st_size - offset)
+
+
+def _has_its_size(fd: int, status: os.stat_result) -> bool:
+    """Say whether a file has as many bytes as it says.
+
+    Those that the kernel makes up when they are read, as in ``/proc`` and
+    ``/sys``, have no blocks, and say 0 or that they are as long as a page.
+    Neither have those that are all hole.
+    """
+    return status.st_blocks > 0 or bool(os.pread(fd, 1, status.st_size - 1))
+
+
+class FileSending:
+    """Sends part of a file, as fast as the client reads and in turns.
+
+    By the kernel, into the socket; where it cannot, block by block through the
+    transport.
+
+    :param size: bytes to send.
+    :param pause: called when the client has to read before more can be sent.
+    :param resume: called, after that, when all is sent.
+    :param done: called once, with the number of bytes sent, and the error that
+        ended it early, if one did.
+    """
+
+    __slots__ = (
+        "_buffer",
+        "_by_kernel",
+        "_done",
+        "_fd",
+        "_offset",
+        "_part",
+        "_pause",
+        "_rest",
+        "_resume",
+        "_sender",
+        "_waiting",
+        "_writable",
+    )
+
+    def __init__(
+        self,
+        sender: Sender,
+        part: FilePart,
+        size: int,
+        writable: WritableSockets,
+        pause: Callable[[], None],
+        resume: Callable[[], None],
+        done: Callable[[int, OSError | None], None],
+    ) -> None:
+        self._sender = sender
+        self._part = part
+        self._offset = part.offset
+        self._rest = size
+        self._writable = writable
+        self._fd = sender.fd if writable.available else -1
+        self._by_kernel = self._fd >= 0
+        self._buffer = 0
+        self._waiting = False
+        self._pause = pause
+        self._resume = resume
+        self._done = done
+
+    def run(self) -> None:
+        """Send until the client has to read first, or others get their turn."""
+        sender = self._sender
+        if sender.paused and not self._waiting:
+            sender.on_resume(self.run)  # of what was sent before, too much waits
+            return
+        failure: OSError | None = None
+        try:
+            if self._rest and not sender.closed and not (self._send_by_kernel() if self._by_kernel else self._send_blocks()):
+                return
+        except OSError as error:
+            failure = error
+        self._end(failure)
+
+    # Both say whether that was the end.
+
+    def _send_by_kernel(self) -> bool:
+        sender = self._sender
+        # The last piece the socket may have at once.
+        buffer = 0 if self._rest <= 2 * _SHORT_BUFFER or self._writable.loop_is_slow() else _SHORT_BUFFER
+        if buffer != self._buffer:
+            self._buffer = buffer
+            sender.keep_short(buffer)
+        if sender.direct:
+            try:
+                count = sender.send_file(self._part.fd, self._offset, min(self._rest, _TURN_BYTES))
+            except OSError as error:
+                if error.errno not in _NOT_BY_KERNEL:
+                    raise
+                self._read_instead()
+                return self._send_blocks()
+            if count == 0 or self._took(count):
+                return True  # all is sent, or the file is shorter than it was
+        # A full socket is left alone until there is room for more than a little.
+        sender.file_rest = self._rest
+        if not self._waiting:
+            self._waiting = True
+            self._writable.add(self._fd, self.run)
+            self._pause()
+            sender.on_resume(self._resumed)
+        return False
+
+    def _read_instead(self) -> None:
+        """Go on block by block, through the transport."""
+        self._by_kernel = False
+        self._leave_socket()
+
+    def _send_blocks(self) -> bool:
+        sender = self._sender
+        turn = _TURN_BYTES
+        while turn > 0:
+            data = os.pread(self._part.fd, min(self._rest, 2 * _BLOCK), self._offset)
+            sender.send([data])
+            turn -= len(data)
+            if not data or self._took(len(data)) or sender.closed:
+                return True
+            if sender.paused:
+                sender.on_resume(self.run)
+                return False
+        self._writable.loop.call_soon(self.run)
+        return False
+
+    def _took(self, count: int) -> bool:
+        """Count what is sent; say whether that is all."""
+        if count > 0:
+            self._offset += count
+            self._rest -= count
+        return self._rest == 0
+
+    def _resumed(self) -> None:
+        if self._sender.closed:
+            self._end(None)
+
+    def _leave_socket(self) -> None:
+        """Leave the socket to the transport, as it was."""
+        if self._buffer:
+            self._buffer = 0
+            self._sender.keep_short(0)
+        if self._waiting:
+            self._waiting = False
+            self._writable.remove(self._fd)
+            self._sender.file_rest = 0
+            if not self._sender.closed:
+                self._resume()
+
+    def _end(self, error: OSError | None) -> None:
+        self._leave_socket()
+        self._done(self._offset - self._part.offset, error)

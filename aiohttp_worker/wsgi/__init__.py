@@ -1,0 +1,1 @@
+"""PEP 3333: environ, input, start_response. No transport, no Gunicorn."""

@@ -1,0 +1,136 @@
+"""What connections share: accounts, posts from threads, the sweep, and what is logged once."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import Any
+
+import pytest
+
+from aiohttp_worker.server.state import ShortLimits, TimeLimits
+from tests.server.fakes import GET, FakeClock, FakeServer, clock, hello
+
+__all__ = ["clock"]  # a fixture
+
+
+async def coroutine(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+    return []
+
+
+@pytest.mark.parametrize(
+    ("application", "settings", "pool", "awaits"),
+    [
+        (hello, {}, False, False),
+        (hello, {"threads": 4}, True, False),
+        (coroutine, {}, False, True),
+        (coroutine, {"threads": 4}, False, True),
+        (coroutine, {"stream": False}, False, False),
+    ],
+)
+def test_who_calls_the_application(application: Any, settings: dict[str, Any], pool: bool, awaits: bool) -> None:
+    service = FakeServer(application, **settings).service
+    assert (service.pool is not None) is pool
+    assert service.awaits_input is awaits
+
+
+def test_half_of_the_threads_may_read_bodies_as_they_come() -> None:
+    assert FakeServer(hello, threads=8).service.most_bodies_in_threads == 4
+    assert FakeServer(hello, threads=8, stream=False).service.most_bodies_in_threads == 0
+    assert FakeServer(hello).service.most_bodies_in_threads == 0
+
+
+def test_tick_looks_at_those_whose_time_is_up(clock: FakeClock) -> None:
+    server = FakeServer(times=TimeLimits(keep_alive=5))
+    server.receive(GET % b"a")
+    server.service.tick()
+    assert not server.transport.closed
+    clock.now += 6
+    server.service.tick()
+    assert server.transport.closed
+
+
+def test_calls_from_threads_come_in_order() -> None:
+    server = FakeServer()
+    called: list[int] = []
+
+    def call() -> None:
+        for number in range(100):
+            server.service.call_on_loop(lambda number=number: called.append(number))  # type: ignore[misc]
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    thread.join()
+    server.loop.run_ready()
+    assert called == list(range(100))
+
+
+def test_calls_to_a_loop_that_is_closed() -> None:
+    """A thread may outlive the worker's loop."""
+    server = FakeServer()
+
+    def closed(callback: Any) -> None:
+        raise RuntimeError("Event loop is closed")
+
+    server.loop.call_soon_threadsafe = closed  # type: ignore[assignment, method-assign]
+    server.service.call_on_loop(lambda: None)
+
+
+def test_drain_and_abort_reach_every_connection() -> None:
+    server = FakeServer()
+    server.service.drain()
+    assert server.service.draining
+    server.service.abort()
+    assert server.transport.aborted
+
+
+def test_nobody_makes_room_who_is_quick(clock: FakeClock) -> None:
+    server = FakeServer()
+    server.receive(GET % b"a")
+    server.service.make_room(10, ShortLimits())
+    assert not server.transport.is_closing()
+
+
+@pytest.mark.parametrize("exiting", [True, False])
+def test_exits(exiting: bool) -> None:
+    """One that a signal asked for passes; an application's own is an error like another."""
+    server = FakeServer()
+    server.service.observers.exiting = lambda: exiting
+    if exiting:
+        with pytest.raises(SystemExit):
+            server.service.check_exit(SystemExit(1))
+    else:
+        server.service.check_exit(SystemExit(1))
+    server.service.check_exit(ValueError())
+
+
+@pytest.mark.parametrize("grace", [0, 3])
+def test_cancel_later(grace: int) -> None:
+    server = FakeServer(times=TimeLimits(disconnect_grace=grace))
+
+    async def wait() -> None:
+        await asyncio.get_running_loop().create_future()
+
+    task = server.loop.create_task(wait())
+    server.loop.run_ready()
+    server.service.cancel_later(task)
+    server.loop.run_ready()
+    assert task.cancelled() is (grace == 0)
+    server.loop.fire_timers()
+    assert task.cancelled()
+
+
+def test_cancel_later_of_a_task_that_ends_in_time() -> None:
+    server = FakeServer(times=TimeLimits(disconnect_grace=3))
+    future = server.loop.create_future()
+
+    async def wait() -> str:
+        return await future  # type: ignore[no-any-return]
+
+    task = server.loop.create_task(wait())
+    server.loop.run_ready()
+    server.service.cancel_later(task)
+    future.set_result("done")
+    server.loop.run_ready()
+    server.loop.fire_timers()
+    assert task.result() == "done"

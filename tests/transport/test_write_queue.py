@@ -1,0 +1,277 @@
+"""What leaves at once, what waits in the transport, and who is woken."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from aiohttp_worker.transport.write_queue import WRITE_HIGH_MARK, ReadGate, Sender
+from tests.server.fakes import FakeLoop, FakeTransport
+
+PAIR = tuple[socket.socket, socket.socket]
+
+
+class SocketTransport(FakeTransport):
+    """A transport whose socket is there, so that what it is given waits until it is asked."""
+
+    def __init__(self, sock: socket.socket | None = None) -> None:
+        super().__init__()
+        self.stuck = True
+        self._socket = sock
+
+    def get_extra_info(self, name: str, default: object = None) -> object:
+        return self._socket if name == "socket" and self._socket is not None else default
+
+
+@pytest.fixture
+def pair() -> Iterator[PAIR]:
+    """A connected pair: ours, and the client's."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        theirs = socket.create_connection(listener.getsockname())
+        ours, _ = listener.accept()
+    ours.setblocking(False)
+    theirs.settimeout(10)
+    yield ours, theirs
+    ours.close()
+    theirs.close()
+
+
+def receive(sock: socket.socket, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        data += sock.recv(size - len(data))
+    return data
+
+
+def fill(sender: Sender) -> int:
+    """Send until something waits in the transport; return how much was sent."""
+    sent = 0
+    while not sender.unsent:
+        sender.send([bytes(262144)])
+        sent += 262144
+    return sent
+
+
+def test_pieces_leave_at_once(pair: PAIR) -> None:
+    sender = Sender(SocketTransport(), pair[0])  # type: ignore[arg-type]
+    assert sender.direct
+    sender.send([b"a", b"b", b"c"])
+    sender.send([])
+    assert receive(pair[1], 3) == b"abc"
+    assert sender.unsent == 0
+    sender.send([b"%d" % (number % 10) for number in range(200)])  # more than one writev takes
+    assert receive(pair[1], 200) == b"0123456789" * 20
+
+
+def test_the_rest_waits_in_the_transport_in_order(pair: PAIR) -> None:
+    transport = SocketTransport()
+    sender = Sender(transport, pair[0])  # type: ignore[arg-type]
+    sent = fill(sender)
+    assert not sender.direct
+    sender.send([b"last"])
+    assert transport.waiting.endswith(b"last")
+    assert sender.unsent == sender.in_transport == len(transport.waiting)
+    received = receive(pair[1], sent + 4 - sender.unsent)
+    assert len(received) == sent + 4 - sender.unsent
+
+
+def test_with_tls_everything_goes_through_the_transport() -> None:
+    transport = FakeTransport()
+    sender = Sender(transport, None)  # type: ignore[arg-type]
+    assert sender.fd == -1
+    assert not sender.direct
+    sender.send([b"a", b"b"])
+    assert transport.sent == b"ab"
+    assert transport.high_mark == WRITE_HIGH_MARK
+
+
+def test_what_is_kept_leaves_with_the_next(pair: PAIR) -> None:
+    sender = Sender(SocketTransport(), pair[0])  # type: ignore[arg-type]
+    sender.keep([b"a"])
+    sender.keep([b"b"])
+    assert not sender.direct
+    sender.send([b"c"])
+    assert receive(pair[1], 3) == b"abc"
+    sender.keep([b"d"])
+    sender.release()
+    assert receive(pair[1], 1) == b"d"
+
+
+def test_what_is_corked_leaves_at_release(pair: PAIR) -> None:
+    sender = Sender(SocketTransport(), pair[0])  # type: ignore[arg-type]
+    corked = sender.cork([b"a", b"b"])
+    sender.release()
+    assert receive(pair[1], 2) == b"ab"
+    assert corked in (True, False)  # where the system has MSG_MORE
+    sender.send([b"c"])
+    assert receive(pair[1], 1) == b"c"
+
+
+def test_cork_without_a_socket_sends() -> None:
+    transport = FakeTransport()
+    sender = Sender(transport, None)  # type: ignore[arg-type]
+    assert not sender.cork([b"a"])
+    assert transport.sent == b"a"
+
+
+def test_send_alone_keeps_a_little(pair: PAIR) -> None:
+    """While the loop cannot run, the socket takes what it can, and what is too much comes back."""
+    sender = Sender(SocketTransport(), pair[0])  # type: ignore[arg-type]
+    assert sender.send_alone([b"abc"], 10) == []
+    assert receive(pair[1], 3) == b"abc"
+    rest: list[bytes] = []
+    while not rest:
+        rest = sender.send_alone([bytes(262144)], 1000)
+    assert sum(map(len, rest)) > 1000
+    assert sender.send_alone([b"x" * 100], 1000) == []  # kept
+    assert not sender.direct
+
+
+def test_send_alone_behind_what_waits() -> None:
+    transport = FakeTransport()
+    transport.stuck = True
+    sender = Sender(transport, None)  # type: ignore[arg-type]
+    sender.send([b"x" * 500])
+    assert sender.send_alone([b"y" * 400], 1000) == []
+    assert sender.send_alone([b"z" * 400], 1000) == [b"z" * 400]
+
+
+def test_a_peer_that_has_gone_ends_the_connection(pair: PAIR) -> None:
+    transport = SocketTransport(pair[0])
+    sender = Sender(transport, pair[0])  # type: ignore[arg-type]
+    pair[1].close()
+    for _ in range(10):
+        sender.send([b"x"])
+    assert sender.closed
+    assert transport.aborted
+    assert sender.fd == -1
+    assert sender.unsent == sender.unconfirmed == 0
+    before = transport.sent
+    sender.send([b"y"])
+    sender.keep([b"y"])
+    sender.release()
+    assert transport.sent == before
+
+
+def test_peer_left(pair: PAIR) -> None:
+    sender = Sender(SocketTransport(), pair[0])  # type: ignore[arg-type]
+    assert not sender.peer_left()
+    pair[1].shutdown(socket.SHUT_WR)
+    assert sender.peer_left()
+    sender.stop()
+    assert not sender.peer_left()
+
+
+def test_unconfirmed_counts_the_socket_too(pair: PAIR) -> None:
+    transport = SocketTransport(pair[0])
+    sender = Sender(transport, pair[0])  # type: ignore[arg-type]
+    fill(sender)
+    before = sender.unconfirmed
+    assert before > sender.unsent
+    receive(pair[1], 1_000_000)
+    while sender.unconfirmed == before:  # the kernel confirms
+        receive(pair[1], 1)
+    assert sender.unconfirmed < before
+
+
+def test_reset_on_close_is_seen_as_an_error(pair: PAIR) -> None:
+    transport = SocketTransport(pair[0])
+    sender = Sender(transport, pair[0])  # type: ignore[arg-type]
+    sender.give_up()
+    assert transport.aborted
+    pair[0].close()
+    with pytest.raises(ConnectionResetError):
+        pair[1].recv(1)
+
+
+def test_send_file(pair: PAIR, tmp_path: object) -> None:
+    path = f"{tmp_path}/file"
+    with open(path, "w+b") as file:
+        file.write(b"0123456789")
+        file.flush()
+        sender = Sender(SocketTransport(pair[0]), pair[0])  # type: ignore[arg-type]
+        assert sender.send_file(file.fileno(), 2, 5) == 5
+        assert receive(pair[1], 5) == b"23456"
+        assert sender.send_file(file.fileno(), 10, 5) == 0
+        sender.keep_short(1024)
+        sender.keep_short(0)
+        fill(sender)
+        assert sender.send_file(file.fileno(), 0, 5) == -1
+
+
+def test_waiters_are_woken_when_all_is_sent() -> None:
+    loop = FakeLoop()
+    sender = Sender(FakeTransport(), None)  # type: ignore[arg-type]
+    called: list[str] = []
+
+    async def wait() -> None:
+        await sender.drained()
+        called.append("task")
+
+    sender.pause()
+    sender.on_resume(lambda: called.append("callback"))
+    task = loop.create_task(wait())
+    loop.run_ready()
+    assert sender.paused
+    assert called == []
+    sender.resume()
+    loop.run_ready()
+    assert sorted(called) == ["callback", "task"]
+    assert task.done()
+    sender.resume()
+    assert len(called) == 2  # once
+
+
+def test_waiters_are_woken_when_the_connection_ends() -> None:
+    loop = FakeLoop()
+    sender = Sender(FakeTransport(), None)  # type: ignore[arg-type]
+    called: list[str] = []
+
+    async def wait() -> None:
+        await sender.drained()
+
+    sender.pause()
+    sender.on_resume(lambda: called.append("callback"))
+    waiting, cancelled = loop.create_task(wait()), loop.create_task(wait())
+    loop.run_ready()
+    cancelled.cancel()
+    loop.run_ready()
+    sender.close()
+    loop.run_ready()
+    assert waiting.done()
+    assert not waiting.cancelled()
+    assert called == ["callback"]
+    assert sender.closed
+    assert not sender.paused
+
+
+class TestReadGate:
+    def test_it_pauses_once(self) -> None:
+        transport = FakeTransport()
+        gate = ReadGate(transport)  # type: ignore[arg-type]
+        for _ in range(2):
+            gate.shut()
+            assert not transport.reading
+            assert not gate.open
+        for _ in range(2):
+            gate.reopen()
+            assert transport.reading
+            assert gate.open
+
+    def test_a_closing_transport_is_left_alone(self) -> None:
+        transport = FakeTransport()
+        gate = ReadGate(transport)  # type: ignore[arg-type]
+        transport.close()
+        gate.shut()
+        assert transport.reading
+        assert gate.open
+
+
+def test_asyncio_is_asked_for_futures_of_its_loop() -> None:
+    sender = Sender(FakeTransport(), None)  # type: ignore[arg-type]
+    with pytest.raises(RuntimeError, match="no running event loop"):
+        sender.drained()
+    assert not asyncio._get_running_loop()
