@@ -208,6 +208,8 @@ class Listeners:
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
             return False
         except OSError as error:
+            if self._stopped:
+                return False  # a signal has closed the socket in the meantime
             if error.errno not in _NO_MORE_FILES:
                 raise
             self._service.log_error("cannot accept connections for a while: %s", error)

@@ -188,6 +188,21 @@ def test_no_descriptors_left(make: Make, monkeypatch: pytest.MonkeyPatch) -> Non
     assert site.listeners.open == 1
 
 
+def test_a_signal_stops_it_while_it_accepts(make: Make) -> None:
+    """QUIT closes the sockets at once; the callback that was about to accept finds them closed."""
+    site = make(10)
+    site.come(2)
+    listening = site.listeners._listening[site.socket]
+
+    def interrupted() -> Any:
+        site.listeners.stop(take_rest=False)
+        return listening.accept()
+
+    site.listeners._listening[site.socket] = type(listening)(interrupted, listening.kind, listening.address)
+    site.loop.somebody_comes()
+    assert site.listeners.open == 0
+
+
 @pytest.mark.parametrize("take_rest", [True, False])
 def test_stop(make: Make, take_rest: bool) -> None:
     """Without siblings, those who have come are taken first."""

@@ -47,8 +47,8 @@ def _with(outer: Any, inner: Any) -> Any:
 
 
 OURS = str(Path(whereabouts.__file__).parent / "application.py")
-DEMO = str(Path(whereabouts.__file__).parent / "demo" / "views.py")
-CLIENT = str(Path(whereabouts.__file__).parents[1] / "aiohttp" / "client.py")
+DEMO = str(Path(whereabouts.__file__).parents[1] / "demo" / "views.py")
+CLIENT = str(Path(whereabouts.__file__).parents[2] / "aiohttp" / "client.py")
 STDLIB = sys.modules["selectors"].__file__ or ""
 INSTALLED = "/usr/lib/python3/site-packages/requests/api.py"
 SYSTEM = "/usr/lib/python3/dist-packages/requests/api.py"
