@@ -5,7 +5,6 @@ PyPI has another package of the same name, and much code and many tutorials are 
 
 from __future__ import annotations
 
-import difflib
 import sys
 from collections.abc import Iterable, Sequence
 from types import ModuleType
@@ -63,6 +62,8 @@ def explain_missing(name: str, names: Iterable[str]) -> str:
         return f"aiohttp has no {name}: {_WHOSE}. Instead: {instead} (docs/client.rst)"
     if name in _WORKERS:
         return f"aiohttp has no {name}: it is aiohttp.worker.{name}"
+    import difflib  # here, because a program that is right never needs it
+
     nearest = difflib.get_close_matches(name, [*names, "worker"], 1, 0.75)
     if nearest == ["worker"]:
         return f"aiohttp has no {name}: did you mean aiohttp.worker? It has {' and '.join(_WORKERS)}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import sys
 from collections.abc import Iterable
 from typing import Final
@@ -13,6 +12,8 @@ WORKERS: Final = ("AsyncGunicornWorker", "AsyncNoStreamGunicornWorker")
 def nearest_name(name: str, names: Iterable[str]) -> str:
     """Return the one of *names* that somebody who wrote *name* has probably meant, "" if there is none."""
     by_lower = {one.lower(): one for one in names}
+    import difflib  # here, because names that are right never need it
+
     found = difflib.get_close_matches(name.lower(), by_lower, 1, 0.7)
     return by_lower[found[0]] if found else ""
 
