@@ -40,6 +40,7 @@ COMPILED = (
             "server/loop_visibility",
             "server/proxy_protocol",
             "server/request_body",
+            "server/settings",
             "server/state",
             "server/thread_pool",
             "transport/backlog",

@@ -34,7 +34,8 @@ from .server.exchange import Exchange
 from .server.forked import ForkGuard, loop_descriptors
 from .server.listener import Listeners
 from .server.proxy_protocol import ProxyProtocol
-from .server.state import Observers, Service, ServiceSettings, TimeLimits
+from .server.settings import Observers, ServerSettings, TimeLimits
+from .server.state import State
 from .server.stuck_threads import StuckThreads
 from .server.thread_pool import ThreadPool
 from .server.watchdog import Watchdog, describe_hung, exchange_at
@@ -175,12 +176,12 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
 
     def _report_hung(self, frame: FrameType | None) -> None:
         """Log what keeps the loop, and answer the request that it belongs to."""
-        service: Service | None = getattr(self, "_service", None)
+        state: State | None = getattr(self, "_state", None)
         frames = frames_inside(frame, _RUN)
-        if service is None:
+        if state is None:
             self.log.error("The worker is aborted while it boots\n%s", traceback_text(frames))
             return
-        exchange = exchange_at(service, frames)
+        exchange = exchange_at(state, frames)
         if exchange is not None:
             self.log.error(
                 "%s\n%s", describe_hung(exchange, f"in the event loop (timeout = {self.cfg.timeout})"), traceback_text(frames)
@@ -203,7 +204,7 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
             raise error
 
     def _interrupts(self, loop: asyncio.AbstractEventLoop) -> bool:
-        return self._service.running_loop.in_application or asyncio.current_task(loop) is not None
+        return self._state.running_loop.in_application or asyncio.current_task(loop) is not None
 
     def _wake(self) -> None:
         try:
@@ -230,9 +231,9 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
             raise SystemExit(Arbiter.WORKER_BOOT_ERROR) from error
         wakers, epolls = loop_descriptors(loop)
         guard = ForkGuard(
-            self._service,
+            self._state,
             lambda: (*wakers, *self.PIPE, *self._listeners.descriptors()),
-            lambda: (*epolls, self._service.writable.fileno()),
+            lambda: (*epolls, self._state.writable.fileno()),
             self._log_exception,
         )
         try:
@@ -250,12 +251,12 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
         cfg = self.cfg
         loop.set_exception_handler(self._loop_failed)
         self._options = read_options(type(self), os.environ)
-        service = self._service = Service(loop, self.wsgi, self._settings(), self._base_environ(), self._observers())
+        state = self._state = State(loop, self.wsgi, self._settings(), self._base_environ(), self._observers())
         self._listeners = Listeners(
-            service,
+            state,
             [listener.sock for listener in self.sockets],
             cfg.worker_connections,
-            one_by_one=cfg.workers > 1 and service.pool is None,
+            one_by_one=cfg.workers > 1 and state.pool is None,
             context=self._tls_contexts.of_worker(cfg, self.log),
             handshake_seconds=self._options["handshake_timeout"] or 3600,
         )
@@ -265,14 +266,14 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
         self._tick_seconds = min(_TICK_SECONDS, cfg.timeout / 2) if cfg.timeout else _TICK_SECONDS
         self._watchdog: Watchdog | None = None
         if self._options["slow_call"]:
-            self._watchdog = Watchdog(service, self._options["slow_call"], self._tick_seconds, _RUN, self.log.warning)
+            self._watchdog = Watchdog(state, self._options["slow_call"], self._tick_seconds, _RUN, self.log.warning)
             self._watchdog.start()
         self._stuck: StuckThreads | None = None
         self._next_look: asyncio.TimerHandle | None = None
-        if service.pool is not None and cfg.timeout:
-            self._stuck = StuckThreads(service.pool, cfg.timeout, self.log.error)
+        if state.pool is not None and cfg.timeout:
+            self._stuck = StuckThreads(state.pool, cfg.timeout, self.log.error)
         loop.add_reader(self.PIPE[0], self._woken)
-        service.start()
+        state.start()
         self._listeners.start()
         loop.call_soon(self._tick)
         if not self.alive:
@@ -286,7 +287,7 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
         if os.getpid() != self.pid:
             os._exit(1)  # forked by something that is no Python: at least it does no more
         self.notify()
-        self._service.tick()
+        self._state.tick()
         if self._watchdog is not None:
             self._watchdog.tick()
         if self._stuck is not None and not self._stopping:
@@ -300,10 +301,10 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
 
     def _look_at_threads(self, stuck: StuckThreads, now: float) -> None:
         """Have the worker replaced when every thread hangs; before that, accept nobody who would only wait here."""
-        service = self._service
-        assert service.pool is not None
+        state = self._state
+        assert state.pool is not None
         if stuck.look(now):
-            self._leave_hanging(service.pool)
+            self._leave_hanging(state.pool)
             return
         if self._next_look is not None:
             self._next_look.cancel()
@@ -311,9 +312,9 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
         wait = stuck.due - now
         if wait < self._tick_seconds:
             self._next_look = self.loop.call_later(max(wait, 0.0) + _LATER_SECONDS, self._look_again, stuck)
-        if service.pool.backlog and stuck.quiet_for(now) >= min(_QUIET_SECONDS, self.cfg.timeout / 2):
+        if state.pool.backlog and stuck.quiet_for(now) >= min(_QUIET_SECONDS, self.cfg.timeout / 2):
             self._listeners.hold()
-            service.on_posts = self._listeners.release
+            state.on_posts = self._listeners.release
 
     def _look_again(self, stuck: StuckThreads) -> None:
         if not self._stopping:
@@ -368,7 +369,7 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
         # A worker that is replaced leaves the backlog to its siblings.
         self._listeners.stop(take_rest=not self._recycling)
         self._set_deadline()
-        self._service.drain()
+        self._state.drain()
         self._check_stopped()
 
     def _set_deadline(self) -> None:
@@ -379,10 +380,10 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
         if self._listeners.open and time.monotonic() < self._deadline:
             self.loop.call_later(_STOP_CHECK_SECONDS, self._check_stopped)
             return
-        left = len(self._service.connections)
+        left = len(self._state.connections)
         if left:
             self.log.warning("graceful_timeout is over: %d connections are cut", left)
-        self._service.abort()
+        self._state.abort()
         self.loop.stop()
 
     def _clean_up(self) -> None:
@@ -391,23 +392,23 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
             self._stopping = True
             self._set_deadline()
         self._listeners.stop(take_rest=False)
-        self._service.outbox.flush()
+        self._state.write_batch.flush()
         self._listeners.abort_unfinished()
         loop.remove_reader(self.PIPE[0])  # what it says now must not cut the last turns short
-        self._service.abort()
+        self._state.abort()
         tasks = asyncio.all_tasks(loop)
         for task in tasks:
             task.cancel()
         try:
-            loop.run_until_complete(_last_turns(loop, tasks, self._service))
+            loop.run_until_complete(_last_turns(loop, tasks, self._state))
             self._close_application()
         except (RuntimeError, SystemExit):
             pass  # it was stopped once more meanwhile
         finally:
             if self._watchdog is not None:
                 self._watchdog.stop()
-            if self._service.pool is not None:
-                self._service.pool.stop()
+            if self._state.pool is not None:
+                self._state.pool.stop()
             loop.close()
 
     def _close_application(self) -> None:
@@ -423,7 +424,7 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
         tasks = asyncio.all_tasks(loop)
         for task in tasks:
             task.cancel()
-        loop.run_until_complete(_last_turns(loop, tasks, self._service))
+        loop.run_until_complete(_last_turns(loop, tasks, self._state))
 
     def _loop_failed(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")
@@ -438,7 +439,7 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
 
     # What is configured.
 
-    def _settings(self) -> ServiceSettings:
+    def _settings(self) -> ServerSettings:
         cfg = self.cfg
         options = self._options
         request_line = cfg.limit_request_line
@@ -450,7 +451,7 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
         proxy_protocol = None
         if cfg.proxy_protocol != "off":
             proxy_protocol = ProxyProtocol(cfg.proxy_protocol)
-        return ServiceSettings(
+        return ServerSettings(
             limits=Limits(
                 request_line=request_line,
                 fields=fields,
@@ -546,7 +547,7 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
                 self.log.info("Autorestarting worker after current request.")
                 self.alive = False
                 self._recycling = True
-                self._service.call_on_loop(self._stop)
+                self._state.call_on_loop(self._stop)
 
     def _pre_request(self, exchange: Exchange) -> None:
         request = HookRequest(exchange, self.cfg)
@@ -556,7 +557,7 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
             error.add_note("This is an exception in the pre_request hook; the application was not called.")
             raise
         request.apply()
-        if self._service.post_request is not None:
+        if self._state.post_request is not None:
             self._shown[id(exchange)] = request
 
     def _post_request(self, exchange: Exchange) -> None:
@@ -626,7 +627,7 @@ def _keep_freed_memory() -> None:
     bytes(_KEPT_BYTES // 2)
 
 
-async def _last_turns(loop: asyncio.AbstractEventLoop, tasks: set[asyncio.Task[Any]], service: Service) -> None:
+async def _last_turns(loop: asyncio.AbstractEventLoop, tasks: set[asyncio.Task[Any]], state: State) -> None:
     """Let transports close, cancelled tasks end, and threads close the iterables whose clients are gone."""
     limit = loop.time() + _LAST_SECONDS
     if tasks:
@@ -634,13 +635,13 @@ async def _last_turns(loop: asyncio.AbstractEventLoop, tasks: set[asyncio.Task[A
     await loop.shutdown_asyncgens()
     for turn in range(_MOST_LAST_TURNS):
         # Among them some whose transports were being made when the others were aborted.
-        service.abort()
+        state.abort()
         await asyncio.sleep(0)
         # uvloop closes the socket of a transport a turn or two after it told the protocol.
-        if turn + 1 >= _LEAST_LAST_TURNS and not service.connections:
+        if turn + 1 >= _LEAST_LAST_TURNS and not state.connections:
             break
     # Threads do not know the loop's events.
-    while service.pool is not None and service.pool.owes and loop.time() < limit:  # noqa: ASYNC110
+    while state.pool is not None and state.pool.owes and loop.time() < limit:  # noqa: ASYNC110
         await asyncio.sleep(_LAST_PAUSE_SECONDS)
 
 

@@ -75,7 +75,7 @@ class HookRequest:
         exchange = self._exchange
         connection: Connection = exchange.client  # type: ignore[assignment]
         headers = [(name.upper(), value) for name, value in exchange.head.headers]
-        return kept_headers(exchange.service.settings.forwarding, headers, connection.trusted)
+        return kept_headers(exchange.state.settings.forwarding, headers, connection.trusted)
 
     @cached_property
     def scheme(self) -> Any:
@@ -127,17 +127,17 @@ class HookRequest:
     @property
     def limit_request_line(self) -> int:
         """Bytes that a request line may have."""
-        return self._exchange.service.settings.limits.request_line
+        return self._exchange.state.settings.limits.request_line
 
     @property
     def limit_request_fields(self) -> int:
         """How many fields there may be."""
-        return self._exchange.service.settings.limits.fields
+        return self._exchange.state.settings.limits.fields
 
     @property
     def limit_request_field_size(self) -> int:
         """Bytes that a field may have."""
-        return self._exchange.service.settings.limits.field_size
+        return self._exchange.state.settings.limits.field_size
 
     @property
     def max_buffer_headers(self) -> int:
@@ -181,7 +181,7 @@ class HookResponse:
         self.req = req
         self.cfg = req.cfg
         self.sock = exchange.environ.get("gunicorn.socket")
-        self.version = exchange.service.settings.server
+        self.version = exchange.state.settings.server
         self.status = response.status
         self.status_code = response.status_code
         self.headers = response.headers

@@ -243,7 +243,7 @@ async def prepare_input(exchange: Exchange, generator: types.GeneratorType[Any, 
         exchange.client.awaitable_input(environ)
         stream = environ["wsgi.input"]
         if isinstance(stream, StreamReader) and generator_dialect(generator) is not Dialect.STREAMING:
-            settings = exchange.service.settings
+            settings = exchange.state.settings
             collector = BodyCollector(settings.body_memory_size, settings.body_directory)
             try:
                 while data := await stream.readany():
@@ -284,9 +284,9 @@ class Written:
 
 
 async def _drain(delivery: Delivery) -> None:
-    sender = delivery.client.sender
-    if sender.paused:
-        await sender.drained()
+    write_queue = delivery.client.write_queue
+    if write_queue.paused:
+        await write_queue.drained()
     elif delivery.turn_is_over():
         await asyncio.sleep(0)
     else:
@@ -299,11 +299,11 @@ async def call_application(exchange: Exchange) -> Any:
 
     :return: an iterable that is left to be stepped where the loop is hidden.
     """
-    service = exchange.service
+    state = exchange.state
     try:
-        if service.pre_request is not None:
-            service.pre_request(exchange)
-        result = service.application(exchange.environ, exchange)
+        if state.pre_request is not None:
+            state.pre_request(exchange)
+        result = state.application(exchange.environ, exchange)
         if type(result) is types.CoroutineType:
             # What comes of it as a rule is handled right here.
             result = await result
@@ -406,7 +406,7 @@ async def _send_all(exchange: Exchange, iterable: Any) -> None:
             stopped = False
     finally:
         if stopped:
-            exchange.service.leftovers.add()
+            exchange.state.leftovers.add()
         close = getattr(iterator, "aclose", None)
         if close is not None:
             await close()
@@ -423,9 +423,9 @@ async def _send(exchange: Exchange, data: bytes) -> bool:
         if exchange.claim(data):
             await _send_all(exchange, data.stream)
     elif exchange.send_piece(data):
-        sender = exchange.client.sender
-        if sender.paused:
-            await sender.drained()
+        write_queue = exchange.client.write_queue
+        if write_queue.paused:
+            await write_queue.drained()
         else:
             await asyncio.sleep(0)
         exchange.turn_begins()

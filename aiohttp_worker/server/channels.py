@@ -16,13 +16,13 @@ from aiohttp_worker.http1.response_encoder import shown
 from aiohttp_worker.transport.backlog import Backlog
 from aiohttp_worker.transport.storage import storage_error
 from aiohttp_worker.transport.write_batch import MOST_HELD
-from aiohttp_worker.transport.write_queue import WRITE_HIGH_MARK, Sender
+from aiohttp_worker.transport.write_queue import WRITE_HIGH_MARK, WriteQueue
 from aiohttp_worker.wsgi.async_body import Marker, bodies_of_request
 from aiohttp_worker.wsgi.environ import Environ
 from aiohttp_worker.wsgi.start_response import Response
 
 from .application import Written
-from .state import Service
+from .state import State
 from .thread_pool import PoolThread
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Client(abc.ABC):
     :ivar requests: of it that began; only counted where hooks may ask.
     """
 
-    sender: Sender
+    write_queue: WriteQueue
     disconnected: bool
     requests: int
 
@@ -126,16 +126,16 @@ class Delivery(abc.ABC):
         "head",
         "in_task",
         "response",
-        "service",
+        "state",
         "started",
     )
 
-    def __init__(self, service: Service, client: Client, head: RequestHead, keep_alive: bool) -> None:
-        self.service = service
+    def __init__(self, state: State, client: Client, head: RequestHead, keep_alive: bool) -> None:
+        self.state = state
         self.client = client
         self.head = head
         line = head.line
-        self.response = Response(service.encoder, line.method, line.version, keep_alive)
+        self.response = Response(state.encoder, line.method, line.version, keep_alive)
         self.started = 0.0
         self._member: PoolThread | None = None  # the thread that runs the application
         self._task: asyncio.Task[Any] | None = None  # or the task
@@ -188,8 +188,8 @@ class Delivery(abc.ABC):
             return Written(self)
         self._send(pieces)
         if self._member is not None:
-            sender = self.client.sender
-            while (sender.paused or self._outbox_size > WRITE_HIGH_MARK) and not sender.closed:
+            write_queue = self.client.write_queue
+            while (write_queue.paused or self._outbox_size > WRITE_HIGH_MARK) and not write_queue.closed:
                 self.client.wait_writable()
             self._check_client()
         return Written(self)
@@ -199,32 +199,32 @@ class Delivery(abc.ABC):
 
         :raises OSError: the file takes no more; the connection is reset.
         """
-        sender = self.client.sender
-        service = self.service
+        write_queue = self.client.write_queue
+        state = self.state
         if not self._wrote:
             self._wrote = True
-            service.loop.call_soon(sender.release)
+            state.loop.call_soon(write_queue.release)
         if self._backlog is None:
-            pieces = sender.send_alone(pieces, _MOST_WRITTEN if service.unsent <= _MOST_UNSENT else WRITE_HIGH_MARK)
+            pieces = write_queue.send_alone(pieces, _MOST_WRITTEN if state.unsent <= _MOST_UNSENT else WRITE_HIGH_MARK)
             if not pieces:
                 return
         backlog = self._put_back(pieces)
         try:
-            if backlog.send(sender):
+            if backlog.send(write_queue):
                 self._close_backlog()
         except OSError:
-            sender.give_up()
+            write_queue.give_up()
 
     def _put_back(self, pieces: list[bytes]) -> Backlog:
         """Add to what is to be sent when the application's call is over."""
         backlog = self._backlog
         try:
             if backlog is None:
-                backlog = self._backlog = Backlog(self.service.settings.body_directory)
+                backlog = self._backlog = Backlog(self.state.settings.body_directory)
             backlog.add(pieces)
         except OSError as error:
-            self.client.sender.give_up()
-            raise storage_error(self.service.settings.body_directory, error) from None
+            self.client.write_queue.give_up()
+            raise storage_error(self.state.settings.body_directory, error) from None
         return backlog
 
     def _close_backlog(self) -> None:
@@ -238,7 +238,7 @@ class Delivery(abc.ABC):
         Nothing is sent to a client of HTTP/1.0, or once the response began.
         """
         if not self.response.head_sent and self.head.line.version >= (1, 1):
-            self._send([self.service.encoder.early_hints(headers)])
+            self._send([self.state.encoder.early_hints(headers)])
 
     # What its result is sent by.
 
@@ -262,7 +262,7 @@ class Delivery(abc.ABC):
         pieces = response.whole(data)
         if self._outbox is None and len(data) <= MOST_HELD:
             began = self.started if self._task is None else _monotonic()
-            self.service.outbox.put(self.client.sender, pieces, began)
+            self.state.write_batch.put(self.client.write_queue, pieces, began)
         else:
             self._whole = True
             self._send(pieces)
@@ -276,7 +276,7 @@ class Delivery(abc.ABC):
             if pieces:
                 outbox.extend(pieces)
                 self._outbox_size += sum(map(len, pieces))
-                self.service.post(self, False)
+                self.state.post(self, False)
         elif self._backlog is not None:
             self._put_back(pieces)
         else:
@@ -284,13 +284,13 @@ class Delivery(abc.ABC):
 
     def _send_on_loop(self, pieces: list[bytes]) -> None:
         """Send *pieces*, or store what the client does not read now, if nothing follows and too much waits in memory."""
-        if not self._whole or self.service.unsent <= _MOST_UNSENT:
-            self.client.sender.send(pieces)
+        if not self._whole or self.state.unsent <= _MOST_UNSENT:
+            self.client.write_queue.send(pieces)
             return
         try:
             self._send_or_store(pieces)
         except OSError as error:
-            self.service.log_error("%s %s: the answer cannot be stored: %s", self.head.method, self.head.target, error.strerror)
+            self.state.log_error("%s %s: the answer cannot be stored: %s", self.head.method, self.head.target, error.strerror)
 
     def _send_last(self, pieces: list[bytes], size: int) -> None:
         """Send what completes the body, before the application's ``close()`` is called.
@@ -300,7 +300,7 @@ class Delivery(abc.ABC):
         if not pieces:
             return
         if self._outbox is None and not self._wrote and not self._turned and size <= MOST_HELD and self.response.keep_alive:
-            self.service.outbox.put_early(self.client.sender, pieces, self.started)
+            self.state.write_batch.put_early(self.client.write_queue, pieces, self.started)
         else:
             self._send(pieces)
 
@@ -312,7 +312,7 @@ class Delivery(abc.ABC):
     @property
     def waits_for_client(self) -> bool:
         """Whether the thread that runs the application waits for the client to read or to send."""
-        return self.client.sender.paused or self._outbox_size > WRITE_HIGH_MARK or self.client.awaits_body
+        return self.client.write_queue.paused or self._outbox_size > WRITE_HIGH_MARK or self.client.awaits_body
 
     @abc.abstractmethod
     def returned(self) -> None:
@@ -340,14 +340,14 @@ class Delivery(abc.ABC):
         :raises ClientDisconnectedError: nobody is there to read it.
         """
         self._check_client()
-        sender = self.client.sender
-        sender.send(self.response.piece(data))
-        return sender.paused or _monotonic() > self._turn_ends
+        write_queue = self.client.write_queue
+        write_queue.send(self.response.piece(data))
+        return write_queue.paused or _monotonic() > self._turn_ends
 
     @property
     def must_wait(self) -> bool:
         """Whether what was written waits for the client to read."""
-        return self._backlog is not None or self.client.sender.paused
+        return self._backlog is not None or self.client.write_queue.paused
 
     def turn_is_over(self) -> bool:
         """Say whether others are to have their turn."""
@@ -359,9 +359,9 @@ class Delivery(abc.ABC):
 
     def finish_from_task(self) -> None:
         """End the response, from the task."""
-        if self.service.bodies.used:
+        if self.state.bodies.used:
             self._check_bodies()
-        self.client.sender.send(self.response.end())
+        self.client.write_queue.send(self.response.end())
         self._check_complete()
 
     # Asynchronous bodies within ordinary ones.
@@ -385,17 +385,17 @@ class Delivery(abc.ABC):
     # Ends.
 
     def _check_client(self) -> None:
-        if self.client.sender.closed:
+        if self.client.write_queue.closed:
             raise ClientDisconnectedError("the client went away")
 
     def _check_complete(self) -> None:
         """Refuse to call complete what is shorter than was announced, and say what was dropped."""
         if self.response.dropped:
-            self.service.dropped_body_seen(self)
+            self.state.dropped_body_seen(self)
         missing = self.response.missing
         if missing:
             self.response.keep_alive = False
-            self.service.log_error(
+            self.state.log_error(
                 "%s %s: the body is %d bytes shorter than its Content-Length; the connection is closed",
                 self.head.method,
                 self.head.target,

@@ -14,7 +14,7 @@ from aiohttp_worker.errors import IncompleteBodyError
 from aiohttp_worker.http1.errors import RemoteProtocolError, UnservableRequestError
 from aiohttp_worker.http1.messages import RequestHead
 from aiohttp_worker.http1.request_reader import END, NEED_DATA, RequestReader
-from aiohttp_worker.transport.write_queue import ReadGate, Sender
+from aiohttp_worker.transport.write_queue import ReadGate, WriteQueue
 from aiohttp_worker.wsgi.environ import Environ
 from aiohttp_worker.wsgi.forwarded import peer_is_trusted
 from aiohttp_worker.wsgi.input import EmptyReader
@@ -26,7 +26,8 @@ from .channels import Client
 from .exchange import Exchange
 from .proxy_protocol import ProxyHeaderReader
 from .request_body import RequestBody, make_input_awaitable
-from .state import Service, ShortLimits
+from .settings import OverloadLimits
+from .state import State
 
 _NEVER: Final = math.inf
 _monotonic: Final = time.monotonic
@@ -67,7 +68,7 @@ _ORDINARY: Final = ApplicationKind.ORDINARY
 class Connection(Client):
     """The requests of one connection, one after the other.
 
-    :param service: what all connections share.
+    :param state: what all connections share.
     :param sock: the accepted one, which the transport owns.
     :param peername: the address of the client, as :meth:`socket.socket.accept` gives it.
     :param sockname: the address that the client connected to.
@@ -90,7 +91,7 @@ class Connection(Client):
         "_reader",
         "_refused",
         "_resumed",
-        "_service",
+        "_state",
         "_since",
         "_sock",
         "_sockname",
@@ -100,12 +101,12 @@ class Connection(Client):
         "peername",
         "phase",
         "requests",
-        "sender",
+        "write_queue",
         "transport",
     )
 
-    def __init__(self, service: Service, sock: socket.socket, peername: Any, sockname: Any) -> None:
-        self._service = service
+    def __init__(self, state: State, sock: socket.socket, peername: Any, sockname: Any) -> None:
+        self._state = state
         self._sock: socket.socket | None = sock
         self._sockname = sockname
         self.phase = _IDLE
@@ -131,16 +132,16 @@ class Connection(Client):
 
     def connection_made(self, transport: Any) -> None:
         """Take up a connection, after the handshake where there is TLS."""
-        service = self._service
+        state = self._state
         self.transport = transport
         ssl_object = transport.get_extra_info("ssl_object")
-        self.sender = Sender(transport, self._sock if ssl_object is None else None)
+        self.write_queue = WriteQueue(transport, self._sock if ssl_object is None else None)
         self._sock = None
         self._gate = ReadGate(transport)
-        settings = service.settings
+        settings = state.settings
         trusted = peer_is_trusted(settings.forwarding, self.peername)
-        self._reader = RequestReader(service.parsers[trusted])
-        self._builder = service.builders[trusted]
+        self._reader = RequestReader(state.parsers[trusted])
+        self._builder = state.builders[trusted]
         self._can_half_close = ssl_object is None
         self._base: Environ = {}
         base = self._base
@@ -154,8 +155,8 @@ class Connection(Client):
         if settings.proxy_protocol is not None:
             self._proxy = ProxyHeaderReader(settings.proxy_protocol, allowed=settings.proxy_allowed.allows(self.peername))
         self._since = now = _monotonic()
-        self.deadline = now + (service.times.head or _NEVER)
-        service.connections.add(self)
+        self.deadline = now + (state.times.head or _NEVER)
+        state.connections.add(self)
 
     def data_received(self, data: bytes) -> None:
         """Take up received bytes."""
@@ -191,7 +192,7 @@ class Connection(Client):
             try:
                 self._reader.feed_eof()
             except RemoteProtocolError as error:
-                self._service.observers.log_debug("%s: %s", self.peer, error)
+                self._state.observers.log_debug("%s: %s", self.peer, error)
         return False
 
     def _note_no_more(self) -> None:
@@ -218,8 +219,8 @@ class Connection(Client):
         self.deadline = _NEVER
         self._base = {}  # it leads back to here, as what was made of the last head does
         self._reader.forget()
-        service = self._service
-        service.connections.discard(self)
+        state = self._state
+        state.connections.discard(self)
         body = self._body
         if body is not None:
             body.give_up()
@@ -227,26 +228,26 @@ class Connection(Client):
                 body.fail(IncompleteBodyError("the client closed the connection"))
         if running and self._exchange is not None:
             self._exchange.client_left()
-        self.sender.close()
+        self.write_queue.close()
         self._count_unsent(0)
         self.wake_thread()
-        if service.on_connection_closed is not None:
-            service.on_connection_closed()
+        if state.on_connection_closed is not None:
+            state.on_connection_closed()
 
     def forsake(self) -> None:
         """Take up, in a process that was forked from the worker, that the connection is the worker's alone."""
         self.disconnected = True
-        self.sender.forsake()
+        self.write_queue.forsake()
         if self._body is not None:
             self._body.forsake()
 
     def pause_writing(self) -> None:
         """Take up that the client reads more slowly than is sent."""
-        self.sender.pause()
-        self._count_unsent(self.sender.in_transport)
+        self.write_queue.pause()
+        self._count_unsent(self.write_queue.in_transport)
         if self.phase is _RUN:
             self.deadline = _NEVER
-        self._note_unsent(self.sender.unconfirmed, _monotonic())
+        self._note_unsent(self.write_queue.unconfirmed, _monotonic())
 
     def resume_writing(self) -> None:
         """Take up that everything is sent; who waits for that goes on in the next turn of the loop.
@@ -254,22 +255,22 @@ class Connection(Client):
         What they do may close the connection, or fail. asyncio's transport does
         not bear either while it calls this: it would tell of its end twice.
         """
-        self.sender.paused = False
+        self.write_queue.paused = False
         self._count_unsent(0)
         if self.phase is _RUN:
             self.deadline = self._body_deadline()
         self.wake_thread()
-        self._service.loop.call_soon(self._write_on)
+        self._state.loop.call_soon(self._write_on)
 
     def _write_on(self) -> None:
-        if self.sender.paused:
+        if self.write_queue.paused:
             return  # once more
-        self.sender.resume()
+        self.write_queue.resume()
         if self._held:
             self._go_on()
 
     def _count_unsent(self, size: int) -> None:
-        self._service.unsent += size - self._counted
+        self._state.unsent += size - self._counted
         self._counted = size
 
     # Requests.
@@ -277,12 +278,12 @@ class Connection(Client):
     def _advance(self) -> None:
         """Go through what has been received, up to a request that takes time."""
         reader = self._reader
-        sender = self.sender
+        write_queue = self.write_queue
         turn_ends = 0.0
         self._advancing = True
         try:
             while True:
-                if sender.paused and self._exchange is None and self.phase is not _SKIP and reader.buffered:
+                if write_queue.paused and self._exchange is None and self.phase is not _SKIP and reader.buffered:
                     self._hold()  # the next answer would only wait behind what the client does not read
                     return
                 event = reader.next_event()
@@ -310,7 +311,7 @@ class Connection(Client):
                         turn_ends = now + _TURN_SECONDS
                     elif now > turn_ends:
                         self._hold()
-                        self._service.loop.call_soon(self._go_on)
+                        self._state.loop.call_soon(self._go_on)
                         return
         except RemoteProtocolError as error:
             self._refuse(error)
@@ -325,13 +326,13 @@ class Connection(Client):
 
     def _go_on(self) -> None:
         """Answer what waited."""
-        if self.sender.paused:
+        if self.write_queue.paused:
             return  # it is called again
         self._held = False
         phase = self.phase
         if phase is _IDLE or phase is _HEAD:
             self.phase = _IDLE
-            self.deadline = _monotonic() + self._service.times.keep_alive
+            self.deadline = _monotonic() + self._state.times.keep_alive
             self._gate.reopen()
             self._advance()
 
@@ -342,7 +343,7 @@ class Connection(Client):
 
     def _wait(self) -> None:
         """Set the time limit for what is missing."""
-        times = self._service.times
+        times = self._state.times
         if self._eof:
             self._close()  # it does not come any more
         elif self.phase is _COLLECT or self.phase is _SKIP:
@@ -357,38 +358,38 @@ class Connection(Client):
     def _await_head(self, now: float) -> None:
         self.phase = _HEAD
         self._since = now
-        self.deadline = now + (self._service.times.head or _NEVER)
+        self.deadline = now + (self._state.times.head or _NEVER)
 
     def _begin(self, head: RequestHead) -> None:
         """Begin to answer a request, or to collect its body."""
-        service = self._service
+        state = self._state
         environ = self._builder.build(head, self._base)
         exchange = Exchange(
-            service,
+            state,
             self,
             head,
             environ,
-            head.keep_alive and not service.draining and service.times.keep_alive > 0 and not self._is_last,
+            head.keep_alive and not state.draining and state.times.keep_alive > 0 and not self._is_last,
         )
-        awaits_input = service.awaits_input
-        if service.stream_when is not None:
+        awaits_input = state.awaits_input
+        if state.stream_when is not None:
             awaits_input = self._chooses_stream(environ)
         if not head.has_body:
-            environ["wsgi.input"] = EmptyReader(service.loop) if awaits_input else _BytesIO()
+            environ["wsgi.input"] = EmptyReader(state.loop) if awaits_input else _BytesIO()
             self._run(exchange)
             return
-        settings = service.settings
+        settings = state.settings
         length = head.fields.content_length or 0
         if settings.max_body_size and length > settings.max_body_size:
             raise RemoteProtocolError(f"the body is longer than {settings.max_body_size} bytes", 413)
-        early = awaits_input or service.bodies_in_threads < service.most_bodies_in_threads
+        early = awaits_input or state.bodies_in_threads < state.most_bodies_in_threads
         if not early and 0 < length <= settings.body_memory_size:
             # A small body has come with its head, as a rule: nothing is to be waited for.
             body = self._reader.take_whole_body()
             if body is not None:
                 self._run_with_body(exchange, _BytesIO(body))
                 return
-        self._body = body_to_come = RequestBody(service, head, exchange.response, self.sender, self._gate, self._body_moved)
+        self._body = body_to_come = RequestBody(state, head, exchange.response, self.write_queue, self._gate, self._body_moved)
         if early:
             environ["wsgi.input"] = body_to_come.stream(awaits_input)
             self._run(exchange)
@@ -407,9 +408,9 @@ class Connection(Client):
 
         :raises RemoteProtocolError: 500, it does not know.
         """
-        assert self._service.stream_when is not None
+        assert self._state.stream_when is not None
         try:
-            return bool(self._service.stream_when(environ))
+            return bool(self._state.stream_when(environ))
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
             raise UnservableRequestError(f"stream_input: when failed for {environ['RAW_URI']}: {reason}", 500) from error
@@ -419,10 +420,10 @@ class Connection(Client):
         self.phase = _RUN
         self.deadline = _NEVER
         self._exchange = exchange
-        service = self._service
-        if service.pool is not None:
+        state = self._state
+        if state.pool is not None:
             exchange.run_in_thread()
-        elif service.kind is _ORDINARY:
+        elif state.kind is _ORDINARY:
             exchange.run_inline()
         else:
             exchange.run_as_task()
@@ -437,7 +438,7 @@ class Connection(Client):
             self._body = None
             self.phase = _IDLE
             self._since = now = _monotonic()
-            self.deadline = now + self._service.times.keep_alive
+            self.deadline = now + self._state.times.keep_alive
         else:
             self._run_with_body(exchange, body.collected(exchange.environ))
 
@@ -458,7 +459,7 @@ class Connection(Client):
                 body.fail(IncompleteBodyError(str(error), error.status_code))
                 if self._exchange is not None:
                     self._exchange.response.keep_alive = False
-                self._service.observers.log_warning("Invalid request from %s: %s", self.peer, error)
+                self._state.observers.log_warning("Invalid request from %s: %s", self.peer, error)
                 self._gate.shut()
                 return
         if body is None or body.ended:
@@ -466,7 +467,7 @@ class Connection(Client):
                 self._gate.shut()
         elif body.too_full:
             self._gate.shut()
-            if not self.sender.paused:
+            if not self.write_queue.paused:
                 self.deadline = _NEVER
 
     def _receive_body(self, body: RequestBody) -> None:
@@ -486,7 +487,7 @@ class Connection(Client):
 
     def _body_moved(self) -> None:
         """Set the time limit for what is missing of a body."""
-        if not self.sender.paused:
+        if not self.write_queue.paused:
             self.deadline = self._body_deadline()
 
     def _body_deadline(self) -> float:
@@ -513,8 +514,8 @@ class Connection(Client):
         elif self._reader.between_requests:
             self.phase = _IDLE
             self._since = now
-            times = self._service.times
-            self.deadline = now + (min(times.linger, times.keep_alive) if self._service.draining else times.keep_alive)
+            times = self._state.times
+            self.deadline = now + (min(times.linger, times.keep_alive) if self._state.draining else times.keep_alive)
         else:
             self._await_head(now)
         self._gate.reopen()
@@ -546,7 +547,7 @@ class Connection(Client):
 
     def awaitable_input(self, environ: Environ) -> None:
         """Make ``wsgi.input`` one that can be awaited: the worker drives the rest."""
-        make_input_awaitable(self._service, environ, self._body)
+        make_input_awaitable(self._state, environ, self._body)
 
     def keep_file(self, file: BinaryIO) -> None:
         """Close *file*, where the body is that is answered now, when that is done."""
@@ -583,12 +584,12 @@ class Connection(Client):
     @property
     def watched(self) -> bool:
         """Whether to look at it each second: the client is to read, or is not read from."""
-        return not self._gate.open or self._unsent > 0 or self.sender.unsent > 0
+        return not self._gate.open or self._unsent > 0 or self.write_queue.unsent > 0
 
     @property
     def trusted(self) -> bool:
         """Whether the peer is a front end that may speak for others."""
-        return self._builder is self._service.builders[True]
+        return self._builder is self._state.builders[True]
 
     @property
     def exchange(self) -> Exchange | None:
@@ -602,19 +603,19 @@ class Connection(Client):
 
     def check_time(self, now: float) -> None:
         """End what took too long; called once a second."""
-        unsent = self.sender.unconfirmed
+        unsent = self.write_queue.unconfirmed
         phase = self.phase
         if unsent != self._unsent:
             self._note_unsent(unsent, now)
-        elif unsent and now >= self._read_at + (self._service.times.write or _NEVER):
+        elif unsent and now >= self._read_at + (self._state.times.write or _NEVER):
             self.deadline = _NEVER
-            self._service.observers.log_debug("%s: the client does not read, the connection is ended", self.peer)
+            self._state.observers.log_debug("%s: the client does not read, the connection is ended", self.peer)
             self.cut()
             return
-        if unsent and not (self._service.draining and self.sender.unsent == 0):
+        if unsent and not (self._state.draining and self.write_queue.unsent == 0):
             # When this worker has gone, the kernel still sends what is in the socket.
             self._wait_for_reading(now)
-        if not self._gate.open and phase is _RUN and self.sender.peer_left():
+        if not self._gate.open and phase is _RUN and self.write_queue.peer_left():
             self._note_peer_left()
         if now < self.deadline:
             return
@@ -640,7 +641,7 @@ class Connection(Client):
 
     def _wait_for_reading(self, now: float) -> None:
         """Have the time after an answer begin when the client has read it."""
-        times = self._service.times
+        times = self._state.times
         phase = self.phase
         if phase is _IDLE and not self._held:
             self.deadline = now + times.keep_alive
@@ -651,11 +652,11 @@ class Connection(Client):
 
     def idle_for(self, now: float) -> float:
         """How many seconds the client has asked for nothing, and has had nothing to read; 0 while it does or has."""
-        if self.phase is not _IDLE or self._held or self.sender.unsent:
+        if self.phase is not _IDLE or self._held or self.write_queue.unsent:
             return 0.0
         return now - self._since
 
-    def outstays(self, limits: ShortLimits, now: float) -> float:
+    def outstays(self, limits: OverloadLimits, now: float) -> float:
         """By how many seconds the client is slower than it may be while others wait for one; less than 0 if it is not."""
         if self._unsent:
             return now - self._read_at - limits.unread
@@ -668,7 +669,7 @@ class Connection(Client):
     def make_room(self) -> None:
         """End the connection for the sake of others."""
         phase = self.phase
-        if phase is _IDLE and not self.sender.unsent:
+        if phase is _IDLE and not self.write_queue.unsent:
             self._close()
         elif self._unsent or (phase is not _HEAD and phase is not _COLLECT):
             self.cut()
@@ -682,39 +683,39 @@ class Connection(Client):
         if self._held:
             return  # what waits here has been received
         if self.phase is _IDLE:
-            self.deadline = min(self.deadline, now + self._service.times.linger)
+            self.deadline = min(self.deadline, now + self._state.times.linger)
         elif self._exchange is not None and not self._exchange.response.head_sent:
             self._exchange.response.keep_alive = False
 
     def cut(self) -> None:
         """End the connection at once, so that an answer in the middle does not look complete."""
         exchange = self._exchange
-        if self.sender.unsent or (exchange is not None and exchange.response.cut_looks_complete):
-            self.sender.reset_on_close()
+        if self.write_queue.unsent or (exchange is not None and exchange.response.cut_looks_complete):
+            self.write_queue.reset_on_close()
         self.transport.abort()
 
     def _refuse(self, error: RemoteProtocolError) -> None:
         """Answer what cannot be served, and end the connection."""
-        service = self._service
+        state = self._state
         self._exchange = None
         if self._body is not None:
             self._body.give_up()
         if self._reader.starts_tls:
             error = RemoteProtocolError("this is TLS, on a port without it")
         if isinstance(error, UnservableRequestError):
-            service.observers.log_error("%s: %s", self.peer, error)
+            state.observers.log_error("%s: %s", self.peer, error)
         else:
-            service.observers.log_warning("Invalid request from %s: %s", self.peer, error)
+            state.observers.log_warning("Invalid request from %s: %s", self.peer, error)
         if self._reader.starts_tls:
             self.transport.abort()
             return
         code = error.status_code
         status, headers, data = error_response(code, "" if code >= 500 else str(error))
-        response = Response(service.encoder, "GET", (1, 1), False)
+        response = Response(state.encoder, "GET", (1, 1), False)
         response.start(status, headers)
-        self.sender.send(response.whole(data))
-        if service.observers.on_refused is not None:
-            service.observers.on_refused(self, error)
+        self.write_queue.send(response.whole(data))
+        if state.observers.on_refused is not None:
+            state.observers.on_refused(self, error)
         self._refused = True
         self._close()
 
@@ -725,17 +726,17 @@ class Connection(Client):
         may lose the answer that it has not read yet (RFC 9112 section 9.6).
         """
         transport = self.transport
-        self.sender.stop()
+        self.write_queue.stop()
         if transport.is_closing():
             return
         more_comes = self._refused or (self._body is not None and not self._body.ended) or self._reader.buffered
         if self._eof or not more_comes:
             self.phase = _CLOSING
-            self.deadline = _monotonic() + (self._service.times.write or _NEVER)
+            self.deadline = _monotonic() + (self._state.times.write or _NEVER)
             transport.close()
             return
         self.phase = _LINGER
-        self.deadline = _monotonic() + self._service.times.linger
+        self.deadline = _monotonic() + self._state.times.linger
         if self._can_half_close:
             self._gate.reopen()
             try:

@@ -24,7 +24,7 @@ from aiohttp_worker.wsgi.start_response import error_response
 
 from .application import ResultKind, call_application, classify_result, guard, is_awaitable, respond, send_awaited, wrong_item
 from .channels import TURN_SECONDS, Client, Delivery
-from .state import Service
+from .state import State
 
 # What an inline iterable may send before others get their turn, besides what it may take.
 _TURN_BYTES: Final = 1024 * 1024
@@ -86,18 +86,18 @@ class Exchange(Delivery):
 
     def __init__(
         self,
-        service: Service,
+        state: State,
         client: Client,
         head: RequestHead,
         environ: Environ,
         keep_alive: bool,
     ) -> None:
-        super().__init__(service, client, head, keep_alive)
+        super().__init__(state, client, head, keep_alive)
         self.environ = environ
         self.iterable: Any = None
         self.ended = False
         self._coroutine: Any = None
-        self._context = service.context.copy()
+        self._context = state.context.copy()
         self._iterator: Iterator[Any] | None = None
         self._next = _END
         self._result: Any = None
@@ -125,13 +125,13 @@ class Exchange(Delivery):
 
     def run_in_thread(self) -> None:
         """Have the application called by a thread of the pool."""
-        pool = self.service.pool
+        pool = self.state.pool
         assert pool is not None
         self.started = _monotonic()
         pool.submit(self._first_in_thread)
 
     def _first_in_thread(self) -> None:
-        pool = self.service.pool
+        pool = self.state.pool
         assert pool is not None
         self._member = pool.current()
         self._outbox = deque()
@@ -144,12 +144,12 @@ class Exchange(Delivery):
         member.occupant = self
         self._context.run(piece, self)
         member.occupant = None
-        self.service.post(self, True)
+        self.state.post(self, True)
 
     def _run_hidden(self, piece: Callable[[Exchange], None]) -> None:
         """Run a piece of the application's code where it cannot see the loop."""
-        service = self.service
-        running_loop = service.running_loop
+        state = self.state
+        running_loop = state.running_loop
         began = _monotonic() if self._turned else self.started
         running_loop.enter_application(self)
         try:
@@ -158,15 +158,15 @@ class Exchange(Delivery):
             running_loop.leave_application()
         now = _monotonic()
         taken = now - began
-        if taken > service.slow_call:
-            service.slow_call_seen(self, taken)
+        if taken > state.slow_call:
+            state.slow_call_seen(self, taken)
         following = self._next
         if self._backlog is not None:
             self._turned = True
             self._send_backlog(self._backlog)
         elif following is _END:
             if not self._turned:
-                service.outbox.note_call(taken, now)
+                state.write_batch.note_call(taken, now)
             self._end(now)
         else:
             self._turned = True
@@ -177,16 +177,16 @@ class Exchange(Delivery):
         if self._member is None:
             self._run_hidden(piece)
         else:
-            pool = self.service.pool
+            pool = self.state.pool
             assert pool is not None
             pool.submit_to(self._member, lambda: self._in_thread(piece))
 
     def _call(self) -> None:
-        service = self.service
+        state = self.state
         try:
-            if service.pre_request is not None:
-                service.pre_request(self)
-            result = service.application(self.environ, self)
+            if state.pre_request is not None:
+                state.pre_request(self)
+            result = state.application(self.environ, self)
             kind = type(result)
             if (kind is list or kind is tuple) and self.send_whole(result):
                 self._next = _END
@@ -195,7 +195,7 @@ class Exchange(Delivery):
             result_kind = classify_result(result, drives)
             if result_kind is _ITERABLE or result_kind is _WHOLE:
                 self.iterable = result
-                if kind is _FILE_WRAPPER and service.settings.sendfile:
+                if kind is _FILE_WRAPPER and state.settings.sendfile:
                     self._part = file_part(result)
                     if self._part is not None:
                         self._next = _FILE
@@ -221,7 +221,7 @@ class Exchange(Delivery):
         assert iterator is not None
         is_generator = type(iterator) is _GeneratorType
         response = self.response
-        sender = self.client.sender
+        write_queue = self.client.write_queue
         deadline = 0.0
         sent = 0
         try:
@@ -254,7 +254,7 @@ class Exchange(Delivery):
                     return
                 if self.client.disconnected:
                     self._check_client()
-                if sender.paused:
+                if write_queue.paused:
                     self._next = _DRAIN
                     return
                 if self._member is not None:
@@ -318,7 +318,7 @@ class Exchange(Delivery):
         """Step on, after a wait."""
         error, self._error = self._error, None
         awaited, self._awaited = self._awaited, None
-        if self.client.disconnected and self.client.sender.closed:
+        if self.client.disconnected and self.client.write_queue.closed:
             self._fail(ClientDisconnectedError("the client went away"))
         elif error is None:
             self._step()
@@ -332,7 +332,7 @@ class Exchange(Delivery):
 
     def _finish(self) -> None:
         """End a response whose iterable is exhausted."""
-        if self.service.bodies.used:
+        if self.state.bodies.used:
             self._check_bodies()
             awaited = self._awaited
             if isinstance(awaited, BodyStream):
@@ -347,13 +347,13 @@ class Exchange(Delivery):
         if following is _END:
             self._end(_monotonic())
         elif following is _TURN:
-            self.service.loop.call_soon(self._step_on, Exchange._resume)
+            self.state.loop.call_soon(self._step_on, Exchange._resume)
         elif following is _DRAIN:
-            sender = self.client.sender
-            if sender.paused:
-                sender.on_resume(lambda: self._step_on(Exchange._resume))
+            write_queue = self.client.write_queue
+            if write_queue.paused:
+                write_queue.on_resume(lambda: self._step_on(Exchange._resume))
             else:
-                self.service.loop.call_soon(self._step_on, Exchange._resume)
+                self.state.loop.call_soon(self._step_on, Exchange._resume)
         elif following is _ASYNC:
             if type(self._result) is not _GeneratorType:
                 self.client.awaitable_input(self.environ)
@@ -376,7 +376,7 @@ class Exchange(Delivery):
             self._error = error
             self._step_on(Exchange._resume)
             return
-        self.client.sender.send([head])
+        self.client.write_queue.send([head])
         if size is None:
             # Only pieces can be framed: the application did not say how long it is,
             # and the file does not tell either.
@@ -387,7 +387,7 @@ class Exchange(Delivery):
 
     def _send_part(self, part: FilePart, size: int, done: Callable[[int, OSError | None], None]) -> None:
         client = self.client
-        FileSending(client.sender, part, size, self.service.writable, client.pause_writing, client.resume_writing, done).run()
+        FileSending(client.write_queue, part, size, self.state.writable, client.pause_writing, client.resume_writing, done).run()
 
     def _file_sent(self, sent: int, error: OSError | None) -> None:
         self.response.sent += sent
@@ -397,7 +397,7 @@ class Exchange(Delivery):
 
     def _file_failed(self, error: OSError | None) -> bool:
         """Have the response end as failed, if a file could not be sent."""
-        if isinstance(error, ConnectionError) or self.client.sender.closed:
+        if isinstance(error, ConnectionError) or self.client.write_queue.closed:
             error = ClientDisconnectedError("the client went away")
         if error is None:
             return False
@@ -422,20 +422,20 @@ class Exchange(Delivery):
         self._turned = True
         self.started = _monotonic()
         self.in_task = True
-        self._watch_task(self.service.new_task(call_application(self), self._context))
+        self._watch_task(self.state.new_task(call_application(self), self._context))
 
     def _start_task(self, coroutine: Any) -> None:
         self._result = None
         self._coroutine = coroutine
         self.in_task = True
-        self._watch_task(self.service.new_task(guard(self, coroutine), self._context))
+        self._watch_task(self.state.new_task(guard(self, coroutine), self._context))
 
     def _watch_task(self, task: asyncio.Task[Any]) -> None:
-        self.service.tasks += 1
+        self.state.tasks += 1
         self._task = task
         if task.done() and self._next is _ITEM:
             # Not at once: an iterable of what is there already would go on without a turn for others.
-            self.service.loop.call_soon(self._task_done, task)
+            self.state.loop.call_soon(self._task_done, task)
         elif task.done():
             self._task_done(task)
         else:
@@ -443,12 +443,12 @@ class Exchange(Delivery):
 
     def keep_exit(self, error: BaseException) -> None:
         """Keep from the task what would end the loop, and with it the worker."""
-        self.service.check_exit(error)
+        self.state.check_exit(error)
         self._error = error
 
     def _task_done(self, task: asyncio.Task[Any]) -> None:
         """Go on after the task, in a plain callback and with the loop hidden."""
-        self.service.tasks -= 1
+        self.state.tasks -= 1
         self._task = None
         self.in_task = False
         coroutine, self._coroutine = self._coroutine, None
@@ -508,22 +508,22 @@ class Exchange(Delivery):
     def _fail(self, error: BaseException) -> None:
         """End the response after an error: with 500, or visibly cut."""
         self._next = _END
-        service = self.service
-        service.check_exit(error)
+        state = self.state
+        state.check_exit(error)
         response = self.response
         if isinstance(error, ClientDisconnectedError) or (isinstance(error, asyncio.CancelledError) and self.client.disconnected):
-            service.log_debug("%s %s: the client went away", self.head.method, self.head.target)
+            state.log_debug("%s %s: the client went away", self.head.method, self.head.target)
             response.keep_alive = False
         elif isinstance(error, IncompleteBodyError) and not response.head_sent:
-            service.log_debug("%s %s: %s", self.head.method, self.head.target, error)
+            state.log_debug("%s %s: %s", self.head.method, self.head.target, error)
             self._answer(error.status_code, str(error))
         else:
             explain_misuse(error)
-            service.log_failure(self, error)
+            state.log_failure(self, error)
             if response.head_sent:
                 response.keep_alive = False
                 if response.cut_looks_complete:
-                    self.client.sender.reset_on_close()
+                    self.client.write_queue.reset_on_close()
             else:
                 self._answer(500, "")
         self._close_iterable()
@@ -544,16 +544,16 @@ class Exchange(Delivery):
             status, headers, data = error_response(status_code, "")
             response.replace(status, headers)
             response.keep_alive = False
-            self.client.sender.send(response.whole(data))
+            self.client.write_queue.send(response.whole(data))
         else:
             response.keep_alive = False
             if response.cut_looks_complete:
-                self.client.sender.reset_on_close()
+                self.client.write_queue.reset_on_close()
 
     def _close_iterable(self) -> None:
         iterable, self.iterable = self.iterable, None
         self._iterator = None
-        bodies = bodies_of_request.get() if self.service.bodies.used else None
+        bodies = bodies_of_request.get() if self.state.bodies.used else None
         close = getattr(iterable, "close", None)
         if close is None and bodies is None:
             return
@@ -565,8 +565,8 @@ class Exchange(Delivery):
                 if bodies is not None:
                     bodies.close()
         except BaseException as error:
-            self.service.check_exit(error)
-            self.service.log_failure(self, error)
+            self.state.check_exit(error)
+            self.state.log_failure(self, error)
             if self.response.head_sent:
                 self.response.keep_alive = False
 
@@ -574,28 +574,28 @@ class Exchange(Delivery):
         if self.ended:
             return
         self.ended = True
-        service = self.service
-        if now > service.outbox.until:
-            service.outbox.flush()
-        if service.post_request is not None:
-            service.outbox.flush()
+        state = self.state
+        if now > state.write_batch.until:
+            state.write_batch.flush()
+        if state.post_request is not None:
+            state.write_batch.flush()
             self._run_post_request()
-        if service.on_end is not None:
-            service.on_end(self)
+        if state.on_end is not None:
+            state.on_end(self)
         self.client.exchange_ended(self, now)
 
     def _run_post_request(self) -> None:
         """Run Gunicorn's hook as a piece of the application's code."""
-        service = self.service
-        service.running_loop.enter_application(self)
+        state = self.state
+        state.running_loop.enter_application(self)
         try:
-            assert service.post_request is not None
-            self._context.run(service.post_request, self)
+            assert state.post_request is not None
+            self._context.run(state.post_request, self)
         except BaseException as error:
-            service.check_exit(error)
-            service.observers.log_exception(error, f"Exception in post_request hook: {self.head.method} {self.head.target}")
+            state.check_exit(error)
+            state.observers.log_exception(error, f"Exception in post_request hook: {self.head.method} {self.head.target}")
         finally:
-            service.running_loop.leave_application()
+            state.running_loop.leave_application()
 
     @property
     def task(self) -> asyncio.Task[Any] | None:
@@ -606,8 +606,8 @@ class Exchange(Delivery):
         """Take up that the connection is lost while this goes on."""
         task = self._task
         if task is not None:
-            self.service.cancel_later(task)
-        elif self.service.pool is not None:
+            self.state.cancel_later(task)
+        elif self.state.pool is not None:
             self._leave_bodies()
 
     def _leave_bodies(self) -> None:
@@ -616,8 +616,8 @@ class Exchange(Delivery):
             return
         bodies = self._context.get(bodies_of_request)
         if bodies is not None:
-            bodies.leave(self.service.cancel_later)
-        self.service.loop.call_later(1.0, self._leave_bodies)
+            bodies.leave(self.state.cancel_later)
+        self.state.loop.call_later(1.0, self._leave_bodies)
 
 
 # Bound here once, as is all that costs a request more than what it does.

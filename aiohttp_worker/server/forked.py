@@ -22,7 +22,7 @@ from typing import Any, Final
 from aiohttp_worker.errors import ClientDisconnectedError, IncompleteBodyError
 from aiohttp_worker.transport.descriptors import detach
 
-from .state import Service
+from .state import State
 
 # Whose frames lie between the thread's first one and the application's.
 _OURS: Final = frozenset(("aiohttp_worker", "asyncio", "concurrent", "threading", "uvloop"))
@@ -39,12 +39,12 @@ class ForkGuard:
 
     def __init__(
         self,
-        service: Service,
+        state: State,
         sockets: Callable[[], Iterable[int]],
         epolls: Callable[[], Iterable[int]],
         log_exception: Callable[[BaseException, str], None],
     ) -> None:
-        self._service = service
+        self._state = state
         self._sockets = sockets
         self._epolls = epolls
         self._log_exception = log_exception
@@ -71,16 +71,16 @@ class ForkGuard:
         if caller == "subprocess":
             return  # it becomes another program, which inherits nothing
         signal.set_wakeup_fd(-1)
-        service = self._service
-        sockets = [*self._sockets(), *(_descriptor(connection.transport) for connection in service.connections)]
+        state = self._state
+        sockets = [*self._sockets(), *(_descriptor(connection.transport) for connection in state.connections)]
         detach([fd for fd in sockets if fd >= 0], [fd for fd in self._epolls() if fd >= 0])
-        service.forsake(self.leave, _LastPosts(self.leave))
+        state.forsake(self.leave, _LastPosts(self.leave))
         if caller.startswith("multiprocessing."):
             return  # it never returns from there
         thread = threading.current_thread()
         if thread in concurrent.futures.thread._threads_queues:
             self._end_with_item(concurrent.futures.thread._threads_queues[thread])
-        elif threading.get_ident() == self._ident and not service.running_loop.in_application:
+        elif threading.get_ident() == self._ident and not state.running_loop.in_application:
             self._watch(frame)
 
     def leave(self, error: BaseException | None) -> None:
@@ -140,7 +140,7 @@ class _LastPosts(deque):  # type: ignore[type-arg]  # a class of its own, to be 
         self._leave = leave
 
     def append(self, post: Any) -> None:
-        """Take a post, as `Service.post` gives it."""
+        """Take a post, as `State.post` gives it."""
         if post[1]:
             self._leave(None)
 

@@ -18,7 +18,8 @@ from aiohttp_worker.transport.repetitions import Repetitions
 from aiohttp_worker.transport.tls_handshake import TLSAcceptor, TLSHandshake, failure_text
 
 from .connection import Connection, shown_address
-from .state import Service, ShortLimits
+from .settings import OverloadLimits
+from .state import State
 
 # Connections taken in one turn of the loop; the others are left to siblings.
 _BATCH: Final = 16
@@ -28,7 +29,7 @@ _MOST_REST_SECONDS: Final = 0.05
 # With no connection to spare, so long those who come wait for one that ends by
 # itself, or for a sibling. Then short limits hold.
 _ROOM_SECONDS: Final = 0.1
-_LIMITS: Final = ShortLimits()
+_LIMITS: Final = OverloadLimits()
 _MOST_ENDED: Final = 32  # at once, and one in eight
 _NO_MORE_FILES: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 
@@ -89,24 +90,24 @@ class Listeners:
 
     def __init__(
         self,
-        service: Service,
+        state: State,
         sockets: list[socket.socket],
         limit: int,
         one_by_one: bool,
         context: ssl.SSLContext | None,
         handshake_seconds: float,
     ) -> None:
-        self._service = service
-        self._loop = service.loop
+        self._state = state
+        self._loop = state.loop
         self._listening = {sock: _Listening.of(sock) for sock in sockets}
         self._limit = limit
         self._batch = 1 if one_by_one else _BATCH
         self._one_by_one = one_by_one
         self._tls: TLSAcceptor | None = None
         if context is not None:
-            linger = service.times.linger
+            linger = state.times.linger
             self._tls = TLSAcceptor(self._loop, context, handshake_seconds, linger, self._handshake_failed)
-        observers = service.observers
+        observers = state.observers
         self._failures = Repetitions(
             lambda text: observers.log_warning("%s", text),
             lambda text: observers.log_debug("%s", text),
@@ -119,13 +120,13 @@ class Listeners:
         self._held = False
         self._full_logged = False
         self._making_room = False
-        service.on_connection_closed = self._connection_closed
+        state.on_connection_closed = self._connection_closed
 
     @property
     def open(self) -> int:
         """Connections, and those to be."""
         handshakes = 0 if self._tls is None else len(self._tls.handshakes)
-        return len(self._service.connections) + len(self._connecting) + handshakes
+        return len(self._state.connections) + len(self._connecting) + handshakes
 
     def descriptors(self) -> list[int]:
         """Return those of the listening sockets, and of the connections whose handshake is not over."""
@@ -212,7 +213,7 @@ class Listeners:
                 return False  # a signal has closed the socket in the meantime
             if error.errno not in _NO_MORE_FILES:
                 raise
-            self._service.log_error("cannot accept connections for a while: %s", error)
+            self._state.log_error("cannot accept connections for a while: %s", error)
             self.pause()
             self._end_some()
             self._loop.call_later(_PAUSE_SECONDS, self.start)
@@ -226,7 +227,7 @@ class Listeners:
         Without a task: it would take a turn of the loop more, and about as long
         as a small request.
         """
-        service = self._service
+        state = self._state
         try:
             sockname = accepted.getsockname() if address is None else address
         except OSError as error:
@@ -234,9 +235,9 @@ class Listeners:
             self._not_set_up(error)
             return
         # These have a protocol's methods without being one of asyncio's classes.
-        make: Callable[[], Any] = lambda: Connection(service, accepted, peername, sockname)  # noqa: E731
+        make: Callable[[], Any] = lambda: Connection(state, accepted, peername, sockname)  # noqa: E731
         if (tls := self._tls) is not None:
-            make = lambda: TLSHandshake(tls, accepted, peername, lambda: Connection(service, accepted, peername, sockname))  # noqa: E731
+            make = lambda: TLSHandshake(tls, accepted, peername, lambda: Connection(state, accepted, peername, sockname))  # noqa: E731
         elif self._one_by_one:
             self._unseen = True
         coroutine = self._loop.connect_accepted_socket(make, accepted)
@@ -276,11 +277,11 @@ class Listeners:
         if handshake.begun and not handshake.given_up:
             self._failures.tell((address, text), text)
         else:
-            self._service.log_debug("%s", text)
+            self._state.log_debug("%s", text)
         self._connection_closed()
 
     def _not_set_up(self, error: Exception) -> None:
-        self._service.log_debug("a connection could not be set up: %s", error)
+        self._state.log_debug("a connection could not be set up: %s", error)
 
     def abort_unfinished(self) -> None:
         """Give up the connections that are not set up, or whose TLS handshake is not over."""
@@ -302,7 +303,7 @@ class Listeners:
             return  # some of them count twice until the next turn of the loop, when this is looked at again
         if not self._full_logged:
             self._full_logged = True
-            self._service.observers.log_warning("all %d worker_connections are in use; new connections wait", self._limit)
+            self._state.observers.log_warning("all %d worker_connections are in use; new connections wait", self._limit)
         self.pause()
         if not self._making_room:
             self._making_room = True
@@ -320,7 +321,7 @@ class Listeners:
 
     def _end_some(self) -> None:
         most = min(_MOST_ENDED, 1 + self.open // 8)
-        self._service.make_room(most, _LIMITS)
+        self._state.make_room(most, _LIMITS)
         if self._tls is not None:
             self._tls.make_room(most, _LIMITS.idle, _LIMITS.head)
 

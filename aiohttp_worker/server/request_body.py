@@ -13,13 +13,14 @@ from aiohttp_worker.http1.errors import RemoteProtocolError, UnservableRequestEr
 from aiohttp_worker.http1.messages import RequestHead
 from aiohttp_worker.transport.descriptors import reopen
 from aiohttp_worker.transport.storage import storage_error
-from aiohttp_worker.transport.write_queue import ReadGate, Sender
+from aiohttp_worker.transport.write_queue import ReadGate, WriteQueue
 from aiohttp_worker.wsgi.environ import Environ
 from aiohttp_worker.wsgi.input import HIGH_MARK, LOW_MARK, BlockingReader, BodyCollector, FileReader, StreamReader
 from aiohttp_worker.wsgi.input_file import InputFile
 from aiohttp_worker.wsgi.start_response import Response
 
-from .state import Service, ShortLimits
+from .settings import OverloadLimits
+from .state import State
 
 _monotonic: Final = time.monotonic
 # In memory, of all bodies that are collected; beyond that those that grow go to files.
@@ -48,8 +49,8 @@ class RequestBody:
         "_on_moved",
         "_received",
         "_response",
-        "_sender",
-        "_service",
+        "_write_queue",
+        "_state",
         "_stream",
         "continue_due",
         "ended",
@@ -57,17 +58,17 @@ class RequestBody:
 
     def __init__(
         self,
-        service: Service,
+        state: State,
         head: RequestHead,
         response: Response,
-        sender: Sender,
+        write_queue: WriteQueue,
         gate: ReadGate,
         on_moved: Callable[[], None],
     ) -> None:
-        self._service = service
+        self._state = state
         self._head = head
         self._response: Response | None = response
-        self._sender = sender
+        self._write_queue = write_queue
         self._gate = gate
         self._on_moved = on_moved
         self._collector: BodyCollector | None = None
@@ -89,7 +90,7 @@ class RequestBody:
 
         :param comes_already: the client did not wait for ``100 Continue``.
         """
-        settings = self._service.settings
+        settings = self._state.settings
         self._collector = BodyCollector(settings.body_memory_size, settings.body_directory)
         if comes_already:
             self.continue_due = False
@@ -114,15 +115,15 @@ class RequestBody:
 
         :param awaited: on the loop; otherwise in a thread.
         """
-        service = self._service
+        state = self._state
         if awaited:
-            self._stream = StreamReader(service.loop, self.send_continue, self._taken)
+            self._stream = StreamReader(state.loop, self.send_continue, self._taken)
         else:
             self._in_thread = True
-            service.bodies_in_threads += 1
+            state.bodies_in_threads += 1
             self._stream = BlockingReader(
-                lambda: service.call_on_loop(self.send_continue),
-                lambda: service.call_on_loop(self._taken),
+                lambda: state.call_on_loop(self.send_continue),
+                lambda: state.call_on_loop(self._taken),
             )
         return self._stream
 
@@ -133,7 +134,7 @@ class RequestBody:
 
     def make_awaitable(self, reader: BlockingReader) -> StreamReader:
         """Return what can be awaited in the place of *reader*, which came from here."""
-        stream = StreamReader(self._service.loop, self.send_continue, self._taken)
+        stream = StreamReader(self._state.loop, self.send_continue, self._taken)
         reader.hand_over(stream)
         if self._stream is reader:
             self._stream = stream
@@ -157,23 +158,23 @@ class RequestBody:
                 self._collect(self._collector, data)
             except OSError as error:
                 self._collector.close()
-                told = storage_error(self._service.settings.body_directory, error)
+                told = storage_error(self._state.settings.body_directory, error)
                 raise UnservableRequestError(f"the body of a request cannot be stored: {told.strerror}", 507) from error
 
     def _collect(self, collector: BodyCollector, data: bytes) -> None:
         collector.feed(data)
         self._note_memory(collector.in_memory)
-        if self._in_memory and self._service.collected > _MOST_COLLECTED:
+        if self._in_memory and self._state.collected > _MOST_COLLECTED:
             collector.spill()
             self._note_memory(0)
 
     def _note_memory(self, size: int) -> None:
         """Take part in the account of what all bodies have in memory."""
-        self._service.collected += size - self._in_memory
+        self._state.collected += size - self._in_memory
         self._in_memory = size
 
     def _check_size(self) -> None:
-        limit = self._service.settings.max_body_size
+        limit = self._state.settings.max_body_size
         if limit and self._received > limit:
             raise RemoteProtocolError(f"the body is longer than {limit} bytes", 413)
 
@@ -222,7 +223,7 @@ class RequestBody:
         """Take up that no thread waits for more of it."""
         if self._in_thread:
             self._in_thread = False
-            self._service.bodies_in_threads -= 1
+            self._state.bodies_in_threads -= 1
 
     # How it goes on.
 
@@ -259,7 +260,7 @@ class RequestBody:
             return
         self.continue_due = False
         if not self._response.head_sent:
-            self._sender.send(_CONTINUE)
+            self._write_queue.send(_CONTINUE)
             self._measure()
             self._on_moved()
 
@@ -278,7 +279,7 @@ class RequestBody:
 
     def deadline(self) -> float:
         """When it has to have gone on, and to have come with a least rate; on the monotonic clock."""
-        times = self._service.times
+        times = self._state.times
         if not times.body or self.ended or self.continue_due or not self._gate.open:
             return math.inf
         now = _monotonic()
@@ -287,16 +288,16 @@ class RequestBody:
         slowest = self._measured_since + times.body + (self._received - self._measured_from) / times.body_rate
         return min(now + times.body, slowest)
 
-    def outstays(self, limits: ShortLimits, now: float) -> float:
+    def outstays(self, limits: OverloadLimits, now: float) -> float:
         """By how many seconds it takes longer than it may while others wait for a connection; less than 0 if it does not."""
         if self.ended or self.continue_due or not self._gate.open:
             return -math.inf
         return now - self._measured_since - limits.body - (self._received - self._measured_from) / limits.body_rate
 
 
-def make_input_awaitable(service: Service, environ: Environ, body: RequestBody | None) -> None:
+def make_input_awaitable(state: State, environ: Environ, body: RequestBody | None) -> None:
     """Make ``wsgi.input`` one that can be awaited: the worker drives the rest of the call."""
-    if not service.settings.stream:
+    if not state.settings.stream:
         return
     current: Any = environ.get("wsgi.input")
     if isinstance(current, InputFile):
@@ -307,4 +308,4 @@ def make_input_awaitable(service: Service, environ: Environ, body: RequestBody |
         if body is not None:
             environ["wsgi.input"] = body.make_awaitable(current)
     elif hasattr(current, "read"):
-        environ["wsgi.input"] = FileReader(service.loop, current)
+        environ["wsgi.input"] = FileReader(state.loop, current)

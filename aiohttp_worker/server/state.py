@@ -10,24 +10,20 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from aiohttp_worker.http1.errors import RemoteProtocolError
-from aiohttp_worker.http1.messages import Limits
 from aiohttp_worker.http1.request_parser import HeadParser
 from aiohttp_worker.http1.response_encoder import HeadEncoder
 from aiohttp_worker.transport.writable_sockets import WritableSockets
-from aiohttp_worker.transport.write_batch import Outbox
+from aiohttp_worker.transport.write_batch import WriteBatch
 from aiohttp_worker.wsgi.async_body import BodyServer, declare_server
 from aiohttp_worker.wsgi.environ import Environ, EnvironBuilder
-from aiohttp_worker.wsgi.forwarded import AddressList, ForwardingPolicy
 from aiohttp_worker.wsgi.stream_input import Choice, stream_choice
 
 from .application import ApplicationKind, classify_application
 from .leftovers import Leftovers
 from .loop_visibility import RunningLoop
-from .proxy_protocol import ProxyProtocol
+from .settings import Observers, OverloadLimits, ServerSettings
 from .thread_pool import ThreadPool
 
 if TYPE_CHECKING:
@@ -39,65 +35,7 @@ if TYPE_CHECKING:
 _new_task: Any = asyncio.Task  # its eager_start is newer than the oldest Python we run on
 
 
-@dataclass(frozen=True)
-class TimeLimits:
-    """Seconds after which a connection is given up; 0 for no limit."""
-
-    head: float = 20.0  # from the first byte of a head to its last
-    body: float = 30.0  # between two pieces of a body
-    write: float = 60.0  # without the client reading anything
-    keep_alive: float = 2.0  # between two requests
-    linger: float = 2.0  # for a client to take notice of a last answer
-    disconnect_grace: float = 3.0  # from a client's leaving to the task's cancellation
-    body_rate: int = 500  # bytes per second that a body must come with, on the whole
-
-
-@dataclass(frozen=True)
-class ShortLimits:
-    """Seconds after which a connection is given up for others that wait for one."""
-
-    idle: float = 1.0  # nothing is on its way then
-    head: float = 3.0  # longer than a lost packet takes to come again
-    body: float = 3.0  # of a body that is collected, besides:
-    body_rate: int = 10_000  # bytes per second
-    unread: float = 5.0  # without the client reading anything
-
-
-@dataclass(frozen=True)
-class ServiceSettings:
-    """Everything that was configured, as the values that are needed."""
-
-    limits: Limits = field(default_factory=Limits)
-    times: TimeLimits = field(default_factory=TimeLimits)
-    forwarding: ForwardingPolicy = field(default_factory=ForwardingPolicy)
-    proxy_protocol: ProxyProtocol | None = None
-    proxy_allowed: AddressList = field(default_factory=AddressList)
-    stream: bool = True  # whether wsgi.input may be a stream
-    threads: int = 1
-    body_memory_size: int = 1024 * 1024
-    body_directory: str | None = None
-    max_body_size: int = 0
-    slow_call: float = 0.1
-    sendfile: bool = True
-    server: str = "aiohttp-worker"
-
-
-@dataclass
-class Observers:
-    """Who is told of what; ``None`` costs nothing."""
-
-    log_error: Callable[..., None]
-    log_warning: Callable[..., None]
-    log_debug: Callable[..., None]
-    log_exception: Callable[[BaseException, str], None]
-    pre_request: Callable[[Exchange], None] | None = None
-    post_request: Callable[[Exchange], None] | None = None
-    on_end: Callable[[Exchange], None] | None = None
-    on_refused: Callable[[Connection, RemoteProtocolError], None] | None = None
-    exiting: Callable[[], bool] = lambda: False
-
-
-class Service:
+class State:
     """The application, the tables and the limits that connections share.
 
     :param application: the WSGI callable.
@@ -108,7 +46,7 @@ class Service:
         self,
         loop: asyncio.AbstractEventLoop,
         application: Any,
-        settings: ServiceSettings,
+        settings: ServerSettings,
         base_environ: Environ,
         observers: Observers,
     ) -> None:
@@ -149,10 +87,10 @@ class Service:
         self.log_error = observers.log_error
         self.log_debug = observers.log_debug
         self.bodies = BodyServer(loop, self.pool is not None, observers.log_warning, observers.log_error)
-        self.outbox = Outbox(loop)
+        self.write_batch = WriteBatch(loop)
         self.running_loop = RunningLoop(loop)
         self.leftovers = Leftovers()
-        self.writable = WritableSockets(loop, lambda: self.outbox.slow)
+        self.writable = WritableSockets(loop, lambda: self.write_batch.slow)
         self.tasks = 0  # that answer requests now
         self.on_task: Callable[[], None] | None = None  # called when one is about to begin
         self._slow_paths: set[str] = set()
@@ -179,7 +117,7 @@ class Service:
             connection.check_time(now)
         self.leftovers.collect(now)
 
-    def make_room(self, most: int, limits: ShortLimits) -> None:
+    def make_room(self, most: int, limits: OverloadLimits) -> None:
         """End connections for the sake of others: of those that are idle for too long, or if none is, of those that are too slow.
 
         :param most: so many, those first that have outstayed longest.

@@ -19,7 +19,7 @@ from types import CodeType, FrameType
 from typing import Any, Final
 
 from .exchange import Exchange
-from .state import Service
+from .state import State
 from .whereabouts import Place, application_place, frames_inside, local_of, place_of
 
 _LEAST_PERIOD: Final = 0.02
@@ -43,11 +43,9 @@ class Watchdog:
     :param outside: the code that runs the loop; its callers say nothing.
     """
 
-    def __init__(
-        self, service: Service, slow_call: float, tick_seconds: float, outside: CodeType, warn: Callable[..., None]
-    ) -> None:
-        self._service = service
-        self._loop = service.loop
+    def __init__(self, state: State, slow_call: float, tick_seconds: float, outside: CodeType, warn: Callable[..., None]) -> None:
+        self._state = state
+        self._loop = state.loop
         self._slow_call = slow_call
         self._period = max(slow_call / 2, _LEAST_PERIOD)
         self._tick_seconds = tick_seconds
@@ -70,7 +68,7 @@ class Watchdog:
         """Begin to watch the loop, which is about to run in this thread."""
         self._watched = get_ident()
         self._expected = _monotonic() + self._tick_seconds
-        self._service.on_task = self._task_begins
+        self._state.on_task = self._task_begins
         # No signal is for that thread: one that it took would not interrupt what blocks the loop's.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
@@ -81,7 +79,7 @@ class Watchdog:
     def stop(self) -> None:
         """End the thread; it is not waited for."""
         self._stopped = True
-        self._service.on_task = None
+        self._state.on_task = None
         self._wake_up()
 
     def tick(self) -> None:
@@ -90,7 +88,7 @@ class Watchdog:
             self._expected = _monotonic() + self._tick_seconds
 
     def _task_begins(self) -> None:
-        self._service.on_task = None
+        self._state.on_task = None
         self._beats = True
         self._busy_until = 0.0
         self._next_beat()
@@ -104,14 +102,14 @@ class Watchdog:
         if self._stopped:
             return
         now = _monotonic()
-        if self._service.tasks or not self._busy_until:
+        if self._state.tasks or not self._busy_until:
             self._busy_until = now + _REST_SECONDS
         if now < self._busy_until:
             self._next_beat()
             return
         self._beats = False
         self._expected = now + self._tick_seconds
-        self._service.on_task = self._task_begins
+        self._state.on_task = self._task_begins
 
     def _wake_up(self) -> None:
         try:
@@ -144,13 +142,13 @@ class Watchdog:
 
     def _at(self) -> int:
         """Return what the loop is at now: in one turn of it the same number is the same step."""
-        thing: object = self._service.running_loop.occupant or _current_task(self._loop)
+        thing: object = self._state.running_loop.occupant or _current_task(self._loop)
         return id(thing)
 
     def _wait_and_report(self, expected: float) -> None:
         while self._expected == expected and not self._stopped:
             late = _monotonic() - expected
-            if self._service.running_loop.occupant is None or late >= _LEAST_INLINE:
+            if self._state.running_loop.occupant is None or late >= _LEAST_INLINE:
                 self.look(expected, late)
                 return
             self._wake.acquire(timeout=min(self._period, _LEAST_INLINE - late + 0.001))
@@ -167,8 +165,8 @@ class Watchdog:
         """
         frame = sys._current_frames().get(self._watched)
         frames = frames_inside(frame, self._outside)
-        inline = self._service.running_loop.occupant is not None
-        exchange = exchange_at(self._service, frames)
+        inline = self._state.running_loop.occupant is not None
+        exchange = exchange_at(self._state, frames)
         place = application_place(frames)
         if place is None and exchange is not None and frames:
             place = place_of(frames[0])
@@ -210,23 +208,23 @@ class Watchdog:
         return self._paths[line] <= _MOST_PATHS and self._places[function] <= _MOST_PLACES
 
 
-def exchange_at(service: Service, frames: list[FrameType]) -> Exchange | None:
+def exchange_at(state: State, frames: list[FrameType]) -> Exchange | None:
     """Return the exchange whose code the loop runs, if it is of one.
 
     :param frames: of the loop's thread, innermost first.
     """
-    occupant = service.running_loop.occupant
+    occupant = state.running_loop.occupant
     if isinstance(occupant, Exchange):
         return occupant
     exchange: Exchange | None = local_of(frames, "exchange", _is_exchange)
-    if exchange is None and (task := _current_task(service.loop)) is not None:
-        exchange = _exchange_awaiting(service, task)
+    if exchange is None and (task := _current_task(state.loop)) is not None:
+        exchange = _exchange_awaiting(state, task)
     return exchange
 
 
-def _exchange_awaiting(service: Service, task: asyncio.Task[Any]) -> Exchange | None:
+def _exchange_awaiting(state: State, task: asyncio.Task[Any]) -> Exchange | None:
     """Return the exchange whose task waits for *task*, which the application made."""
-    for connection in list(service.connections):
+    for connection in list(state.connections):
         exchange = connection.exchange
         if exchange is not None and exchange.task is not None and _awaits(exchange.task, task, _MOST_STEPS):
             return exchange

@@ -5,11 +5,11 @@ from __future__ import annotations
 import tempfile
 
 from .sendfile import FilePart
-from .write_queue import Sender
+from .write_queue import WriteQueue
 
 
 class Backlog:
-    """What is to be sent after all that was given to the sender.
+    """What is to be sent after all that was given to the queue.
 
     The loop cannot run while an application calls ``write()`` inline. It would
     have to wait for the client to read, and all other clients with it.
@@ -37,14 +37,14 @@ class Backlog:
                 self._size += count
                 rest = rest[count:]
 
-    def send(self, sender: Sender) -> bool:
+    def send(self, write_queue: WriteQueue) -> bool:
         """Send what the socket takes now.
 
         :return: whether that was all.
         :raises OSError: the connection is gone.
         """
-        while sender.direct and self._offset < self._size:
-            count = sender.send_file(self._file.fileno(), self._offset, self._size - self._offset)
+        while write_queue.direct and self._offset < self._size:
+            count = write_queue.send_file(self._file.fileno(), self._offset, self._size - self._offset)
             if count <= 0:
                 break
             self._offset += count

@@ -12,7 +12,7 @@ from typing import Any, Final
 from aiohttp_worker.wsgi.file_wrapper import FileWrapper, plain_file
 
 from .writable_sockets import WritableSockets
-from .write_queue import Sender
+from .write_queue import WriteQueue
 
 _BLOCK: Final = 64 * 1024
 # What one file may send before others get their turn.
@@ -90,14 +90,14 @@ class FileSending:
         "_pause",
         "_rest",
         "_resume",
-        "_sender",
+        "_write_queue",
         "_waiting",
         "_writable",
     )
 
     def __init__(
         self,
-        sender: Sender,
+        write_queue: WriteQueue,
         part: FilePart,
         size: int,
         writable: WritableSockets,
@@ -105,12 +105,12 @@ class FileSending:
         resume: Callable[[], None],
         done: Callable[[int, OSError | None], None],
     ) -> None:
-        self._sender = sender
+        self._write_queue = write_queue
         self._part = part
         self._offset = part.offset
         self._rest = size
         self._writable = writable
-        self._fd = sender.fd if writable.available else -1
+        self._fd = write_queue.fd if writable.available else -1
         self._by_kernel = self._fd >= 0
         self._buffer = 0
         self._waiting = False
@@ -120,13 +120,13 @@ class FileSending:
 
     def run(self) -> None:
         """Send until the client has to read first, or others get their turn."""
-        sender = self._sender
-        if sender.paused and not self._waiting:
-            sender.on_resume(self.run)  # of what was sent before, too much waits
+        write_queue = self._write_queue
+        if write_queue.paused and not self._waiting:
+            write_queue.on_resume(self.run)  # of what was sent before, too much waits
             return
         failure: OSError | None = None
         try:
-            if self._rest and not sender.closed and not (self._send_by_kernel() if self._by_kernel else self._send_blocks()):
+            if self._rest and not write_queue.closed and not (self._send_by_kernel() if self._by_kernel else self._send_blocks()):
                 return
         except OSError as error:
             failure = error
@@ -135,15 +135,15 @@ class FileSending:
     # Both say whether that was the end.
 
     def _send_by_kernel(self) -> bool:
-        sender = self._sender
+        write_queue = self._write_queue
         # The last piece the socket may have at once.
         buffer = 0 if self._rest <= 2 * _SHORT_BUFFER or self._writable.loop_is_slow() else _SHORT_BUFFER
         if buffer != self._buffer:
             self._buffer = buffer
-            sender.keep_short(buffer)
-        if sender.direct:
+            write_queue.keep_short(buffer)
+        if write_queue.direct:
             try:
-                count = sender.send_file(self._part.fd, self._offset, min(self._rest, _TURN_BYTES))
+                count = write_queue.send_file(self._part.fd, self._offset, min(self._rest, _TURN_BYTES))
             except OSError as error:
                 if error.errno not in _NOT_BY_KERNEL:
                     raise
@@ -152,12 +152,12 @@ class FileSending:
             if count == 0 or self._took(count):
                 return True  # all is sent, or the file is shorter than it was
         # A full socket is left alone until there is room for more than a little.
-        sender.file_rest = self._rest
+        write_queue.file_rest = self._rest
         if not self._waiting:
             self._waiting = True
             self._writable.add(self._fd, self.run)
             self._pause()
-            sender.on_resume(self._resumed)
+            write_queue.on_resume(self._resumed)
         return False
 
     def _read_instead(self) -> None:
@@ -166,16 +166,16 @@ class FileSending:
         self._leave_socket()
 
     def _send_blocks(self) -> bool:
-        sender = self._sender
+        write_queue = self._write_queue
         turn = _TURN_BYTES
         while turn > 0:
             data = os.pread(self._part.fd, min(self._rest, 2 * _BLOCK), self._offset)
-            sender.send([data])
+            write_queue.send([data])
             turn -= len(data)
-            if not data or self._took(len(data)) or sender.closed:
+            if not data or self._took(len(data)) or write_queue.closed:
                 return True
-            if sender.paused:
-                sender.on_resume(self.run)
+            if write_queue.paused:
+                write_queue.on_resume(self.run)
                 return False
         self._writable.loop.call_soon(self.run)
         return False
@@ -188,19 +188,19 @@ class FileSending:
         return self._rest == 0
 
     def _resumed(self) -> None:
-        if self._sender.closed:
+        if self._write_queue.closed:
             self._end(None)
 
     def _leave_socket(self) -> None:
         """Leave the socket to the transport, as it was."""
         if self._buffer:
             self._buffer = 0
-            self._sender.keep_short(0)
+            self._write_queue.keep_short(0)
         if self._waiting:
             self._waiting = False
             self._writable.remove(self._fd)
-            self._sender.file_rest = 0
-            if not self._sender.closed:
+            self._write_queue.file_rest = 0
+            if not self._write_queue.closed:
                 self._resume()
 
     def _end(self, error: OSError | None) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from .tls_records import RecordLayer
 from .tls_transport import TLSTransport
-from .write_queue import Sender
+from .write_queue import WriteQueue
 
 _MOST_DISCARDED: Final = 1024 * 1024
 _TEXT: Final = b"400 Bad Request: this port speaks HTTPS, and the request came without TLS\n"
@@ -86,7 +86,7 @@ class TLSHandshake:
         self._discarded = 0
         self._failure: Exception | None = None
         self._transport: Any = None
-        self._sender: Sender
+        self._write_queue: WriteQueue
         self._timer: asyncio.TimerHandle
 
     def fileno(self) -> int:
@@ -97,7 +97,7 @@ class TLSHandshake:
         """Take up an accepted connection."""
         acceptor = self._acceptor
         self._transport = transport
-        self._sender = Sender(transport, self._sock)
+        self._write_queue = WriteQueue(transport, self._sock)
         self._timer = acceptor.loop.call_later(acceptor.handshake_seconds, self._too_late)
         acceptor.handshakes.add(self)
 
@@ -119,28 +119,28 @@ class TLSHandshake:
         try:
             self._tls.do_handshake()
         except ssl.SSLWantReadError:
-            self._sender.send([self._outgoing.read()])
+            self._write_queue.send([self._outgoing.read()])
             return
         except ssl.SSLError as error:
             self._failure = error
-            self._sender.send([self._outgoing.read()])  # an alert says why
+            self._write_queue.send([self._outgoing.read()])  # an alert says why
             self._transport.close()
             return
-        self._sender.send([self._outgoing.read()])
+        self._write_queue.send([self._outgoing.read()])
         self._finish()
 
     def _finish(self) -> None:
         acceptor = self._acceptor
         self._timer.cancel()
         records = RecordLayer(self._tls, self._incoming, self._outgoing)
-        transport = TLSTransport(acceptor.loop, self._transport, self._sender, records, acceptor.linger_seconds)
+        transport = TLSTransport(acceptor.loop, self._transport, self._write_queue, records, acceptor.linger_seconds)
         self._transport.set_protocol(transport)
         transport.start(self._make_protocol())
         acceptor.handshakes.discard(self)
 
     def _refuse_plain(self) -> None:
         self._failure = ConnectionAbortedError("plain HTTP on a port that speaks HTTPS")
-        self._sender.send([_REFUSAL])
+        self._write_queue.send([_REFUSAL])
         try:
             self._transport.write_eof()
         except OSError:
@@ -175,7 +175,7 @@ class TLSHandshake:
     def connection_lost(self, error: Exception | None) -> None:
         """Take up the end of a connection that came to nothing."""
         self._timer.cancel()
-        self._sender.close()
+        self._write_queue.close()
         self._acceptor.handshakes.discard(self)
         self._acceptor.on_failed(self, self._failure or error or ConnectionResetError("the client left"))
 

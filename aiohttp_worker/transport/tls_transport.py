@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from .tls_records import RecordLayer
-from .write_queue import Sender
+from .write_queue import WriteQueue
 
 _MOST_DISCARDED: Final = 1024 * 1024  # after the last answer
 _MOST_JOINED: Final = 64 * 1024
@@ -37,17 +37,17 @@ class TLSTransport:
     """A transport with the methods of asyncio's for its protocol, and a protocol for the transport below.
 
     :param below: the loop's transport of encrypted bytes.
-    :param sender: of that transport.
+    :param write_queue: of that transport.
     :param records: after the handshake.
     :param linger_seconds: for the client to end the connection after we did.
     """
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, below: Any, sender: Sender, records: RecordLayer, linger_seconds: float
+        self, loop: asyncio.AbstractEventLoop, below: Any, write_queue: WriteQueue, records: RecordLayer, linger_seconds: float
     ) -> None:
         self._loop = loop
         self._below = below
-        self._sender = sender
+        self._write_queue = write_queue
         self._records = records
         self._linger_seconds = linger_seconds
         self._linger: asyncio.TimerHandle | None = None
@@ -115,7 +115,7 @@ class TLSTransport:
         if data:
             self._protocol.data_received(data)
         if records.outgoing.pending and not self._below.is_closing():
-            self._sender.send([records.outgoing.read()])
+            self._write_queue.send([records.outgoing.read()])
         if records.waiting:
             self._flush()
         self._give_up_broken()
@@ -144,7 +144,7 @@ class TLSTransport:
 
     def get_write_buffer_size(self) -> int:
         """Return the bytes that were written and are not sent."""
-        return 0 if self._state is _CLOSED else self._records.waiting + self._sender.unsent
+        return 0 if self._state is _CLOSED else self._records.waiting + self._write_queue.unsent
 
     def can_write_eof(self) -> bool:
         """Say no: one side of a TLS connection does not end alone here."""
@@ -167,24 +167,24 @@ class TLSTransport:
             self._flush()
         else:
             data = b"".join(pieces)
-            if records.waiting or self._sender.paused:
+            if records.waiting or self._write_queue.paused:
                 records.write(data)
             elif data:
                 sealed = records.seal_alone(data)
                 if sealed:
-                    self._sender.send([sealed])
+                    self._write_queue.send([sealed])
                 self._give_up_broken()
         self._tell()
 
     def _flush(self) -> None:
         """Encrypt and send while the transport below takes it."""
         records = self._records
-        sender = self._sender
-        while records.waiting and not sender.paused and not sender.closed:
+        write_queue = self._write_queue
+        while records.waiting and not write_queue.paused and not write_queue.closed:
             sealed = records.seal()
             if not sealed:
                 break  # the client has to say something first
-            sender.send([sealed])
+            write_queue.send([sealed])
         self._give_up_broken()
 
     def _give_up_broken(self) -> None:
@@ -196,7 +196,7 @@ class TLSTransport:
 
     def _tell(self) -> None:
         """Pause or resume the protocol."""
-        paused = self._sender.paused or self._records.waiting > 0
+        paused = self._write_queue.paused or self._records.waiting > 0
         if paused is not self._paused and self._state is _OPEN:
             self._paused = paused
             if paused:
@@ -206,7 +206,7 @@ class TLSTransport:
 
     def pause_writing(self) -> None:
         """Take up that too much waits in the transport below."""
-        self._sender.pause()
+        self._write_queue.pause()
         self._tell()
 
     def resume_writing(self) -> None:
@@ -214,13 +214,13 @@ class TLSTransport:
 
         asyncio's transport bears neither to be closed nor to fail while it calls this.
         """
-        self._sender.paused = False
+        self._write_queue.paused = False
         self._loop.call_soon(self._write_on)
 
     def _write_on(self) -> None:
-        if self._sender.paused:
+        if self._write_queue.paused:
             return  # once more
-        self._sender.resume()
+        self._write_queue.resume()
         self._flush()
         if self._state is _FLUSHING and not self._records.waiting:
             self._leave()
@@ -234,7 +234,7 @@ class TLSTransport:
         if self._state is not _OPEN:
             return
         self._state = _FLUSHING
-        if self._records.waiting and not self._sender.closed:
+        if self._records.waiting and not self._write_queue.closed:
             if self._reading:
                 self._below.pause_reading()
                 self._reading = False
@@ -249,7 +249,7 @@ class TLSTransport:
         """
         self._state = _LEAVING
         self._records.end()
-        self._sender.send([self._records.outgoing.read()])
+        self._write_queue.send([self._records.outgoing.read()])
         if self._eof:
             self._below.close()
             return
@@ -268,7 +268,7 @@ class TLSTransport:
 
     def _lingered(self) -> None:
         # A client that reads slowly is given its time; the protocol sees to it that there is an end.
-        if self._sender.unsent:
+        if self._write_queue.unsent:
             self._wait_for_client()
         else:
             self._below.close()
@@ -285,7 +285,7 @@ class TLSTransport:
         self._state = _CLOSED
         if self._linger is not None:
             self._linger.cancel()
-        self._sender.close()
+        self._write_queue.close()
         self._records.clear()
         protocol, self._protocol = self._protocol, None
         protocol.connection_lost(self._failure or error)

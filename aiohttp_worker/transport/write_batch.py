@@ -7,7 +7,7 @@ import math
 import time
 from typing import Final
 
-from .write_queue import Sender
+from .write_queue import WriteQueue
 
 _monotonic: Final = time.monotonic
 # Answers leave together only while they are this small, and come this quickly.
@@ -19,7 +19,7 @@ _QUICK_SECONDS: Final = 0.005
 _SLOW_FACTOR: Final = 10
 
 
-class Outbox:
+class WriteBatch:
     """Small whole answers of one turn of the loop, which leave together at its end.
 
     Sent one by one between the application's calls, each wakes a client, and
@@ -35,23 +35,23 @@ class Outbox:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._held: list[Sender] = []
+        self._held: list[WriteQueue] = []
         self._due = False
         self._slow_until = 0.0
         self.until = math.inf
 
-    def put(self, sender: Sender, pieces: list[bytes], began: float) -> None:
+    def put(self, write_queue: WriteQueue, pieces: list[bytes], began: float) -> None:
         """Have *pieces* sent in this turn, after which no code of the application's is run for them.
 
         :param began: when the application was called, by the monotonic clock.
         """
         if began < self._slow_until:
-            sender.send(pieces)
+            write_queue.send(pieces)
         else:
-            sender.keep(pieces)
-            self._hold(sender, began)
+            write_queue.keep(pieces)
+            self._hold(write_queue, began)
 
-    def put_early(self, sender: Sender, pieces: list[bytes], began: float) -> None:
+    def put_early(self, write_queue: WriteQueue, pieces: list[bytes], began: float) -> None:
         """Have *pieces* sent in this turn, though the application's ``close()`` is still to be called.
 
         It may take its time, and an answer must not wait for it (PEP 3333,
@@ -60,18 +60,18 @@ class Outbox:
         :param began: when the application was called, by the monotonic clock.
         """
         if began < self._slow_until:
-            sender.send(pieces)
-        elif sender.cork(pieces):
-            self._hold(sender, began)
+            write_queue.send(pieces)
+        elif write_queue.cork(pieces):
+            self._hold(write_queue, began)
 
-    def _hold(self, sender: Sender, began: float) -> None:
+    def _hold(self, write_queue: WriteQueue, began: float) -> None:
         held = self._held
         if not held:
             self.until = began + _MOST_HELD_SECONDS
             if not self._due:
                 self._due = True
                 self._loop.call_soon(self._turn_ends)
-        held.append(sender)
+        held.append(write_queue)
 
     @property
     def slow(self) -> bool:
@@ -92,5 +92,5 @@ class Outbox:
         """Send what is held."""
         held, self._held = self._held, []
         self.until = math.inf
-        for sender in held:
-            sender.release()
+        for write_queue in held:
+            write_queue.release()

@@ -29,7 +29,7 @@ _os_write: Final = os.write
 _os_writev: Final = os.writev
 
 
-class Sender:
+class WriteQueue:
     """Sends on one connection.
 
     What can leave at once leaves in one system call, so that a piece is on its

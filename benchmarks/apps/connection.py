@@ -61,7 +61,7 @@ CASES: dict[str, tuple[Callable[..., Any], Callable[[int], list[bytes]]]] = {
 def main(case: str, count: int) -> None:
     application, requests = CASES[case]
     server = FakeServer(application)
-    server.service.on_end = None
+    server.state.on_end = None
     # What is counted is the server: the transport keeps the last piece alone, and the loop just calls.
     sent: list[bytes] = [b""]
     server.transport.write = lambda data: sent.__setitem__(0, data)  # type: ignore[method-assign]

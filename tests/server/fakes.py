@@ -23,7 +23,8 @@ from aiohttp_worker.server import channels as delivery
 from aiohttp_worker.server import connection as protocol
 from aiohttp_worker.server import exchange, request_body
 from aiohttp_worker.server.connection import Connection
-from aiohttp_worker.server.state import Observers, Service, ServiceSettings
+from aiohttp_worker.server.settings import Observers, ServerSettings
+from aiohttp_worker.server.state import State
 from aiohttp_worker.wsgi.file_wrapper import FileWrapper
 
 GET = b"GET /%b HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -243,9 +244,9 @@ class FakeServer:
         )
         base = {"wsgi.errors": None, "wsgi.file_wrapper": FileWrapper, "SERVER_SOFTWARE": "test"}
         # In a context of its own: what other tests have left in this one is no request's.
-        self.service = contextvars.Context().run(Service, self.loop, application, ServiceSettings(**settings), base, observers)
+        self.state = contextvars.Context().run(State, self.loop, application, ServerSettings(**settings), base, observers)
         self.transport = FakeTransport()
-        self.connection = Connection(self.service, None, ("192.0.2.1", 1234), ("192.0.2.2", 80))  # type: ignore[arg-type]
+        self.connection = Connection(self.state, None, ("192.0.2.1", 1234), ("192.0.2.2", 80))  # type: ignore[arg-type]
         self.transport.protocol = self.connection
         self.connection.connection_made(self.transport)
 

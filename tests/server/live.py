@@ -12,7 +12,8 @@ from types import TracebackType
 from typing import Any
 
 from aiohttp_worker.server.connection import Connection
-from aiohttp_worker.server.state import Observers, Service, ServiceSettings
+from aiohttp_worker.server.settings import Observers, ServerSettings
+from aiohttp_worker.server.state import State
 from tests.loops import new_loop
 
 PATIENCE = 10.0
@@ -61,7 +62,7 @@ class LiveLoop:
 
 
 class LiveService:
-    """A service of one application, and what it logged."""
+    """What the connections of one application share, and what was logged."""
 
     def __init__(self, live: LiveLoop, application: Any, **settings: Any) -> None:
         self.live = live
@@ -76,18 +77,18 @@ class LiveService:
 
         observers = Observers(log, log, lambda *_, **__: None, log_exception)
 
-        def make() -> Service:
-            service = Service(live.loop, application, ServiceSettings(**settings), {"wsgi.errors": None}, observers)
-            if service.pool is not None:
-                service.pool.start()
-            return service
+        def make() -> State:
+            state = State(live.loop, application, ServerSettings(**settings), {"wsgi.errors": None}, observers)
+            if state.pool is not None:
+                state.pool.start()
+            return state
 
-        self.service: Service = live.call(make)
+        self.state: State = live.call(make)
 
     def stop(self) -> None:
-        self.live.call(self.service.abort)
-        if self.service.pool is not None:
-            self.live.call(self.service.pool.stop)
+        self.live.call(self.state.abort)
+        if self.state.pool is not None:
+            self.live.call(self.state.pool.stop)
 
     def connect(self) -> socket.socket:
         """Return the client's end of a new connection."""
@@ -96,7 +97,7 @@ class LiveService:
         theirs.setblocking(False)
 
         async def accept() -> None:
-            await self.live.loop.connect_accepted_socket(lambda: Connection(self.service, theirs, "", ""), theirs)
+            await self.live.loop.connect_accepted_socket(lambda: Connection(self.state, theirs, "", ""), theirs)
 
         self.live.wait_for(accept())
         return ours
@@ -131,11 +132,11 @@ def read_answer(client: socket.socket) -> Answer:
 
 @contextmanager
 def serving(live: LiveLoop, application: Any, **settings: Any) -> Iterator[LiveService]:
-    service = LiveService(live, application, **settings)
+    state = LiveService(live, application, **settings)
     try:
-        yield service
+        yield state
     finally:
-        service.stop()
+        state.stop()
 
 
 def with_length(target: str, body: bytes) -> list[bytes]:

@@ -10,7 +10,7 @@ import pytest
 
 from aiohttp_worker.server.connection import Phase
 from aiohttp_worker.server.proxy_protocol import ProxyProtocol
-from aiohttp_worker.server.state import ShortLimits, TimeLimits
+from aiohttp_worker.server.settings import OverloadLimits, TimeLimits
 from aiohttp_worker.wsgi.forwarded import AddressList
 
 from .fakes import CHUNKED, GET, POST, FakeClock, FakeServer, clock, hello
@@ -173,7 +173,7 @@ def test_the_client_ends_its_side(state: str) -> None:
         assert server.connection.disconnected
     server.lose()
     assert server.connection.phase is Phase.CLOSED
-    assert not server.service.connections
+    assert not server.state.connections
 
 
 @pytest.mark.parametrize("state", STATES)
@@ -186,10 +186,10 @@ def test_the_connection_is_lost(state: str, error: Exception | None) -> None:
     assert connection.phase is Phase.CLOSED
     assert connection.disconnected
     assert connection.client_disconnected()
-    assert connection.sender.closed
-    assert not server.service.connections
-    assert server.service.collected == 0
-    assert server.service.unsent == 0
+    assert connection.write_queue.closed
+    assert not server.state.connections
+    assert server.state.collected == 0
+    assert server.state.unsent == 0
     assert server.take_sent() == b""
     assert not [line for line in server.logged if line.startswith("ERROR")]
 
@@ -279,7 +279,7 @@ def test_a_body_at_the_least_rate(clock: FakeClock) -> None:
 def test_a_graceful_stop(state: str, clock: FakeClock) -> None:
     """What is on its way is answered, with the word that the connection ends; idle ones end soon."""
     server = STATES[state][0]()
-    server.service.drain()
+    server.state.drain()
     rest, expected = REST[state]
     if state in ("idle", "after-an-answer"):
         clock.now += TIMES.linger + 0.1
@@ -307,8 +307,8 @@ MAKES_ROOM = {"after-an-answer": [], "head": [408], "collect": [408]}
 @pytest.mark.parametrize("state", MAKES_ROOM)
 def test_room_for_others(state: str, clock: FakeClock) -> None:
     server = STATES[state][0]()
-    limits = ShortLimits()
-    server.service.make_room(10, limits)
+    limits = OverloadLimits()
+    server.state.make_room(10, limits)
     assert not server.transport.is_closing()
     clock.now += max(limits.idle, limits.head, limits.body) + 1
     connection = server.connection
@@ -323,7 +323,7 @@ def test_those_who_are_served_keep_their_connection(state: str, clock: FakeClock
     server = STATES[state][0]()
     clock.now += 1000
     assert server.connection.idle_for(clock.now) == 0
-    assert server.connection.outstays(ShortLimits(), clock.now) < 0
+    assert server.connection.outstays(OverloadLimits(), clock.now) < 0
 
 
 # Requests
@@ -451,14 +451,14 @@ def test_a_client_that_does_not_read_holds_its_next_requests() -> None:
     server.transport.stuck = True
     server.receive(GET % b"a" + GET % b"b")
     assert len(server.transport.waiting) < 101_000
-    assert server.service.unsent == len(server.transport.waiting)
+    assert server.state.unsent == len(server.transport.waiting)
     assert not server.transport.reading
     assert server.connection.watched
     server.transport.take_all()
     server.loop.run_ready()
     assert server.status_codes() == [200, 200]
     assert server.transport.reading
-    assert server.service.unsent == 0
+    assert server.state.unsent == 0
 
 
 def test_a_client_that_never_reads_is_cut(clock: FakeClock) -> None:

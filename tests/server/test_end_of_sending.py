@@ -11,7 +11,7 @@ import pytest
 
 from aiohttp_worker.errors import IncompleteBodyError
 from aiohttp_worker.server.connection import Phase
-from aiohttp_worker.server.state import TimeLimits
+from aiohttp_worker.server.settings import TimeLimits
 
 from .fakes import CHUNKED, GET, POST, FakeServer
 
@@ -49,7 +49,7 @@ class Waiting:
 
 def run_thread(server: FakeServer) -> None:
     """Do, here, what a thread of the pool does next."""
-    pool = server.service.pool
+    pool = server.state.pool
     assert pool is not None
     pool._here.thread = member = pool.threads[0]
     (member.own.popleft() if member.own else pool._waiting.popleft())()
@@ -114,7 +114,7 @@ def test_after_the_head_of_the_answer(kind: str) -> None:
     exchange = server.connection._exchange
     assert exchange is not None
     if kind == "thread":
-        pool = server.service.pool
+        pool = server.state.pool
         assert pool is not None
         pool._here.thread = pool.threads[0]
         pool._waiting.popleft()()  # the loop has not taken up that it has run
@@ -248,4 +248,4 @@ def test_tls_does_not_wait_either() -> None:
     run_thread(server)
     assert server.take_sent() == b""
     assert server.connection.phase is Phase.CLOSED
-    assert server.service.bodies_in_threads == 0
+    assert server.state.bodies_in_threads == 0

@@ -111,16 +111,16 @@ def serve(request: pytest.FixtureRequest) -> Iterator[Callable[..., FakeServer]]
     def serving(application: Any, data: bytes = GET % b"a", **settings: Any) -> FakeServer:
         server = FakeServer(application, threads=request.param, **settings)
         servers.append(server)
-        if server.service.pool is not None:
-            server.service.pool.start()
+        if server.state.pool is not None:
+            server.state.pool.start()
         server.receive(data)
         until(lambda: bool(server.ended), server)
         return server
 
     yield serving
     for server in servers:
-        if server.service.pool is not None:
-            server.service.pool.stop()
+        if server.state.pool is not None:
+            server.state.pool.stop()
 
 
 Serve = Callable[..., FakeServer]
@@ -354,16 +354,16 @@ def test_asynchronous_results(how: str, threads: int) -> None:
         return iter([later(b"a"), b"b"])
 
     server = FakeServer(application, threads=threads)
-    if server.service.pool is not None:
-        server.service.pool.start()
+    if server.state.pool is not None:
+        server.state.pool.start()
     server.receive(GET % b"a")
     until(lambda: bool(server.ended), server)
     sent = server.take_sent()
     assert b"".join(chunks(sent)) == b"ab" if b"chunked" in sent else sent.endswith(b"\r\n\r\nab")
     if how == "async-iterable":
         assert (pieces.closed, pieces.ended) == (1, True)
-    if server.service.pool is not None:
-        server.service.pool.stop()
+    if server.state.pool is not None:
+        server.state.pool.stop()
 
 
 # Coroutine applications
@@ -449,7 +449,7 @@ def test_a_client_that_leaves_cancels_the_coroutine(grace: int) -> None:
             raise
         return []
 
-    from aiohttp_worker.server.state import TimeLimits
+    from aiohttp_worker.server.settings import TimeLimits
 
     server = run_coroutine(application, times=TimeLimits(disconnect_grace=grace))
     server.lose()
@@ -467,7 +467,7 @@ def test_a_client_that_leaves_ends_an_asynchronous_body() -> None:
         start_response("200 OK", HEADERS)
         return pieces
 
-    from aiohttp_worker.server.state import TimeLimits
+    from aiohttp_worker.server.settings import TimeLimits
 
     server = run_coroutine(application, times=TimeLimits(disconnect_grace=0))
     assert chunks(server.take_sent()) == [b"a"]
@@ -513,8 +513,8 @@ def test_a_body_that_waits_for_its_client() -> None:
 def test_hooks_run_once_and_see_no_loop() -> None:
     seen: list[tuple[str, bool]] = []
     server = FakeServer(answering([b"a"]))
-    server.service.pre_request = lambda exchange: seen.append(("pre", asyncio._get_running_loop() is None))
-    server.service.post_request = lambda exchange: seen.append(("post", asyncio._get_running_loop() is None))
+    server.state.pre_request = lambda exchange: seen.append(("pre", asyncio._get_running_loop() is None))
+    server.state.post_request = lambda exchange: seen.append(("post", asyncio._get_running_loop() is None))
     server.receive(GET % b"a")
     assert seen == [("pre", True), ("post", True)]
 
@@ -524,7 +524,7 @@ def test_a_hook_that_fails_after_the_answer() -> None:
         raise ValueError("hook")
 
     server = FakeServer(answering([b"a"]))
-    server.service.post_request = fail
+    server.state.post_request = fail
     server.receive(GET % b"a" + GET % b"b")
     assert server.status_codes() == [200, 200]
     assert len([line for line in server.logged if "hook" in line]) == 2
@@ -535,6 +535,6 @@ def test_a_hook_that_fails_before_the_call() -> None:
         raise ValueError("hook")
 
     server = FakeServer(answering([b"a"]))
-    server.service.pre_request = fail
+    server.state.pre_request = fail
     server.receive(GET % b"a")
     assert server.status_codes() == [500]

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from aiohttp_worker.server.listener import Listeners
-from aiohttp_worker.server.state import Observers, Service, ServiceSettings
+from aiohttp_worker.server.settings import Observers, ServerSettings
+from aiohttp_worker.server.state import State
 
 from .fakes import FakeLoop, FakeTransport, hello
 
@@ -57,17 +58,17 @@ class Site:
         log = lambda message, *arguments, **_: self.logged.append(message % arguments)
         self.loop = AcceptingLoop()
         observers = Observers(log, log, log, lambda error, message: self.logged.append(message))
-        self.service = Service(self.loop, hello, ServiceSettings(), {"wsgi.errors": None}, observers)
+        self.state = State(self.loop, hello, ServerSettings(), {"wsgi.errors": None}, observers)
         self.socket = socket.create_server(("127.0.0.1", 0), backlog=100)
         self.address = self.socket.getsockname()
-        self.listeners = Listeners(self.service, [self.socket], limit, one_by_one, None, 20)
+        self.listeners = Listeners(self.state, [self.socket], limit, one_by_one, None, 20)
         self.clients: list[socket.socket] = []
 
     def come(self, count: int) -> None:
         self.clients += [socket.create_connection(self.address) for _ in range(count)]
 
     def leave(self, count: int) -> None:
-        for connection in list(self.service.connections)[:count]:
+        for connection in list(self.state.connections)[:count]:
             connection.connection_lost(None)
 
     def close(self) -> None:
@@ -97,8 +98,8 @@ def test_who_comes_is_connected(make: Make) -> None:
     site = make(100)
     site.come(3)
     site.loop.somebody_comes()
-    assert len(site.service.connections) == site.listeners.open == 3
-    peers = {connection.peername for connection in site.service.connections}
+    assert len(site.state.connections) == site.listeners.open == 3
+    peers = {connection.peername for connection in site.state.connections}
     assert peers == {client.getsockname() for client in site.clients}
 
 
@@ -141,7 +142,7 @@ def test_no_more_than_are_allowed(make: Make) -> None:
 def test_room_is_made_for_those_who_wait(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     site = make(1)
     asked: list[int] = []
-    monkeypatch.setattr(type(site.service), "make_room", lambda self, most, limits: asked.append(most), raising=True)
+    monkeypatch.setattr(type(site.state), "make_room", lambda self, most, limits: asked.append(most), raising=True)
     site.come(1)
     site.loop.somebody_comes()
     site.loop.somebody_comes()
@@ -222,10 +223,10 @@ def test_those_who_are_being_set_up_count(make: Make) -> None:
     site.come(3)
     site.loop.somebody_comes()
     assert site.listeners.open == 2
-    assert not site.service.connections
+    assert not site.state.connections
     site.loop.holds.set_result(None)
     site.loop.run_ready()
-    assert len(site.service.connections) == site.listeners.open == 2
+    assert len(site.state.connections) == site.listeners.open == 2
 
 
 def test_those_who_are_being_set_up_can_be_given_up(make: Make) -> None:
@@ -245,11 +246,11 @@ def test_a_unix_socket(tmp_path: Any) -> None:
     with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as client:
         listener.bind(path)
         listener.listen()
-        site.listeners = Listeners(site.service, [listener], 10, False, None, 20)
+        site.listeners = Listeners(site.state, [listener], 10, False, None, 20)
         site.listeners.start()
         client.connect(path)
         site.loop.somebody_comes()
-        (connection,) = site.service.connections
+        (connection,) = site.state.connections
         assert connection.peername in ("", b"")
         site.close()
 

@@ -38,26 +38,26 @@ class Held:
 def test_what_is_collected_is_counted() -> None:
     server = FakeServer(hello)
     server.receive(POST % (b"a", 10) + b"abc")
-    assert server.service.collected == 3
+    assert server.state.collected == 3
     server.receive(b"defg")
-    assert server.service.collected == 7
+    assert server.state.collected == 7
     server.receive(b"hij")
     assert server.status_codes() == [200]
-    assert server.service.collected == 0
+    assert server.state.collected == 0
 
 
 def test_a_body_that_was_given_up_is_not_counted() -> None:
     server = FakeServer(hello)
     server.receive(POST % (b"a", 10) + b"abc")
     server.lose()
-    assert server.service.collected == 0
+    assert server.state.collected == 0
 
 
 def test_bodies_go_to_files_when_all_together_are_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     server = FakeServer(hello, body_directory=str(tmp_path))
-    server.service.collected = request_body._MOST_COLLECTED
+    server.state.collected = request_body._MOST_COLLECTED
     server.receive(POST % (b"a", 10) + b"abc")
-    assert server.service.collected == request_body._MOST_COLLECTED  # this one is in a file
+    assert server.state.collected == request_body._MOST_COLLECTED  # this one is in a file
     server.receive(b"defghij")
     assert server.take_sent().endswith(b"/aabcdefghij")
 

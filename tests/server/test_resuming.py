@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from aiohttp_worker.server.connection import Connection
-from aiohttp_worker.server.state import Observers, Service, ServiceSettings
+from aiohttp_worker.server.settings import Observers, ServerSettings
+from aiohttp_worker.server.state import State
 from aiohttp_worker.transport.tls_handshake import TLSAcceptor, TLSHandshake
 from tests.certificates import Authority
 from tests.loops import LOOPS
@@ -80,7 +81,7 @@ def test_a_connection_that_ends_when_its_client_has_read(
         running = asyncio.get_running_loop()
         ignore = lambda *_, **__: None
         observers = Observers(ignore, ignore, ignore, ignore)
-        service = Service(running, make(closed), ServiceSettings(), {"wsgi.errors": None}, observers)
+        state = State(running, make(closed), ServerSettings(), {"wsgi.errors": None}, observers)
         with socket.create_server(("127.0.0.1", 0)) as listener:
             theirs = socket.socket()
             theirs.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -90,7 +91,7 @@ def test_a_connection_that_ends_when_its_client_has_read(
         ours.setblocking(False)
 
         def connect() -> Connection:
-            connection = Connection(service, ours, address, ours.getsockname())
+            connection = Connection(state, ours, address, ours.getsockname())
             told = connection.connection_lost
             watched = Watched(connection)
             watched.connection_lost = lambda error: (lost.append(error), told(error))  # type: ignore[method-assign]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from aiohttp_worker.server.state import ShortLimits, TimeLimits
+from aiohttp_worker.server.settings import OverloadLimits, TimeLimits
 from tests.server.fakes import GET, FakeClock, FakeServer, clock, hello
 
 __all__ = ["clock"]  # a fixture
@@ -29,24 +29,24 @@ async def coroutine(environ: dict[str, Any], start_response: Any) -> list[bytes]
     ],
 )
 def test_who_calls_the_application(application: Any, settings: dict[str, Any], pool: bool, awaits: bool) -> None:
-    service = FakeServer(application, **settings).service
-    assert (service.pool is not None) is pool
-    assert service.awaits_input is awaits
+    state = FakeServer(application, **settings).state
+    assert (state.pool is not None) is pool
+    assert state.awaits_input is awaits
 
 
 def test_half_of_the_threads_may_read_bodies_as_they_come() -> None:
-    assert FakeServer(hello, threads=8).service.most_bodies_in_threads == 4
-    assert FakeServer(hello, threads=8, stream=False).service.most_bodies_in_threads == 0
-    assert FakeServer(hello).service.most_bodies_in_threads == 0
+    assert FakeServer(hello, threads=8).state.most_bodies_in_threads == 4
+    assert FakeServer(hello, threads=8, stream=False).state.most_bodies_in_threads == 0
+    assert FakeServer(hello).state.most_bodies_in_threads == 0
 
 
 def test_tick_looks_at_those_whose_time_is_up(clock: FakeClock) -> None:
     server = FakeServer(times=TimeLimits(keep_alive=5))
     server.receive(GET % b"a")
-    server.service.tick()
+    server.state.tick()
     assert not server.transport.closed
     clock.now += 6
-    server.service.tick()
+    server.state.tick()
     assert server.transport.closed
 
 
@@ -56,7 +56,7 @@ def test_calls_from_threads_come_in_order() -> None:
 
     def call() -> None:
         for number in range(100):
-            server.service.call_on_loop(lambda number=number: called.append(number))  # type: ignore[misc]
+            server.state.call_on_loop(lambda number=number: called.append(number))  # type: ignore[misc]
 
     thread = threading.Thread(target=call)
     thread.start()
@@ -73,21 +73,21 @@ def test_calls_to_a_loop_that_is_closed() -> None:
         raise RuntimeError("Event loop is closed")
 
     server.loop.call_soon_threadsafe = closed  # type: ignore[assignment, method-assign]
-    server.service.call_on_loop(lambda: None)
+    server.state.call_on_loop(lambda: None)
 
 
 def test_drain_and_abort_reach_every_connection() -> None:
     server = FakeServer()
-    server.service.drain()
-    assert server.service.draining
-    server.service.abort()
+    server.state.drain()
+    assert server.state.draining
+    server.state.abort()
     assert server.transport.aborted
 
 
 def test_nobody_makes_room_who_is_quick(clock: FakeClock) -> None:
     server = FakeServer()
     server.receive(GET % b"a")
-    server.service.make_room(10, ShortLimits())
+    server.state.make_room(10, OverloadLimits())
     assert not server.transport.is_closing()
 
 
@@ -95,13 +95,13 @@ def test_nobody_makes_room_who_is_quick(clock: FakeClock) -> None:
 def test_exits(exiting: bool) -> None:
     """One that a signal asked for passes; an application's own is an error like another."""
     server = FakeServer()
-    server.service.observers.exiting = lambda: exiting
+    server.state.observers.exiting = lambda: exiting
     if exiting:
         with pytest.raises(SystemExit):
-            server.service.check_exit(SystemExit(1))
+            server.state.check_exit(SystemExit(1))
     else:
-        server.service.check_exit(SystemExit(1))
-    server.service.check_exit(ValueError())
+        server.state.check_exit(SystemExit(1))
+    server.state.check_exit(ValueError())
 
 
 @pytest.mark.parametrize("grace", [0, 3])
@@ -113,7 +113,7 @@ def test_cancel_later(grace: int) -> None:
 
     task = server.loop.create_task(wait())
     server.loop.run_ready()
-    server.service.cancel_later(task)
+    server.state.cancel_later(task)
     server.loop.run_ready()
     assert task.cancelled() is (grace == 0)
     server.loop.fire_timers()
@@ -129,7 +129,7 @@ def test_cancel_later_of_a_task_that_ends_in_time() -> None:
 
     task = server.loop.create_task(wait())
     server.loop.run_ready()
-    server.service.cancel_later(task)
+    server.state.cancel_later(task)
     future.set_result("done")
     server.loop.run_ready()
     server.loop.fire_timers()

@@ -26,7 +26,7 @@ class Case:
 
     def __init__(self, threads: int = 2) -> None:
         self.server = FakeServer(hello, threads=threads)
-        pool = self.server.service.pool
+        pool = self.server.state.pool
         assert pool is not None
         self.pool = pool
         self.said: list[str] = []
@@ -120,7 +120,7 @@ def test_what_reads_its_input_goes_on() -> None:
     assert case.stuck.look(now + 30)
 
 
-@pytest.mark.parametrize("how", ["reader", "paused", "outbox"])
+@pytest.mark.parametrize("how", ["reader", "paused", "write_batch"])
 def test_what_waits_for_its_client_does_not_hang(how: str) -> None:
     case = Case()
     exchange = case.occupy(0, 100.0, CHUNKED % b"a")
@@ -130,7 +130,7 @@ def test_what_waits_for_its_client_does_not_hang(how: str) -> None:
         if how == "reader":
             exchange.environ["wsgi.input"].waits = waits
         elif how == "paused":
-            exchange.client.sender.paused = waits
+            exchange.client.write_queue.paused = waits
         else:
             exchange._outbox_size = 1 << 20 if waits else 0
 
@@ -145,7 +145,7 @@ def test_a_request_that_waited_for_a_thread_can_be_answered() -> None:
     """In the place of an application that was not called."""
     server = FakeServer(hello, threads=2)
     server.receive(GET % b"a")
-    pool = server.service.pool
+    pool = server.state.pool
     assert pool is not None
     (job,) = pool.take_waiting()
     assert pool.take_waiting() == []
@@ -166,7 +166,7 @@ def test_an_answer_that_has_begun_is_cut() -> None:
     exchange = server.connection.exchange
     assert exchange is not None
     exchange("200 OK", [])
-    exchange.client.sender.send(exchange.response.piece(b"some"))
+    exchange.client.write_queue.send(exchange.response.piece(b"some"))
     exchange.abandon(500)
     server.connection.exchange_ended(exchange, 0.0)
     sent = server.take_sent()

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from aiohttp_worker.server.state import Observers, Service, ServiceSettings
+from aiohttp_worker.server.settings import Observers, ServerSettings
+from aiohttp_worker.server.state import State
 from aiohttp_worker.server.watchdog import Watchdog
 from tests.loops import LOOPS, new_loop
 
@@ -35,8 +36,8 @@ class Watched:
             log_exception=lambda error, message: self.said.append(f"{message}: {error!r}"),
             on_end=lambda exchange: self.loop.call_soon(self.loop.stop),
         )
-        self.service = Service(self.loop, application, ServiceSettings(slow_call=slow_call), {"test.watched": self}, observers)
-        self.watchdog = Watchdog(self.service, slow_call, tick, Watched._run.__code__, self._warn)
+        self.state = State(self.loop, application, ServerSettings(slow_call=slow_call), {"test.watched": self}, observers)
+        self.watchdog = Watchdog(self.state, slow_call, tick, Watched._run.__code__, self._warn)
         self.tick = tick
 
     def _note(self, message: str, *arguments: object, **_: object) -> None:
@@ -56,7 +57,7 @@ class Watched:
     def __enter__(self) -> Watched:
         self.watchdog.start()
         self.loop.call_soon(self._tick)
-        self.service.start()
+        self.state.start()
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -70,7 +71,7 @@ class Watched:
         self.reported.clear()
         said = len(self.said)
         transport = FakeTransport()
-        connection = Connection(self.service, None, ("192.0.2.1", 1), ("192.0.2.2", 80))  # type: ignore[arg-type]
+        connection = Connection(self.state, None, ("192.0.2.1", 1), ("192.0.2.2", 80))  # type: ignore[arg-type]
         transport.protocol = connection
         connection.connection_made(transport)
         self.loop.call_soon(connection.data_received, GET % path.encode())
@@ -265,7 +266,7 @@ def test_the_loop_shows_itself_often_only_while_tasks_go_on() -> None:
         assert not one.watchdog._beats
         one.answer()
         assert one.watchdog._beats
-        assert one.service.tasks == 0
+        assert one.state.tasks == 0
         one.watchdog._busy_until = 1e-9  # the time of rest is over
         one.watchdog._beat()
         assert not one.watchdog._beats

@@ -8,19 +8,19 @@ from pathlib import Path
 import pytest
 
 from aiohttp_worker.transport.backlog import Backlog
-from aiohttp_worker.transport.write_queue import Sender
+from aiohttp_worker.transport.write_queue import WriteQueue
 from tests.server.fakes import FakeTransport
 
 
 def test_all_of_it_is_sent_in_order(tmp_path: Path) -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        sender = Sender(FakeTransport(), ours)  # type: ignore[arg-type]
+        write_queue = WriteQueue(FakeTransport(), ours)  # type: ignore[arg-type]
         backlog = Backlog(str(tmp_path))
         backlog.add([b"ab", b"cd"])
         backlog.add([b"ef"])
         assert (backlog.part.offset, backlog.part.size) == (0, 6)
-        assert backlog.send(sender)
+        assert backlog.send(write_queue)
         assert theirs.recv(100) == b"abcdef"
         assert (backlog.part.offset, backlog.part.size) == (6, 0)
         backlog.close()
@@ -30,27 +30,27 @@ def test_the_socket_takes_a_part(tmp_path: Path) -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         ours.setblocking(False)
-        sender = Sender(FakeTransport(), ours)  # type: ignore[arg-type]
+        write_queue = WriteQueue(FakeTransport(), ours)  # type: ignore[arg-type]
         backlog = Backlog(str(tmp_path))
         size = 8 * 1024 * 1024
         backlog.add([bytes(size)])
-        assert not backlog.send(sender)
+        assert not backlog.send(write_queue)
         part = backlog.part
         assert 0 < part.offset < size
         assert part.offset + part.size == size
         received = 0
         while received < size:
             received += len(theirs.recv(1024 * 1024))
-            backlog.send(sender)
+            backlog.send(write_queue)
         assert backlog.part.size == 0
         backlog.close()
 
 
 def test_nothing_is_sent_past_what_waits(tmp_path: Path) -> None:
-    sender = Sender(FakeTransport(), None)  # type: ignore[arg-type]
+    write_queue = WriteQueue(FakeTransport(), None)  # type: ignore[arg-type]
     backlog = Backlog(str(tmp_path))
     backlog.add([b"abc"])
-    assert not backlog.send(sender)
+    assert not backlog.send(write_queue)
     backlog.close()
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from aiohttp_worker.transport.sendfile import FilePart, FileSending
 from aiohttp_worker.transport.writable_sockets import WritableSockets
-from aiohttp_worker.transport.write_queue import Sender
+from aiohttp_worker.transport.write_queue import WriteQueue
 from tests.loops import LOOPS, new_loop
 
 SIZE = 12_000_000  # more than all buffers on the way hold
@@ -65,18 +65,18 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: Any) -> None:
         self.transport = transport
-        self.sender = Sender(transport, self.ours)
+        self.write_queue = WriteQueue(transport, self.ours)
 
     def connection_lost(self, error: Exception | None) -> None:
-        self.sender.close()
+        self.write_queue.close()
 
     def pause_writing(self) -> None:
         self.paused += 1
-        self.sender.pause()
+        self.write_queue.pause()
 
     def resume_writing(self) -> None:
         self.resumed += 1
-        self.sender.resume()
+        self.write_queue.resume()
 
     async def receive(self, size: int) -> bytes:
         pieces = []
@@ -112,7 +112,7 @@ class Sending:
         self._loop = connection.loop
         self.ended: asyncio.Future[tuple[int, OSError | None]] = self._loop.create_future()
         FileSending(
-            connection.sender,
+            connection.write_queue,
             FilePart(self._fd, offset, size),
             size,
             writable or WritableSockets(connection.loop, slow),
@@ -142,10 +142,10 @@ def test_all_of_it(loop: asyncio.AbstractEventLoop, path: Path, pair: Any, slow:
     connection = Connection(loop, pair)
     sending = Sending(connection, path, offset=5, size=SIZE - 7, slow=lambda: slow)
     assert not sending.ended.done()
-    assert (connection.paused, connection.sender.paused, connection.sender.unsent > 0) == (1, True, True)
+    assert (connection.paused, connection.write_queue.paused, connection.write_queue.unsent > 0) == (1, True, True)
     assert sending.run(connection.receive(SIZE - 7)) == path.read_bytes()[5 : SIZE - 2]
     assert sending.ended.result() == (SIZE - 7, None)
-    assert (connection.resumed, connection.sender.paused, connection.sender.unsent) == (1, False, 0)
+    assert (connection.resumed, connection.write_queue.paused, connection.write_queue.unsent) == (1, False, 0)
     connection.close()
 
 
@@ -175,8 +175,8 @@ def test_a_small_file_needs_no_waiting(loop: asyncio.AbstractEventLoop, path: Pa
 
 def test_behind_what_still_waits(loop: asyncio.AbstractEventLoop, path: Path) -> None:
     connection = Connection(loop)
-    connection.sender.send([bytes(SIZE)])
-    assert connection.sender.paused
+    connection.write_queue.send([bytes(SIZE)])
+    assert connection.write_queue.paused
     sending = Sending(connection, path)
     data = sending.run(connection.receive(2 * SIZE))
     assert data == bytes(SIZE) + path.read_bytes()
@@ -191,8 +191,8 @@ def test_behind_a_little_that_still_waits(loop: asyncio.AbstractEventLoop, path:
             connection.ours.send(bytes(1000))
         except BlockingIOError:
             break
-    connection.sender.send([b"little"])
-    assert (connection.sender.paused, connection.sender.unsent) == (False, 6)
+    connection.write_queue.send([b"little"])
+    assert (connection.write_queue.paused, connection.write_queue.unsent) == (False, 6)
     sending = Sending(connection, path)
 
     async def find() -> bytes:

@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from aiohttp_worker.transport.write_batch import Outbox
-from aiohttp_worker.transport.write_queue import Sender
+from aiohttp_worker.transport.write_batch import WriteBatch
+from aiohttp_worker.transport.write_queue import WriteQueue
 
 
 class Transport:
-    """What a sender asks of a transport."""
+    """What a write queue asks of a transport."""
 
     def __init__(self) -> None:
         self.aborted = False
@@ -48,7 +48,7 @@ class End:
         self._ours.setblocking(False)
         self._theirs.setblocking(False)
         self.transport = Transport()
-        self.sender = Sender(self.transport, self._ours)  # type: ignore[arg-type]
+        self.write_queue = WriteQueue(self.transport, self._ours)  # type: ignore[arg-type]
 
     def received(self) -> bytes:
         try:
@@ -63,7 +63,7 @@ class End:
     def fill(self) -> None:
         """Send until the socket takes no more."""
         while not self.transport.written:
-            self.sender.send([b"x" * 65536])
+            self.write_queue.send([b"x" * 65536])
 
     def leave(self) -> None:
         self._theirs.close()
@@ -83,23 +83,23 @@ def end() -> Iterator[Callable[..., End]]:
 
     yield make
     for one in ends:
-        one.sender.close()
+        one.write_queue.close()
         one.close()
 
 
 def test_they_leave_at_the_end_of_the_turn(end: Callable[..., End]) -> None:
     async def main() -> None:
         first, second = end(), end()
-        outbox = Outbox(asyncio.get_running_loop())
+        write_batch = WriteBatch(asyncio.get_running_loop())
         began = time.monotonic()
-        outbox.put(first.sender, [b"head", b"one"], began)
-        outbox.put(second.sender, [b"two"], began)
-        outbox.put(first.sender, [b"pipelined"], began)
+        write_batch.put(first.write_queue, [b"head", b"one"], began)
+        write_batch.put(second.write_queue, [b"two"], began)
+        write_batch.put(first.write_queue, [b"pipelined"], began)
         assert (first.received(), second.received()) == (b"", b"")
         await asyncio.sleep(0)
         assert (first.received(), second.received()) == (b"headonepipelined", b"two")
         # And the same in the next turn.
-        outbox.put(first.sender, [b"three"], time.monotonic())
+        write_batch.put(first.write_queue, [b"three"], time.monotonic())
         assert first.received() == b""
         await asyncio.sleep(0)
         assert first.received() == b"three"
@@ -110,14 +110,14 @@ def test_they_leave_at_the_end_of_the_turn(end: Callable[..., End]) -> None:
 def test_they_are_due_soon(end: Callable[..., End]) -> None:
     async def main() -> None:
         one = end()
-        outbox = Outbox(asyncio.get_running_loop())
-        assert outbox.until == float("inf")
-        outbox.put(one.sender, [b"one"], 1000.0)
-        outbox.put(one.sender, [b"two"], 1000.1)
-        assert 1000.0 < outbox.until <= 1000.001, "of the first"
-        outbox.flush()
+        write_batch = WriteBatch(asyncio.get_running_loop())
+        assert write_batch.until == float("inf")
+        write_batch.put(one.write_queue, [b"one"], 1000.0)
+        write_batch.put(one.write_queue, [b"two"], 1000.1)
+        assert 1000.0 < write_batch.until <= 1000.001, "of the first"
+        write_batch.flush()
         assert one.received() == b"onetwo"
-        assert outbox.until == float("inf")
+        assert write_batch.until == float("inf")
         await asyncio.sleep(0)
         assert one.received() == b""
 
@@ -128,17 +128,17 @@ def test_they_are_due_soon(end: Callable[..., End]) -> None:
 def test_none_waits_for_a_while_after_a_slow_call(end: Callable[..., End], early: bool) -> None:
     async def main() -> None:
         one = end(_tcp_pair)
-        outbox = Outbox(asyncio.get_running_loop())
-        put = outbox.put_early if early else outbox.put
-        outbox.note_call(0.004, 1000.0)
-        put(one.sender, [b"a"], 1000.0)
+        write_batch = WriteBatch(asyncio.get_running_loop())
+        put = write_batch.put_early if early else write_batch.put
+        write_batch.note_call(0.004, 1000.0)
+        put(one.write_queue, [b"a"], 1000.0)
         assert one.received() == b""
-        outbox.note_call(0.02, 1000.0)
-        put(one.sender, [b"b"], 1000.19)
+        write_batch.note_call(0.02, 1000.0)
+        put(one.write_queue, [b"b"], 1000.19)
         assert one.received() == b"ab", "in their order"
-        put(one.sender, [b"c"], 1000.21)
+        put(one.write_queue, [b"c"], 1000.21)
         assert one.received() == b""
-        outbox.flush()
+        write_batch.flush()
         assert one.received() == b"c"
 
     asyncio.run(main())
@@ -147,12 +147,12 @@ def test_none_waits_for_a_while_after_a_slow_call(end: Callable[..., End], early
 def test_what_the_kernel_has_leaves_at_the_end_of_the_turn(end: Callable[..., End]) -> None:
     async def main() -> None:
         first, second = end(_tcp_pair), end(_tcp_pair)
-        outbox = Outbox(asyncio.get_running_loop())
+        write_batch = WriteBatch(asyncio.get_running_loop())
         began = time.monotonic()
-        outbox.put_early(first.sender, [b"head", b"one"], began)
-        outbox.put_early(second.sender, [b"two"], began)
-        outbox.put_early(first.sender, [b"pipelined"], began)
-        outbox.put(first.sender, [b"whole"], began)
+        write_batch.put_early(first.write_queue, [b"head", b"one"], began)
+        write_batch.put_early(second.write_queue, [b"two"], began)
+        write_batch.put_early(first.write_queue, [b"pipelined"], began)
+        write_batch.put(first.write_queue, [b"whole"], began)
         assert (first.received(), second.received()) == (b"", b"")
         await asyncio.sleep(0)
         assert (first.received(), second.received()) == (b"headonepipelinedwhole", b"two")
@@ -163,10 +163,10 @@ def test_what_the_kernel_has_leaves_at_the_end_of_the_turn(end: Callable[..., En
 def test_what_the_kernel_has_leaves_without_us(end: Callable[..., End]) -> None:
     async def main() -> None:
         one = end(_tcp_pair)
-        outbox = Outbox(asyncio.get_running_loop())
-        outbox.put_early(one.sender, [b"answer"], time.monotonic())
+        write_batch = WriteBatch(asyncio.get_running_loop())
+        write_batch.put_early(one.write_queue, [b"answer"], time.monotonic())
         assert one.wait_received(5) == b"answer", "the loop has not had a turn"
-        outbox.flush()
+        write_batch.flush()
         assert one.received() == b""
 
     asyncio.run(main())
@@ -175,10 +175,10 @@ def test_what_the_kernel_has_leaves_without_us(end: Callable[..., End]) -> None:
 def test_what_comes_next_pushes_what_the_kernel_has(end: Callable[..., End]) -> None:
     async def main() -> None:
         one = end(_tcp_pair)
-        outbox = Outbox(asyncio.get_running_loop())
-        outbox.put_early(one.sender, [b"answer"], time.monotonic())
-        assert one.sender.direct, "nothing can overtake it"
-        one.sender.send([b"next"])
+        write_batch = WriteBatch(asyncio.get_running_loop())
+        write_batch.put_early(one.write_queue, [b"answer"], time.monotonic())
+        assert one.write_queue.direct, "nothing can overtake it"
+        one.write_queue.send([b"next"])
         assert one.received() == b"answernext"
 
     asyncio.run(main())
@@ -187,8 +187,8 @@ def test_what_comes_next_pushes_what_the_kernel_has(end: Callable[..., End]) -> 
 def test_where_the_kernel_cannot_hold_it_is_sent(end: Callable[..., End]) -> None:
     async def main() -> None:
         unix = end()
-        outbox = Outbox(asyncio.get_running_loop())
-        outbox.put_early(unix.sender, [b"answer"], time.monotonic())
+        write_batch = WriteBatch(asyncio.get_running_loop())
+        write_batch.put_early(unix.write_queue, [b"answer"], time.monotonic())
         assert unix.received() == b"answer"
 
     asyncio.run(main())
@@ -198,12 +198,12 @@ def test_what_a_full_socket_does_not_take_goes_to_the_transport(end: Callable[..
     async def main() -> None:
         one = end(_tcp_pair)
         one.fill()
-        outbox = Outbox(asyncio.get_running_loop())
+        write_batch = WriteBatch(asyncio.get_running_loop())
         queued = len(one.transport.written)
-        outbox.put_early(one.sender, [b"answer"], time.monotonic())
+        write_batch.put_early(one.write_queue, [b"answer"], time.monotonic())
         assert one.transport.written[queued:] == [b"answer"], "behind what waits there"
         one.transport.written.clear()
-        outbox.put_early(one.sender, [b"answer"], time.monotonic())
+        write_batch.put_early(one.write_queue, [b"answer"], time.monotonic())
         assert one.transport.written == [b"answer"]
 
     asyncio.run(main())
@@ -212,13 +212,13 @@ def test_what_a_full_socket_does_not_take_goes_to_the_transport(end: Callable[..
 def test_a_piece_of_another_answer_goes_behind(end: Callable[..., End]) -> None:
     async def main() -> None:
         one = end()
-        outbox = Outbox(asyncio.get_running_loop())
-        outbox.put(one.sender, [b"whole"], time.monotonic())
-        assert not one.sender.direct, "a file would overtake it"
-        one.sender.send([b"streamed"])
+        write_batch = WriteBatch(asyncio.get_running_loop())
+        write_batch.put(one.write_queue, [b"whole"], time.monotonic())
+        assert not one.write_queue.direct, "a file would overtake it"
+        one.write_queue.send([b"streamed"])
         assert one.received() == b"wholestreamed"
-        assert one.sender.direct
-        outbox.flush()
+        assert one.write_queue.direct
+        write_batch.flush()
         assert one.received() == b""
 
     asyncio.run(main())
@@ -228,10 +228,10 @@ def test_a_piece_of_another_answer_goes_behind(end: Callable[..., End]) -> None:
 def test_a_connection_that_ends_takes_its_answer_along(end: Callable[..., End], early: bool) -> None:
     async def main() -> None:
         one = end(_tcp_pair)
-        outbox = Outbox(asyncio.get_running_loop())
-        put = outbox.put_early if early else outbox.put
-        put(one.sender, [b"last"], time.monotonic())
-        one.sender.stop()
+        write_batch = WriteBatch(asyncio.get_running_loop())
+        put = write_batch.put_early if early else write_batch.put
+        put(one.write_queue, [b"last"], time.monotonic())
+        one.write_queue.stop()
         assert one.received() == b"last"
         await asyncio.sleep(0)
         assert one.received() == b""
@@ -243,19 +243,19 @@ def test_a_connection_that_ends_takes_its_answer_along(end: Callable[..., End], 
 def test_a_client_that_has_left_harms_nobody(end: Callable[..., End], early: bool) -> None:
     async def main() -> None:
         gone, lost, other = end(_tcp_pair), end(_tcp_pair), end(_tcp_pair)
-        outbox = Outbox(asyncio.get_running_loop())
-        put = outbox.put_early if early else outbox.put
+        write_batch = WriteBatch(asyncio.get_running_loop())
+        put = write_batch.put_early if early else write_batch.put
         for one in (gone, lost, other):
-            put(one.sender, [b"answer"], time.monotonic())
+            put(one.write_queue, [b"answer"], time.monotonic())
         gone.leave()
-        lost.sender.close()
+        lost.write_queue.close()
         await asyncio.sleep(0)
         assert other.received() == b"answer"
         assert early or lost.received() == b""
-        put(gone.sender, [b"reset by now"], time.monotonic())
-        outbox.flush()
-        put(gone.sender, [b"and now it is known"], time.monotonic())
-        outbox.flush()
+        put(gone.write_queue, [b"reset by now"], time.monotonic())
+        write_batch.flush()
+        put(gone.write_queue, [b"and now it is known"], time.monotonic())
+        write_batch.flush()
         assert gone.transport.aborted
 
     asyncio.run(main())

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from aiohttp_worker.transport.write_queue import WRITE_HIGH_MARK, ReadGate, Sender
+from aiohttp_worker.transport.write_queue import WRITE_HIGH_MARK, ReadGate, WriteQueue
 from tests.server.fakes import FakeLoop, FakeTransport
 
 PAIR = tuple[socket.socket, socket.socket]
@@ -46,141 +46,141 @@ def receive(sock: socket.socket, size: int) -> bytes:
     return data
 
 
-def fill(sender: Sender) -> int:
+def fill(write_queue: WriteQueue) -> int:
     """Send until something waits in the transport; return how much was sent."""
     sent = 0
-    while not sender.unsent:
-        sender.send([bytes(262144)])
+    while not write_queue.unsent:
+        write_queue.send([bytes(262144)])
         sent += 262144
     return sent
 
 
 def test_pieces_leave_at_once(pair: PAIR) -> None:
-    sender = Sender(SocketTransport(), pair[0])  # type: ignore[arg-type]
-    assert sender.direct
-    sender.send([b"a", b"b", b"c"])
-    sender.send([])
+    write_queue = WriteQueue(SocketTransport(), pair[0])  # type: ignore[arg-type]
+    assert write_queue.direct
+    write_queue.send([b"a", b"b", b"c"])
+    write_queue.send([])
     assert receive(pair[1], 3) == b"abc"
-    assert sender.unsent == 0
-    sender.send([b"%d" % (number % 10) for number in range(200)])  # more than one writev takes
+    assert write_queue.unsent == 0
+    write_queue.send([b"%d" % (number % 10) for number in range(200)])  # more than one writev takes
     assert receive(pair[1], 200) == b"0123456789" * 20
 
 
 def test_the_rest_waits_in_the_transport_in_order(pair: PAIR) -> None:
     transport = SocketTransport()
-    sender = Sender(transport, pair[0])  # type: ignore[arg-type]
-    sent = fill(sender)
-    assert not sender.direct
-    sender.send([b"last"])
+    write_queue = WriteQueue(transport, pair[0])  # type: ignore[arg-type]
+    sent = fill(write_queue)
+    assert not write_queue.direct
+    write_queue.send([b"last"])
     assert transport.waiting.endswith(b"last")
-    assert sender.unsent == sender.in_transport == len(transport.waiting)
-    received = receive(pair[1], sent + 4 - sender.unsent)
-    assert len(received) == sent + 4 - sender.unsent
+    assert write_queue.unsent == write_queue.in_transport == len(transport.waiting)
+    received = receive(pair[1], sent + 4 - write_queue.unsent)
+    assert len(received) == sent + 4 - write_queue.unsent
 
 
 def test_with_tls_everything_goes_through_the_transport() -> None:
     transport = FakeTransport()
-    sender = Sender(transport, None)  # type: ignore[arg-type]
-    assert sender.fd == -1
-    assert not sender.direct
-    sender.send([b"a", b"b"])
+    write_queue = WriteQueue(transport, None)  # type: ignore[arg-type]
+    assert write_queue.fd == -1
+    assert not write_queue.direct
+    write_queue.send([b"a", b"b"])
     assert transport.sent == b"ab"
     assert transport.high_mark == WRITE_HIGH_MARK
 
 
 def test_what_is_kept_leaves_with_the_next(pair: PAIR) -> None:
-    sender = Sender(SocketTransport(), pair[0])  # type: ignore[arg-type]
-    sender.keep([b"a"])
-    sender.keep([b"b"])
-    assert not sender.direct
-    sender.send([b"c"])
+    write_queue = WriteQueue(SocketTransport(), pair[0])  # type: ignore[arg-type]
+    write_queue.keep([b"a"])
+    write_queue.keep([b"b"])
+    assert not write_queue.direct
+    write_queue.send([b"c"])
     assert receive(pair[1], 3) == b"abc"
-    sender.keep([b"d"])
-    sender.release()
+    write_queue.keep([b"d"])
+    write_queue.release()
     assert receive(pair[1], 1) == b"d"
 
 
 def test_what_is_corked_leaves_at_release(pair: PAIR) -> None:
-    sender = Sender(SocketTransport(), pair[0])  # type: ignore[arg-type]
-    corked = sender.cork([b"a", b"b"])
-    sender.release()
+    write_queue = WriteQueue(SocketTransport(), pair[0])  # type: ignore[arg-type]
+    corked = write_queue.cork([b"a", b"b"])
+    write_queue.release()
     assert receive(pair[1], 2) == b"ab"
     assert corked in (True, False)  # where the system has MSG_MORE
-    sender.send([b"c"])
+    write_queue.send([b"c"])
     assert receive(pair[1], 1) == b"c"
 
 
 def test_cork_without_a_socket_sends() -> None:
     transport = FakeTransport()
-    sender = Sender(transport, None)  # type: ignore[arg-type]
-    assert not sender.cork([b"a"])
+    write_queue = WriteQueue(transport, None)  # type: ignore[arg-type]
+    assert not write_queue.cork([b"a"])
     assert transport.sent == b"a"
 
 
 def test_send_alone_keeps_a_little(pair: PAIR) -> None:
     """While the loop cannot run, the socket takes what it can, and what is too much comes back."""
-    sender = Sender(SocketTransport(), pair[0])  # type: ignore[arg-type]
-    assert sender.send_alone([b"abc"], 10) == []
+    write_queue = WriteQueue(SocketTransport(), pair[0])  # type: ignore[arg-type]
+    assert write_queue.send_alone([b"abc"], 10) == []
     assert receive(pair[1], 3) == b"abc"
     rest: list[bytes] = []
     while not rest:
-        rest = sender.send_alone([bytes(262144)], 1000)
+        rest = write_queue.send_alone([bytes(262144)], 1000)
     assert sum(map(len, rest)) > 1000
-    assert sender.send_alone([b"x" * 100], 1000) == []  # kept
-    assert not sender.direct
+    assert write_queue.send_alone([b"x" * 100], 1000) == []  # kept
+    assert not write_queue.direct
 
 
 def test_send_alone_behind_what_waits() -> None:
     transport = FakeTransport()
     transport.stuck = True
-    sender = Sender(transport, None)  # type: ignore[arg-type]
-    sender.send([b"x" * 500])
-    assert sender.send_alone([b"y" * 400], 1000) == []
-    assert sender.send_alone([b"z" * 400], 1000) == [b"z" * 400]
+    write_queue = WriteQueue(transport, None)  # type: ignore[arg-type]
+    write_queue.send([b"x" * 500])
+    assert write_queue.send_alone([b"y" * 400], 1000) == []
+    assert write_queue.send_alone([b"z" * 400], 1000) == [b"z" * 400]
 
 
 def test_a_peer_that_has_gone_ends_the_connection(pair: PAIR) -> None:
     transport = SocketTransport(pair[0])
-    sender = Sender(transport, pair[0])  # type: ignore[arg-type]
+    write_queue = WriteQueue(transport, pair[0])  # type: ignore[arg-type]
     pair[1].close()
     for _ in range(10):
-        sender.send([b"x"])
-    assert sender.closed
+        write_queue.send([b"x"])
+    assert write_queue.closed
     assert transport.aborted
-    assert sender.fd == -1
-    assert sender.unsent == sender.unconfirmed == 0
+    assert write_queue.fd == -1
+    assert write_queue.unsent == write_queue.unconfirmed == 0
     before = transport.sent
-    sender.send([b"y"])
-    sender.keep([b"y"])
-    sender.release()
+    write_queue.send([b"y"])
+    write_queue.keep([b"y"])
+    write_queue.release()
     assert transport.sent == before
 
 
 def test_peer_left(pair: PAIR) -> None:
-    sender = Sender(SocketTransport(), pair[0])  # type: ignore[arg-type]
-    assert not sender.peer_left()
+    write_queue = WriteQueue(SocketTransport(), pair[0])  # type: ignore[arg-type]
+    assert not write_queue.peer_left()
     pair[1].shutdown(socket.SHUT_WR)
-    assert sender.peer_left()
-    sender.stop()
-    assert not sender.peer_left()
+    assert write_queue.peer_left()
+    write_queue.stop()
+    assert not write_queue.peer_left()
 
 
 def test_unconfirmed_counts_the_socket_too(pair: PAIR) -> None:
     transport = SocketTransport(pair[0])
-    sender = Sender(transport, pair[0])  # type: ignore[arg-type]
-    fill(sender)
-    before = sender.unconfirmed
-    assert before > sender.unsent
+    write_queue = WriteQueue(transport, pair[0])  # type: ignore[arg-type]
+    fill(write_queue)
+    before = write_queue.unconfirmed
+    assert before > write_queue.unsent
     receive(pair[1], 1_000_000)
-    while sender.unconfirmed == before:  # the kernel confirms
+    while write_queue.unconfirmed == before:  # the kernel confirms
         receive(pair[1], 1)
-    assert sender.unconfirmed < before
+    assert write_queue.unconfirmed < before
 
 
 def test_reset_on_close_is_seen_as_an_error(pair: PAIR) -> None:
     transport = SocketTransport(pair[0])
-    sender = Sender(transport, pair[0])  # type: ignore[arg-type]
-    sender.give_up()
+    write_queue = WriteQueue(transport, pair[0])  # type: ignore[arg-type]
+    write_queue.give_up()
     assert transport.aborted
     pair[0].close()
     with pytest.raises(ConnectionResetError):
@@ -192,60 +192,60 @@ def test_send_file(pair: PAIR, tmp_path: object) -> None:
     with open(path, "w+b") as file:
         file.write(b"0123456789")
         file.flush()
-        sender = Sender(SocketTransport(pair[0]), pair[0])  # type: ignore[arg-type]
-        assert sender.send_file(file.fileno(), 2, 5) == 5
+        write_queue = WriteQueue(SocketTransport(pair[0]), pair[0])  # type: ignore[arg-type]
+        assert write_queue.send_file(file.fileno(), 2, 5) == 5
         assert receive(pair[1], 5) == b"23456"
-        assert sender.send_file(file.fileno(), 10, 5) == 0
-        sender.keep_short(1024)
-        sender.keep_short(0)
-        fill(sender)
-        assert sender.send_file(file.fileno(), 0, 5) == -1
+        assert write_queue.send_file(file.fileno(), 10, 5) == 0
+        write_queue.keep_short(1024)
+        write_queue.keep_short(0)
+        fill(write_queue)
+        assert write_queue.send_file(file.fileno(), 0, 5) == -1
 
 
 def test_waiters_are_woken_when_all_is_sent() -> None:
     loop = FakeLoop()
-    sender = Sender(FakeTransport(), None)  # type: ignore[arg-type]
+    write_queue = WriteQueue(FakeTransport(), None)  # type: ignore[arg-type]
     called: list[str] = []
 
     async def wait() -> None:
-        await sender.drained()
+        await write_queue.drained()
         called.append("task")
 
-    sender.pause()
-    sender.on_resume(lambda: called.append("callback"))
+    write_queue.pause()
+    write_queue.on_resume(lambda: called.append("callback"))
     task = loop.create_task(wait())
     loop.run_ready()
-    assert sender.paused
+    assert write_queue.paused
     assert called == []
-    sender.resume()
+    write_queue.resume()
     loop.run_ready()
     assert sorted(called) == ["callback", "task"]
     assert task.done()
-    sender.resume()
+    write_queue.resume()
     assert len(called) == 2  # once
 
 
 def test_waiters_are_woken_when_the_connection_ends() -> None:
     loop = FakeLoop()
-    sender = Sender(FakeTransport(), None)  # type: ignore[arg-type]
+    write_queue = WriteQueue(FakeTransport(), None)  # type: ignore[arg-type]
     called: list[str] = []
 
     async def wait() -> None:
-        await sender.drained()
+        await write_queue.drained()
 
-    sender.pause()
-    sender.on_resume(lambda: called.append("callback"))
+    write_queue.pause()
+    write_queue.on_resume(lambda: called.append("callback"))
     waiting, cancelled = loop.create_task(wait()), loop.create_task(wait())
     loop.run_ready()
     cancelled.cancel()
     loop.run_ready()
-    sender.close()
+    write_queue.close()
     loop.run_ready()
     assert waiting.done()
     assert not waiting.cancelled()
     assert called == ["callback"]
-    assert sender.closed
-    assert not sender.paused
+    assert write_queue.closed
+    assert not write_queue.paused
 
 
 class TestReadGate:
@@ -271,7 +271,7 @@ class TestReadGate:
 
 
 def test_asyncio_is_asked_for_futures_of_its_loop() -> None:
-    sender = Sender(FakeTransport(), None)  # type: ignore[arg-type]
+    write_queue = WriteQueue(FakeTransport(), None)  # type: ignore[arg-type]
     with pytest.raises(RuntimeError, match="no running event loop"):
-        sender.drained()
+        write_queue.drained()
     assert not asyncio._get_running_loop()

@@ -443,7 +443,7 @@ def test_close_while_a_step_goes_on_cancels_it(worker_loop: LoopThread) -> None:
 
 def run(application: Callable[..., Any]) -> FakeServer:
     server = FakeServer(application)
-    declare_server(server.service.bodies)
+    declare_server(server.state.bodies)
     try:
         server.receive(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         server.loop.run_ready()
