@@ -393,20 +393,15 @@ async def _send_all(exchange: Exchange, iterable: Any) -> None:
     # Not aiter(): a proxy around Django's response has the method, and its type has not.
     iterator = iterable.__aiter__()
     wrong: TypeError | None = None
-    stopped = False  # where it yielded, and not where it waits itself
     try:
         async for item in iterator:
-            stopped = True
             data = await item if is_awaitable(item) else item
             if not isinstance(data, bytes):
                 wrong = wrong_item(data)
                 break
             if not await _send(exchange, data):
                 break
-            stopped = False
     finally:
-        if stopped:
-            exchange.state.leftovers.add()
         close = getattr(iterator, "aclose", None)
         if close is not None:
             await close()

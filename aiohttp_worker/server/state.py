@@ -21,7 +21,6 @@ from aiohttp_worker.wsgi.environ import Environ, EnvironBuilder
 from aiohttp_worker.wsgi.stream_input import Choice, stream_choice
 
 from .application import ApplicationKind, classify_application
-from .leftovers import Leftovers
 from .loop_visibility import RunningLoop
 from .settings import Observers, OverloadLimits, ServerSettings
 from .thread_pool import ThreadPool
@@ -89,7 +88,6 @@ class State:
         self.bodies = BodyServer(loop, self.pool is not None, observers.log_warning, observers.log_error)
         self.write_batch = WriteBatch(loop)
         self.running_loop = RunningLoop(loop)
-        self.leftovers = Leftovers()
         self.writable = WritableSockets(loop, lambda: self.write_batch.slow)
         self.tasks = 0  # that answer requests now
         self.on_task: Callable[[], None] | None = None  # called when one is about to begin
@@ -115,7 +113,6 @@ class State:
         now = time.monotonic()
         for connection in [c for c in self.connections if c.deadline <= now or c.watched]:
             connection.check_time(now)
-        self.leftovers.collect(now)
 
     def make_room(self, most: int, limits: OverloadLimits) -> None:
         """End connections for the sake of others: of those that are idle for too long, or if none is, of those that are too slow.
