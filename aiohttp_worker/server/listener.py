@@ -1,4 +1,4 @@
-"""Accepting connections: few at a time, and never more than are allowed."""
+"""Listening sockets: accepts connections in small batches, up to ``worker_connections``."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
-from functools import partial
 from ipaddress import ip_address
 from typing import Any, Final
 
@@ -21,71 +19,34 @@ from .connection import Connection, shown_address
 from .settings import OverloadLimits
 from .state import State
 
-# Connections taken in one turn of the loop; the others are left to siblings.
-_BATCH: Final = 16
-_PAUSE_SECONDS: Final = 1.0
-_QUIET_SECONDS: Final = 0.005
-_MOST_REST_SECONDS: Final = 0.05
-# With no connection to spare, so long those who come wait for one that ends by
-# itself, or for a sibling. Then short limits hold.
+_BATCH: Final = 16  # connections accepted in one turn of the loop; the others are left to sibling workers
+_PAUSE_SECONDS: Final = 1.0  # after the process has run out of descriptors or memory
+_QUIET_SECONDS: Final = 0.005  # without a new connection, before a listening socket is closed
+_MOST_REST_SECONDS: Final = 0.05  # for emptying the backlogs
+# While all connections are in use, new ones wait so long in the backlog: for one to end by itself, or for a sibling to accept
+# them. Then the limits of overload hold.
 _ROOM_SECONDS: Final = 0.1
 _LIMITS: Final = OverloadLimits()
-_MOST_ENDED: Final = 32  # at once, and one in eight
+_MOST_ENDED: Final = 32  # connections ended at once, and no more than one in eight
 _NO_MORE_FILES: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 
 
-class _TCP(socket.socket):
-    """An accepted socket that says what it is without a look-up in an enumeration.
-
-    For each connection it is asked three times.
-    """
-
-    __slots__ = ()
-    family = socket.AF_INET
-    type = socket.SOCK_STREAM
-
-
-class _TCP6(_TCP):
-    __slots__ = ()
-    family = socket.AF_INET6
-
-
-class _Unix(_TCP):
-    __slots__ = ()
-    family = socket.AF_UNIX
-
-
-@dataclass(frozen=True)
-class _Listening:
-    """What the connections of one listening socket have in common.
-
-    :ivar address: to which all of them come, ``None`` if that differs.
-    """
-
-    accept: Callable[[], tuple[int, Any]]
-    kind: Callable[..., socket.socket]
-    address: Any
-
-    @classmethod
-    def of(cls, sock: socket.socket) -> _Listening:
-        family = sock.family
-        address = sock.getsockname()
-        kind = next(kind for kind in (_TCP, _TCP6, _Unix) if kind.family is family)
-        anywhere = family is not socket.AF_UNIX and ip_address(address[0].partition("%")[0]).is_unspecified
-        accept: Any = sock._accept  # type: ignore[attr-defined]  # accept(), without the object that it makes
-        return cls(accept, partial(kind, family, socket.SOCK_STREAM, 0), None if anywhere else address)
+def _common_address(sock: socket.socket) -> Any:
+    """Return the local address that all connections of a listening socket share; ``None`` if it listens on every interface."""
+    address = sock.getsockname()
+    anywhere = sock.family is not socket.AF_UNIX and ip_address(address[0].partition("%")[0]).is_unspecified
+    return None if anywhere else address
 
 
 class Listeners:
     """The listening sockets of a worker.
 
-    :param sockets: listening already; their backlog stays as it was set.
-    :param limit: of open connections, handshakes included.
-    :param one_by_one: look at what a new connection wants before the next is
-        accepted. An application that runs inline keeps all connections of its
-        worker waiting, so none is to be taken from an idle sibling meanwhile.
-    :param context: for TLS.
-    :param handshake_seconds: for a TLS handshake to complete.
+    :param sockets: in the listening state already; their backlog stays as it was set.
+    :param limit: open connections at most, TLS handshakes included (``worker_connections``).
+    :param one_by_one: True to read the first request of a connection before the next connection is accepted. An application
+        that runs inline keeps all connections of its worker waiting, and an idle sibling could serve the next one at once.
+    :param context: the TLS context, ``None`` for plain HTTP.
+    :param handshake_seconds: time limit of a TLS handshake.
     """
 
     def __init__(
@@ -99,7 +60,7 @@ class Listeners:
     ) -> None:
         self._state = state
         self._loop = state.loop
-        self._listening = {sock: _Listening.of(sock) for sock in sockets}
+        self._addresses = {sock: _common_address(sock) for sock in sockets}
         self._limit = limit
         self._batch = 1 if one_by_one else _BATCH
         self._one_by_one = one_by_one
@@ -112,7 +73,7 @@ class Listeners:
             lambda text: observers.log_warning("%s", text),
             lambda text: observers.log_debug("%s", text),
         )
-        # Connections that are being set up, with what they wait for.
+        # Calls of connect_accepted_socket() under way, with the future that each awaits.
         self._connecting: dict[Coroutine[Any, Any, Any], asyncio.Future[Any] | None] = {}
         self._accepting = False
         self._unseen = False
@@ -124,45 +85,44 @@ class Listeners:
 
     @property
     def open(self) -> int:
-        """Connections, and those to be."""
+        """Number of open connections, those included whose transport or TLS handshake is not complete."""
         handshakes = 0 if self._tls is None else len(self._tls.handshakes)
         return len(self._state.connections) + len(self._connecting) + handshakes
 
     def descriptors(self) -> list[int]:
-        """Return those of the listening sockets, and of the connections whose handshake is not over."""
+        """Return the descriptors of the listening sockets, and of the connections whose TLS handshake is not complete."""
         handshakes = () if self._tls is None else self._tls.handshakes
-        return [*(sock.fileno() for sock in self._listening), *(handshake.fileno() for handshake in handshakes)]
+        return [*(sock.fileno() for sock in self._addresses), *(handshake.fileno() for handshake in handshakes)]
 
     def start(self) -> None:
-        """Begin to accept."""
+        """Start accepting."""
         if not self._accepting and not self._stopped and not self._held:
             self._accepting = True
-            for sock in self._listening:
+            for sock in self._addresses:
                 sock.setblocking(False)
                 self._loop.add_reader(sock.fileno(), self._accept, sock)
 
     def pause(self) -> None:
-        """Leave new connections in the backlog."""
+        """Stop accepting; new connections stay in the backlog."""
         if self._accepting:
             self._accepting = False
-            for sock in self._listening:
+            for sock in self._addresses:
                 self._loop.remove_reader(sock.fileno())
 
     def hold(self) -> None:
-        """Leave new connections in the backlog, where others find them, until :meth:`release`."""
+        """Stop accepting until :meth:`release`; sibling workers find the new connections in the backlog."""
         self._held = True
         self.pause()
 
     def release(self) -> None:
-        """Accept again."""
+        """Resume accepting after :meth:`hold`."""
         self._held = False
         self.start()
 
     def stop(self, take_rest: bool) -> None:
-        """Accept no more.
+        """Stop accepting for good, and close the listening sockets.
 
-        :param take_rest: take what is in the backlogs first: when nobody else
-            listens, what is left there is reset.
+        :param take_rest: True to accept the backlogs first: if no other process listens, the kernel resets what is left there.
         """
         if self._stopped:
             return
@@ -170,24 +130,23 @@ class Listeners:
         self._stopped = True
         if take_rest:
             self._take_rest()
-        for sock in self._listening:
+        for sock in self._addresses:
             sock.close()
 
     def _take_rest(self) -> None:
-        """Take what comes, until nobody has come for a moment.
+        """Accept the backlogs, until no connection has come for a moment.
 
-        Who comes between the last accept and the closing of the socket is lost.
-        While this waits nobody is answered, so those who come again after each
-        answer stay away.
+        A connection that comes between the last accept() and close() is lost. No request is answered while this waits, so
+        a client that connects anew after each answer does not prolong it.
         """
         coming = select.poll()
-        for sock in self._listening:
+        for sock in self._addresses:
             coming.register(sock, select.POLLIN)
         limit = time.monotonic() + _MOST_REST_SECONDS
         taken = True
         while taken and time.monotonic() < limit and coming.poll(_QUIET_SECONDS * 1000):
             taken = False
-            for sock in self._listening:
+            for sock in self._addresses:
                 while self._take(sock):
                     taken = True
 
@@ -202,15 +161,17 @@ class Listeners:
                 return
 
     def _take(self, sock: socket.socket) -> bool:
-        """Accept one connection, if there is one."""
-        listening = self._listening[sock]
+        """Accept one connection from a listening socket.
+
+        :return: False if none waits there.
+        """
         try:
-            fd, peername = listening.accept()
+            accepted, peername = sock.accept()
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
             return False
         except OSError as error:
             if self._stopped:
-                return False  # a signal has closed the socket in the meantime
+                return False  # a signal's handler has closed the socket in the meantime
             if error.errno not in _NO_MORE_FILES:
                 raise
             self._state.log_error("cannot accept connections for a while: %s", error)
@@ -218,14 +179,13 @@ class Listeners:
             self._end_some()
             self._loop.call_later(_PAUSE_SECONDS, self.start)
             return False
-        self._connect(listening.kind(fileno=fd), peername, listening.address)
+        self._connect(accepted, peername, self._addresses[sock])
         return True
 
     def _connect(self, accepted: socket.socket, peername: Any, address: Any) -> None:
-        """Have the loop make a transport.
+        """Have the loop make a transport for an accepted socket.
 
-        Without a task: it would take a turn of the loop more, and about as long
-        as a small request.
+        Not in a task: that would cost a turn of the loop more, and about as much CPU as a small request.
         """
         state = self._state
         try:
@@ -234,7 +194,7 @@ class Listeners:
             accepted.close()
             self._not_set_up(error)
             return
-        # These have a protocol's methods without being one of asyncio's classes.
+        # Connection and TLSHandshake have a protocol's methods without being subclasses of asyncio's classes.
         make: Callable[[], Any] = lambda: Connection(state, accepted, peername, sockname)  # noqa: E731
         if (tls := self._tls) is not None:
             make = lambda: TLSHandshake(tls, accepted, peername, lambda: Connection(state, accepted, peername, sockname))  # noqa: E731
@@ -254,9 +214,9 @@ class Listeners:
             self._connected(coroutine)
             if not isinstance(error, OSError):
                 raise
-            self._not_set_up(error)  # a client that left before
+            self._not_set_up(error)  # the client has left
         else:
-            future._asyncio_future_blocking = False  # as a task does with what it waits for
+            future._asyncio_future_blocking = False  # as a task does with the future that it awaits
             self._connecting[coroutine] = future
             future.add_done_callback(lambda _: self._waited(coroutine, accepted))
 
@@ -267,11 +227,11 @@ class Listeners:
     def _connected(self, coroutine: Coroutine[Any, Any, Any]) -> None:
         self._connecting.pop(coroutine, None)
         if self._unseen:
-            # One turn for the transport to start reading, one to read.
+            # In one turn of the loop the transport starts reading, in the next one it reads.
             self._loop.call_soon(self._loop.call_soon, self._seen)
 
     def _handshake_failed(self, handshake: TLSHandshake, error: Exception) -> None:
-        """Say why, unless the client has said nothing: that is what port scanners and health checks do."""
+        """Log a failed handshake; at level DEBUG if the client has sent nothing, as port scanners and health checks do."""
         address = shown_address(handshake.peername)
         text = f"TLS handshake with {address} failed: {failure_text(error)}"
         if handshake.begun and not handshake.given_up:
@@ -284,11 +244,11 @@ class Listeners:
         self._state.log_debug("a connection could not be set up: %s", error)
 
     def abort_unfinished(self) -> None:
-        """Give up the connections that are not set up, or whose TLS handshake is not over."""
+        """Abort the connections whose transport or TLS handshake is not complete."""
         connecting, self._connecting = self._connecting, {}
         for coroutine, future in connecting.items():
             coroutine.close()
-            # Not cancelled, it fails when uvloop is closed, and nobody asks it any more.
+            # A future that is not cancelled fails when uvloop is closed, and its exception would never be retrieved.
             if future is not None and not future.cancel() and not future.cancelled():
                 future.exception()
         if self._tls is not None:
@@ -300,7 +260,7 @@ class Listeners:
 
     def _full(self) -> None:
         if self._connecting:
-            return  # some of them count twice until the next turn of the loop, when this is looked at again
+            return  # some connections count twice until the next turn of the loop, which comes here again
         if not self._full_logged:
             self._full_logged = True
             self._state.observers.log_warning("all %d worker_connections are in use; new connections wait", self._limit)
@@ -310,11 +270,11 @@ class Listeners:
             self._loop.call_later(_ROOM_SECONDS, self._make_room)
 
     def _make_room(self) -> None:
-        """End connections that do nothing, or too little, if somebody still waits."""
+        """End idle or slow connections while all are in use and others wait in the backlog."""
         self._making_room = False
         if self._accepting or self._stopped or self.open < self._limit:
             return
-        if self._somebody_waits():
+        if self._backlog_waits():
             self._end_some()
         self._making_room = True
         self._loop.call_later(_ROOM_SECONDS, self._make_room)
@@ -325,9 +285,9 @@ class Listeners:
         if self._tls is not None:
             self._tls.make_room(most, _LIMITS.idle, _LIMITS.head)
 
-    def _somebody_waits(self) -> bool:
+    def _backlog_waits(self) -> bool:
         coming = select.poll()
-        for sock in self._listening:
+        for sock in self._addresses:
             coming.register(sock, select.POLLIN)
         return bool(coming.poll(0))
 

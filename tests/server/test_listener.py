@@ -1,4 +1,4 @@
-"""Who is accepted, and when: few at a time, never more than are allowed, and again when there is room."""
+"""Accepting connections: in small batches, up to ``worker_connections``, and again when one has closed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from aiohttp_worker.server.listener import Listeners
+from aiohttp_worker.server.listener import Listeners, _common_address
 from aiohttp_worker.server.settings import Observers, ServerSettings
 from aiohttp_worker.server.state import State
 
@@ -173,33 +173,32 @@ def test_a_client_that_left_before(make: Make) -> None:
 def test_no_descriptors_left(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """Accepting pauses for a while, and then goes on."""
     site = make(10)
-    listening = site.listeners._listening[site.socket]
 
-    def full() -> Any:
+    def full(sock: socket.socket) -> Any:
         raise OSError(errno.EMFILE, "Too many open files")
 
-    site.listeners._listening[site.socket] = type(listening)(full, listening.kind, listening.address)
-    site.loop.somebody_comes()
+    with monkeypatch.context() as patch:
+        patch.setattr(socket.socket, "accept", full)
+        site.loop.somebody_comes()
     assert not site.loop.readers
     assert "cannot accept connections for a while" in site.logged[-1]
-    site.listeners._listening[site.socket] = listening
     site.loop.fire_timers()
     site.come(1)
     site.loop.somebody_comes()
     assert site.listeners.open == 1
 
 
-def test_a_signal_stops_it_while_it_accepts(make: Make) -> None:
+def test_a_signal_stops_it_while_it_accepts(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """QUIT closes the sockets at once; the callback that was about to accept finds them closed."""
     site = make(10)
     site.come(2)
-    listening = site.listeners._listening[site.socket]
+    accept = socket.socket.accept
 
-    def interrupted() -> Any:
+    def interrupted(sock: socket.socket) -> Any:
         site.listeners.stop(take_rest=False)
-        return listening.accept()
+        return accept(sock)
 
-    site.listeners._listening[site.socket] = type(listening)(interrupted, listening.kind, listening.address)
+    monkeypatch.setattr(socket.socket, "accept", interrupted)
     site.loop.somebody_comes()
     assert site.listeners.open == 0
 
@@ -255,10 +254,8 @@ def test_a_unix_socket(tmp_path: Any) -> None:
         site.close()
 
 
-def test_accepted_sockets_know_their_family(make: Make) -> None:
-    site = make(10)
-    site.come(1)
-    site.loop.somebody_comes()
-    (sock,) = site.loop.taken
-    assert (sock.family, sock.type) == (socket.AF_INET, socket.SOCK_STREAM)
-    assert not sock.getblocking() or sock.gettimeout() is None
+@pytest.mark.parametrize(("host", "shared"), [("127.0.0.1", True), ("0.0.0.0", False)])
+def test_local_address_of_connections(host: str, shared: bool) -> None:
+    """Asked of each socket only if the listening one is bound to every interface."""
+    with socket.create_server((host, 0)) as listener:
+        assert _common_address(listener) == (listener.getsockname() if shared else None)
