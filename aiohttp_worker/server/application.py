@@ -16,8 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp_worker.http1.response_encoder import shown
 from aiohttp_worker.wsgi.async_body import AsyncBody, Marker
-from aiohttp_worker.wsgi.generators import Dialect, drops_what_is_sent, function_dialect, generator_dialect
-from aiohttp_worker.wsgi.input import BlockingReader, BodyCollector, StreamReader
+from aiohttp_worker.wsgi.blocking_reader import BlockingReader
+from aiohttp_worker.wsgi.body_collector import BodyCollector
+from aiohttp_worker.wsgi.call_sites import drops_what_is_sent
+from aiohttp_worker.wsgi.generators import Dialect, function_dialect, generator_dialect
+from aiohttp_worker.wsgi.input import StreamReader
 from aiohttp_worker.wsgi.input_file import let_delegate
 
 if TYPE_CHECKING:

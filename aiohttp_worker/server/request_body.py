@@ -14,8 +14,10 @@ from aiohttp_worker.http1.messages import RequestHead
 from aiohttp_worker.transport.descriptors import reopen
 from aiohttp_worker.transport.storage import storage_error
 from aiohttp_worker.transport.write_queue import ReadGate, WriteQueue
+from aiohttp_worker.wsgi.blocking_reader import BlockingReader
+from aiohttp_worker.wsgi.body_collector import BodyCollector
 from aiohttp_worker.wsgi.environ import Environ
-from aiohttp_worker.wsgi.input import HIGH_MARK, LOW_MARK, BlockingReader, BodyCollector, FileReader, StreamReader
+from aiohttp_worker.wsgi.input import HIGH_MARK, LOW_MARK, FileReader, StreamReader
 from aiohttp_worker.wsgi.input_file import InputFile
 from aiohttp_worker.wsgi.start_response import Response
 

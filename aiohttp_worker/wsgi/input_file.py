@@ -11,9 +11,9 @@ from typing import Any, Final, Self
 from aiohttp_worker.http1.buffer import separator_bytes
 from aiohttp_worker.http1.errors import EofStream
 
+from .blocking_reader import BlockingReader
+from .call_sites import Use, delegates_now, use_of_call
 from .environ import Environ
-from .generators import Use, delegates_now, use_of_call
-from .input import BlockingReader
 
 _FILES: Final = (io.BytesIO, io.BufferedReader, BlockingReader)
 _MOST_EMPTY_READS: Final = 3  # behind the end, for those who wait for EofStream

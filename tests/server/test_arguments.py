@@ -16,7 +16,9 @@ import pytest
 
 from aiohttp_worker import AsyncBody, stream_input
 from aiohttp_worker.http1.response_encoder import HeadEncoder
-from aiohttp_worker.wsgi.input import BlockingReader, BodyCollector, FileReader, StreamReader
+from aiohttp_worker.wsgi.blocking_reader import BlockingReader
+from aiohttp_worker.wsgi.body_collector import BodyCollector
+from aiohttp_worker.wsgi.input import FileReader, StreamReader
 from aiohttp_worker.wsgi.start_response import Response
 from tests.functional.apps import arguments
 

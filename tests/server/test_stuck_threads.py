@@ -9,7 +9,7 @@ import pytest
 
 from aiohttp_worker.server.stuck_threads import StuckThreads
 from aiohttp_worker.server.thread_pool import PoolThread
-from aiohttp_worker.wsgi.input import BlockingReader
+from aiohttp_worker.wsgi.blocking_reader import BlockingReader
 
 from .fakes import CHUNKED, GET, FakeServer
 

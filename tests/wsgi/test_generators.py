@@ -1,4 +1,4 @@
-"""What the own code of generators says, from their code objects alone."""
+"""Classification of generators by their own code: ordinary, for the event loop, or streaming the input."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import functools
 import io
 import json
 import types
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from typing import Any
 
 import pytest
 
 import aiohttp
-from aiohttp_worker.wsgi.generators import Dialect, drops_what_is_sent, function_dialect, generator_dialect
+from aiohttp_worker.wsgi.generators import Dialect, function_dialect, generator_dialect
 
 Environ = dict[str, Any]
 Start = Any
@@ -434,33 +434,3 @@ def other(environ: Environ, start_response: Start) -> Steps:
 def test_expressions() -> None:
     generator = (piece for piece in (b"a", b"b"))
     assert generator_dialect(generator) is ORDINARY
-
-
-def test_what_is_sent_in_is_dropped_or_not() -> None:
-    def statement() -> Iterator[Any]:
-        yield 1
-
-    def expression() -> Steps:
-        value = yield 1
-        yield value
-
-    def inner(function: Any) -> Steps:
-        return (yield from function())
-
-    def returned() -> Steps:
-        return (yield 1)
-
-    def delegated_to_an_iterator() -> Steps:
-        yield from [1]
-
-    for generator, drops in (
-        (statement(), True),
-        (inner(statement), True),
-        ((x for x in (1,)), True),
-        (expression(), False),
-        (inner(expression), False),
-        (returned(), False),
-        (delegated_to_an_iterator(), False),
-    ):
-        next(generator)
-        assert drops_what_is_sent(generator) is drops, generator  # type: ignore[arg-type]
