@@ -49,6 +49,7 @@ COMPILED = (
             "transport/tls_transport",
             "transport/write_batch",
             "transport/write_queue",
+            "wsgi/application",
             "wsgi/environ",
             "wsgi/start_response",
         )

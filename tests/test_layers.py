@@ -31,7 +31,16 @@ RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 KNOW_GUNICORN = {"integration", "worker", "paste"}
 
 # Pure files: bytes and values in, bytes and values out.
-PURE = {"http1", "errors", "wsgi.environ", "wsgi.forwarded", "wsgi.start_response", "wsgi.stream_input", "server.proxy_protocol"}
+PURE = {
+    "http1",
+    "errors",
+    "wsgi.application",
+    "wsgi.environ",
+    "wsgi.forwarded",
+    "wsgi.start_response",
+    "wsgi.stream_input",
+    "server.proxy_protocol",
+}
 IMPURE_MODULES = {"asyncio", "gunicorn", "multiprocessing", "selectors", "signal", "socket", "ssl", "threading", "uvloop"}
 
 
@@ -125,6 +134,13 @@ def test_no_circle(package: str) -> None:
         pytest.fail(" -> ".join(error.args[1]))
 
 
+@pytest.mark.parametrize("name", [name for name in SERVER if unit(name) == "transport"])
+def test_transports_know_no_protocol(name: str) -> None:
+    """What moves bytes serves any protocol that has some."""
+    ours = {imported for imported in imports(name, SERVER[name]) if imported in KNOWN}
+    assert {unit(imported) for imported in ours} <= {"transport"}
+
+
 @pytest.mark.parametrize("name", SERVER)
 def test_who_knows_gunicorn(name: str) -> None:
     if any(imported.split(".")[0] == "gunicorn" for imported in imports(name, SERVER[name])):
@@ -168,8 +184,8 @@ WITHOUT_A_TEST_FILE = {
     "integration.hooks": "tests/functional/test_hooks.py compares with what gthread shows",
     "integration.master": "only a real master reloads: tests/functional/test_refused_starts.py",
     "paste.ini": "tests/paste/test_runner.py reads each ini as the runner does",
-    "server.application": "tests/server/test_exchange.py and test_dialects.py run each kind",
     "server.channels": "tests/server/test_exchange.py sends by each",
+    "server.coroutines": "tests/server/test_exchange.py and test_dialects.py run each kind",
     "server.forked": "only a real process forks: tests/functional/test_forks.py",
     "worker": "only a real master runs one: tests/functional",
     "wsgi.input_file": "tests/server/test_dialects.py reads it in every dialect",

@@ -21,7 +21,7 @@ from aiohttp_worker.wsgi.async_body import Marker, bodies_of_request
 from aiohttp_worker.wsgi.environ import Environ
 from aiohttp_worker.wsgi.start_response import Response
 
-from .application import Written
+from .coroutines import Written
 from .state import State
 from .thread_pool import PoolThread
 

@@ -8,7 +8,7 @@ import types
 from collections.abc import Callable, Generator
 from typing import Any
 
-from .application import is_awaitable
+from aiohttp_worker.wsgi.application import is_awaitable
 
 
 def application_close(application: Any) -> Callable[[], Any] | None:

@@ -15,13 +15,13 @@ from aiohttp_worker.http1.errors import RemoteProtocolError, UnservableRequestEr
 from aiohttp_worker.http1.messages import RequestHead
 from aiohttp_worker.http1.request_reader import END, NEED_DATA, RequestReader
 from aiohttp_worker.transport.write_queue import ReadGate, WriteQueue
+from aiohttp_worker.wsgi.application import ApplicationKind
 from aiohttp_worker.wsgi.environ import Environ
 from aiohttp_worker.wsgi.forwarded import peer_is_trusted
 from aiohttp_worker.wsgi.input import EmptyReader
 from aiohttp_worker.wsgi.start_response import Response, error_response
 from aiohttp_worker.wsgi.tls_environ import connection_socket, tls_environ
 
-from .application import ApplicationKind
 from .channels import Client
 from .exchange import Exchange
 from .proxy_protocol import ProxyHeaderReader

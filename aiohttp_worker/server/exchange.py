@@ -13,17 +13,18 @@ from typing import Any, Final
 from aiohttp_worker.errors import ClientDisconnectedError, IncompleteBodyError
 from aiohttp_worker.http1.messages import RequestHead
 from aiohttp_worker.transport.backlog import Backlog
-from aiohttp_worker.transport.sendfile import FilePart, FileSending, file_part
+from aiohttp_worker.transport.sendfile import FilePart, FileSending
 from aiohttp_worker.transport.write_queue import WRITE_HIGH_MARK
+from aiohttp_worker.wsgi.application import ResultKind, classify_result, is_awaitable, wrong_item
 from aiohttp_worker.wsgi.async_body import BodyStream, Marker, bodies_of_request
 from aiohttp_worker.wsgi.environ import Environ
-from aiohttp_worker.wsgi.file_wrapper import FileWrapper
+from aiohttp_worker.wsgi.file_wrapper import FileWrapper, regular_part
 from aiohttp_worker.wsgi.input import StreamReader, explain_misuse
 from aiohttp_worker.wsgi.input_file import let_delegate
 from aiohttp_worker.wsgi.start_response import error_response
 
-from .application import ResultKind, call_application, classify_result, guard, is_awaitable, respond, send_awaited, wrong_item
 from .channels import TURN_SECONDS, Client, Delivery
+from .coroutines import call_application, guard, respond, send_awaited
 from .state import State
 
 # What an inline iterable may send before others get their turn, besides what it may take.
@@ -196,8 +197,9 @@ class Exchange(Delivery):
             if result_kind is _ITERABLE or result_kind is _WHOLE:
                 self.iterable = result
                 if kind is _FILE_WRAPPER and state.settings.sendfile:
-                    self._part = file_part(result)
-                    if self._part is not None:
+                    part = regular_part(result)
+                    if part is not None:
+                        self._part = FilePart(part[0], part[1], part[2])
                         self._next = _FILE
                         return
                 reads_later = self.head.has_body and result_kind is _ITERABLE

@@ -16,11 +16,11 @@ from aiohttp_worker.http1.request_parser import HeadParser
 from aiohttp_worker.http1.response_encoder import HeadEncoder
 from aiohttp_worker.transport.writable_sockets import WritableSockets
 from aiohttp_worker.transport.write_batch import WriteBatch
+from aiohttp_worker.wsgi.application import ApplicationKind, classify_application
 from aiohttp_worker.wsgi.async_body import BodyServer, declare_server
 from aiohttp_worker.wsgi.environ import Environ, EnvironBuilder
 from aiohttp_worker.wsgi.stream_input import Choice, stream_choice
 
-from .application import ApplicationKind, classify_application
 from .loop_visibility import RunningLoop
 from .settings import Observers, OverloadLimits, ServerSettings
 from .thread_pool import ThreadPool

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import errno
-import io
 import os
-import stat
 from collections.abc import Callable
-from typing import Any, Final
-
-from aiohttp_worker.wsgi.file_wrapper import FileWrapper, plain_file
+from typing import Final
 
 from .writable_sockets import WritableSockets
 from .write_queue import WriteQueue
@@ -34,37 +30,6 @@ class FilePart:
         self.fd = fd
         self.offset = offset
         self.size = size
-
-
-def file_part(wrapper: FileWrapper) -> FilePart | None:
-    """Return what of the wrapped file the kernel can send.
-
-    :return: ``None`` when only ``read()`` tells what there is.
-    """
-    try:
-        file: Any = plain_file(wrapper.filelike)
-        if file is None:
-            return None
-        if isinstance(file, io.BufferedRandom):
-            file.flush()
-        fd = file.fileno()
-        offset = file.tell()
-        status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode) or status.st_size <= offset or not _has_its_size(fd, status):
-            return None
-    except (AttributeError, OSError, ValueError):
-        return None
-    return FilePart(fd, offset, status.st_size - offset)
-
-
-def _has_its_size(fd: int, status: os.stat_result) -> bool:
-    """Say whether a file has as many bytes as it says.
-
-    Those that the kernel makes up when they are read, as in ``/proc`` and
-    ``/sys``, have no blocks, and say 0 or that they are as long as a page.
-    Neither have those that are all hole.
-    """
-    return status.st_blocks > 0 or bool(os.pread(fd, 1, status.st_size - 1))
 
 
 class FileSending:

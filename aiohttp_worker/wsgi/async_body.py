@@ -369,7 +369,7 @@ def _callers(frame: FrameType | None) -> list[tuple[str, str]]:
     while frame is not None and len(callers) < 30:
         name = frame.f_globals.get("__name__", "?")
         package = name.partition(".")[0]
-        if package in _SERVERS or name == "aiohttp_worker.server.exchange" or name == "aiohttp_worker.server.application":
+        if package in _SERVERS or name == "aiohttp_worker.server.exchange" or name == "aiohttp_worker.server.coroutines":
             break
         if package != "aiohttp_worker":
             callers.append((name, f"{name}.{frame.f_code.co_name} ({frame.f_code.co_filename}:{frame.f_lineno})"))

@@ -8,6 +8,8 @@ from __future__ import annotations
 import codecs
 import io
 import operator
+import os
+import stat
 import tempfile
 import types
 from collections.abc import Iterator
@@ -109,3 +111,34 @@ def _reads_as(file: object, base: type, names: tuple[str, ...]) -> bool:
     return not any(name in own for name in names) and (
         kind is base or all(getattr(kind, name) is getattr(base, name) for name in names)
     )
+
+
+def regular_part(wrapper: FileWrapper) -> tuple[int, int, int] | None:
+    """Return the part of the wrapped file that is still to be read, for the kernel to send.
+
+    :return: descriptor, offset and size in bytes; ``None`` when only ``read()`` tells what there is.
+    """
+    try:
+        file: Any = plain_file(wrapper.filelike)
+        if file is None:
+            return None
+        if isinstance(file, io.BufferedRandom):
+            file.flush()
+        fd = file.fileno()
+        offset = file.tell()
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode) or status.st_size <= offset or not _has_its_size(fd, status):
+            return None
+    except (AttributeError, OSError, ValueError):
+        return None
+    return fd, offset, status.st_size - offset
+
+
+def _has_its_size(fd: int, status: os.stat_result) -> bool:
+    """Return True if a file has as many bytes as it says.
+
+    Those that the kernel makes up when they are read, as in ``/proc`` and
+    ``/sys``, have no blocks, and say 0 or that they are as long as a page.
+    Neither have those that are all hole.
+    """
+    return status.st_blocks > 0 or bool(os.pread(fd, 1, status.st_size - 1))

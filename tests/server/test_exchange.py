@@ -320,7 +320,7 @@ def test_a_file_is_read_where_the_kernel_cannot_send_it(serve: Serve, tmp_path: 
     files = []
 
     def application(environ: Environ, start_response: Start) -> Any:
-        from aiohttp_worker.transport.sendfile import FileWrapper
+        from aiohttp_worker.wsgi.file_wrapper import FileWrapper
 
         files.append(path.open("rb"))
         start_response("200 OK", HEADERS)

@@ -24,8 +24,7 @@ from django.core.files.base import File as DjangoFile
 from django.core.files.uploadedfile import UploadedFile
 from werkzeug.datastructures import FileStorage
 
-from aiohttp_worker.transport.sendfile import file_part
-from aiohttp_worker.wsgi.file_wrapper import FileWrapper, plain_file
+from aiohttp_worker.wsgi.file_wrapper import FileWrapper, plain_file, regular_part
 from tests.server.fakes import GET, FakeServer
 
 _KEPT: list[Any] = []
@@ -357,14 +356,14 @@ class Answer:
 def test_a_plain_file_is_sent_by_the_kernel(path: Path, make: Callable[[Path], Any]) -> None:
     file = opened(make, path)
     assert plain_file(file) is not None
-    part = file_part(FileWrapper(file))
+    part = regular_part(FileWrapper(file))
     assert part is not None
     answer = Answer(file)
     # Nothing was read: the position is still where it was.
     rest = file.read() if not file.closed else path.read_bytes() if path.exists() else TEXT
     expected = {"at an offset": TEXT[1000:], "written and not flushed": b"xxx", "all hole": bytes(300_000)}
     name = next(name for name, one in PLAIN.items() if one is make)
-    assert (answer.length, answer.body) == (part.size, expected.get(name, TEXT))
+    assert (answer.length, answer.body) == (part[2], expected.get(name, TEXT))
     assert rest in (TEXT, expected.get(name))
     assert answer.logged == []
 
@@ -373,7 +372,7 @@ def test_a_plain_file_is_sent_by_the_kernel(path: Path, make: Callable[[Path], A
 def test_what_read_gives_is_sent(path: Path, make: Callable[[Path], Any]) -> None:
     expected = opened(make, path).read()
     file = opened(make, path)
-    assert file_part(FileWrapper(file)) is None
+    assert regular_part(FileWrapper(file)) is None
     answer = Answer(file)
     assert (answer.length or None, answer.logged) == (None, [])
     assert answer.body == (TEXT if make is read_by_lines else expected)
@@ -405,8 +404,8 @@ def test_a_file_that_has_grown_is_sent_up_to_its_length(path: Path, sendfile: bo
     def application(environ: dict[str, Any], start_response: Any) -> Any:
         start_response("200 OK", [("Content-Length", str(len(TEXT) + 5))])
         wrapper = FileWrapper(path.open("rb"))
-        part = file_part(wrapper)
-        assert part is not None and part.size == len(TEXT)
+        part = regular_part(wrapper)
+        assert part is not None and part[2] == len(TEXT)
         with path.open("ab") as file:
             file.write(b"grown")
         return wrapper

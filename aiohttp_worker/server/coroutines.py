@@ -1,141 +1,27 @@
-"""What kind of application it is, what it returned, and how an asynchronous one runs.
+"""Coroutines that run an asynchronous application, and send what it gives.
 
-The coroutines here are never compiled: what mypyc makes of one keeps the
-exception that it handled last, and would chain one request's to the next.
+These are never compiled: what mypyc makes of a coroutine keeps the exception that
+it handled last, and would chain one request's to the next.
 """
 
 from __future__ import annotations
 
 import asyncio
-import enum
-import functools
-import inspect
 import types
 from collections.abc import Awaitable, Generator
 from typing import TYPE_CHECKING, Any
 
-from aiohttp_worker.http1.response_encoder import shown
-from aiohttp_worker.wsgi.async_body import AsyncBody, Marker
+from aiohttp_worker.wsgi.application import Piece, ResultKind, classify_result, is_awaitable, take_outcome, wrong_item
+from aiohttp_worker.wsgi.async_body import Marker
 from aiohttp_worker.wsgi.blocking_reader import BlockingReader
 from aiohttp_worker.wsgi.body_collector import BodyCollector
-from aiohttp_worker.wsgi.call_sites import drops_what_is_sent
-from aiohttp_worker.wsgi.generators import Dialect, function_dialect, generator_dialect
+from aiohttp_worker.wsgi.generators import Dialect, generator_dialect
 from aiohttp_worker.wsgi.input import StreamReader
 from aiohttp_worker.wsgi.input_file import let_delegate
 
 if TYPE_CHECKING:
     from .channels import Delivery
     from .exchange import Exchange
-
-
-class ApplicationKind(enum.Enum):
-    """How an application is to be called."""
-
-    ORDINARY = "as PEP 3333 says, where the loop cannot be seen"
-    ASYNCHRONOUS = "in a task on the loop, when its input is there"
-    STREAMING = "in a task on the loop, at once; it awaits its input"
-
-
-_KINDS = {
-    Dialect.ORDINARY: ApplicationKind.ORDINARY,
-    Dialect.ASYNCHRONOUS: ApplicationKind.ASYNCHRONOUS,
-    Dialect.STREAMING: ApplicationKind.STREAMING,
-}
-
-
-class ResultKind(enum.Enum):
-    """What an application returned."""
-
-    WHOLE = "a list or tuple: the whole body is there"
-    ITERABLE = "an iterable, stepped where the loop cannot be seen"
-    AWAITABLE = "an awaitable; its result is the result"
-    GENERATOR = "a generator, driven on the loop"
-    ASYNC_ITERABLE = "an asynchronous iterable"
-
-
-def classify_application(application: Any, marked: bool = False) -> ApplicationKind:
-    """Say how *application* is to be called.
-
-    Partials, bound methods and objects with a ``__call__`` are looked into.
-    A wrapper (``__wrapped__``) is not: it may well run the coroutine it wraps
-    to its end itself, as ``async_to_sync`` does. Of a generator function its own
-    code decides.
-
-    :param marked: by ``stream_input``, for all requests.
-    """
-    while isinstance(application, functools.partial):
-        application = application.func
-    called = application
-    if not (inspect.isroutine(called) or inspect.isclass(called)):
-        called = getattr(type(called), "__call__", called)  # noqa: B004
-        while isinstance(called, functools.partial | functools.partialmethod):
-            called = called.func
-    for test in (inspect.iscoroutinefunction, inspect.isasyncgenfunction):
-        # Marks (inspect.markcoroutinefunction) are on the object itself.
-        if test(called) or test(application):
-            return ApplicationKind.STREAMING
-    if not inspect.isgeneratorfunction(called):
-        return ApplicationKind.ORDINARY
-    if isinstance(called, types.MethodType):
-        called = called.__func__
-    if marked or called.__code__.co_flags & inspect.CO_ITERABLE_COROUTINE:
-        return ApplicationKind.STREAMING
-    return _KINDS[function_dialect(called)]
-
-
-def is_awaitable(value: object) -> bool:
-    """Say whether *value* can be awaited (ask before asking for ``__iter__``)."""
-    return hasattr(type(value), "__await__") or (
-        isinstance(value, types.GeneratorType) and bool(value.gi_code.co_flags & inspect.CO_ITERABLE_COROUTINE)
-    )
-
-
-def classify_result(result: Any, drive_generators: bool) -> ResultKind:
-    """Say what an application returned.
-
-    :param drive_generators: whether a generator is one for the loop, whatever its own code says.
-    :raises TypeError: it is no body of a response.
-    """
-    kind = type(result)
-    if kind is list or kind is tuple:
-        return ResultKind.WHOLE
-    if is_awaitable(result):
-        return ResultKind.AWAITABLE
-    if kind is types.GeneratorType:
-        if drive_generators or generator_dialect(result) is not Dialect.ORDINARY:
-            return ResultKind.GENERATOR
-        return ResultKind.ITERABLE
-    is_async = getattr(result, "is_async", None)
-    if isinstance(is_async, bool):
-        # Django: both protocols are there, and only this tells which is meant.
-        return ResultKind.ASYNC_ITERABLE if is_async else ResultKind.ITERABLE
-    if kind is AsyncBody:
-        return ResultKind.ASYNC_ITERABLE
-    if isinstance(result, bytes | bytearray | memoryview | str):
-        raise TypeError(f"the application returned {kind.__name__}, expected an iterable of bytes (PEP 3333): wrap it in a list")
-    if hasattr(kind, "__iter__") or hasattr(kind, "__getitem__"):
-        return ResultKind.ITERABLE
-    if hasattr(kind, "__aiter__"):
-        return ResultKind.ASYNC_ITERABLE
-    hint = ""
-    if result is None:
-        hint = ": is a return missing?"
-    elif callable(result):
-        hint = f": {shown(result)}"
-    raise TypeError(f"the application returned {kind.__name__}, expected an iterable of bytes (PEP 3333){hint}")
-
-
-def wrong_item(item: object) -> TypeError:
-    """The error for an item of a body that is no ``bytes``."""
-    hint = ""
-    if item is None:
-        hint = ": to yield nothing, leave it out or yield b''"
-    elif isinstance(item, str):
-        hint = ": encode it"
-    elif type(item) is int:
-        # Whoever delegates to bytes, as to those of a file that was kept from before the iteration, gives integers.
-        hint = ": bytes that were read stand behind `yield`, not `yield from`"
-    return TypeError(f"the application yielded {type(item).__name__} ({shown(item)}), expected bytes (PEP 3333){hint}")
 
 
 @types.coroutine
@@ -207,31 +93,6 @@ class Pieces:
     async def send(self, data: bytes) -> bool:
         """Send a piece; say whether there is any use in more."""
         return await _send(self._exchange, data)
-
-
-class Piece:
-    """A piece of the body that an awaitable gave."""
-
-    __slots__ = ("data",)
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-
-
-def take_outcome(generator: types.GeneratorType[Any, Any, Any], outcome: Any) -> Any:
-    """Return what is to be sent into a generator for an awaitable that it yielded: what came of it.
-
-    But where the generator has no use for that, because the ``yield`` is a
-    statement or a generator expression's, ``bytes`` are the next :class:`Piece` of
-    the body.
-
-    :raises TypeError: and ``str`` was meant to be.
-    """
-    if isinstance(outcome, bytes | str) and drops_what_is_sent(generator):
-        if isinstance(outcome, str):
-            raise wrong_item(outcome)
-        return Piece(outcome)
-    return outcome
 
 
 async def prepare_input(exchange: Exchange, generator: types.GeneratorType[Any, Any, Any]) -> None:
