@@ -37,6 +37,7 @@ COMPILED = (
             "server/channels",
             "server/connection",
             "server/exchange",
+            "server/lifetime",
             "server/loop_visibility",
             "server/proxy_protocol",
             "server/request_body",

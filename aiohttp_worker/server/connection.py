@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import enum
 import io
-import math
 import socket
 import threading
 import time
@@ -24,12 +22,12 @@ from aiohttp_worker.wsgi.tls_environ import connection_socket, tls_environ
 
 from .channels import Client
 from .exchange import Exchange
+from .lifetime import CLOSED, CLOSING, COLLECT, HEAD, HELD, IDLE, LINGER, NEVER, NEW, RUN, SKIP, Lifetime
 from .proxy_protocol import ProxyHeaderReader
 from .request_body import RequestBody, make_input_awaitable
 from .settings import OverloadLimits
 from .state import State
 
-_NEVER: Final = math.inf
 _monotonic: Final = time.monotonic
 _BytesIO: Final = io.BytesIO
 # Of a body that the application did not read: more is not waited for.
@@ -41,27 +39,6 @@ _MOST_PIPELINED: Final = 64 * 1024
 _TURN_SECONDS: Final = 0.001
 
 
-class Phase(enum.Enum):
-    """Where a connection stands."""
-
-    IDLE = "between requests"
-    HEAD = "a head is coming"
-    COLLECT = "a body is coming, and the application waits for all of it"
-    RUN = "a request is being answered"
-    SKIP = "answered; the rest of a body is coming that nobody reads"
-    CLOSING = "answered for the last time; the answer is being sent"
-    LINGER = "answered for the last time; what comes is thrown away"
-    CLOSED = "over"
-
-
-_IDLE: Final = Phase.IDLE
-_HEAD: Final = Phase.HEAD
-_COLLECT: Final = Phase.COLLECT
-_RUN: Final = Phase.RUN
-_SKIP: Final = Phase.SKIP
-_CLOSING: Final = Phase.CLOSING
-_LINGER: Final = Phase.LINGER
-_CLOSED: Final = Phase.CLOSED
 _ORDINARY: Final = ApplicationKind.ORDINARY
 
 
@@ -85,21 +62,17 @@ class Connection(Client):
         "_eof",
         "_exchange",
         "_gate",
-        "_held",
         "_proxy",
         "_read_at",
         "_reader",
-        "_refused",
         "_resumed",
         "_state",
-        "_since",
         "_sock",
         "_sockname",
         "_unsent",
-        "deadline",
         "disconnected",
+        "lifetime",
         "peername",
-        "phase",
         "requests",
         "write_queue",
         "transport",
@@ -109,8 +82,7 @@ class Connection(Client):
         self._state = state
         self._sock: socket.socket | None = sock
         self._sockname = sockname
-        self.phase = _IDLE
-        self.deadline = _NEVER
+        self.lifetime = Lifetime(0.0)
         self.disconnected = False
         self.requests = 0
         self.peername = peername
@@ -119,11 +91,8 @@ class Connection(Client):
         self._body: RequestBody | None = None  # of the request that is answered now, or was last
         self._counted = 0  # in the account of what clients have not read
         self._discarded = 0
-        self._refused = False
         self._eof = False
         self._proxy: ProxyHeaderReader | None = None
-        self._held = False
-        self._since = 0.0  # nothing was asked for, or a head is coming
         self._unsent = 0  # the client had not read when that was last looked at
         self._read_at = 0.0  # by the client, for the last time while there was something
         self._resumed: threading.Event | None = None
@@ -154,19 +123,18 @@ class Connection(Client):
             base.update(tls_environ(ssl_object))
         if settings.proxy_protocol is not None:
             self._proxy = ProxyHeaderReader(settings.proxy_protocol, allowed=settings.proxy_allowed.allows(self.peername))
-        self._since = now = _monotonic()
-        self.deadline = now + (state.times.head or _NEVER)
+        self.lifetime.since = _monotonic()
         state.connections.add(self)
 
     def data_received(self, data: bytes) -> None:
         """Take up received bytes."""
-        phase = self.phase
-        if phase is _LINGER:
+        phase = self.lifetime.phase
+        if phase is LINGER:
             self._discarded += len(data)
             if self._discarded > _MOST_LINGERING:
                 self.transport.abort()
             return
-        if phase is _CLOSED or phase is _CLOSING:
+        if phase is CLOSED or phase is CLOSING:
             return
         if self._proxy is not None:
             rest = self._read_proxy_header(data)
@@ -174,25 +142,28 @@ class Connection(Client):
                 return
             data = rest
         self._reader.feed(data)
-        if phase is _RUN:
+        if phase is RUN:
             self._receive_beside()
-        elif not self._held:
+        elif phase is not HELD:
             self._advance()
 
     def eof_received(self) -> bool:
         """Take up that the client sends no more; it may still read."""
         self._eof = True
-        if self.phase is _RUN:
+        phase = self.lifetime.phase
+        if phase is RUN:
             self._note_no_more()
             self._note_peer_left()
             return self._can_half_close
-        if self._held:
+        if phase is HELD:
             return self._can_half_close
-        if self.phase is _COLLECT or not self._reader.between_requests:
+        if phase is COLLECT or not self._reader.between_requests:
             try:
                 self._reader.feed_eof()
             except RemoteProtocolError as error:
                 self._state.observers.log_debug("%s: %s", self.peer, error)
+        if phase is not LINGER:
+            self.lifetime.enter(CLOSING, _monotonic())  # the transport sends the rest, and closes
         return False
 
     def _note_no_more(self) -> None:
@@ -213,10 +184,9 @@ class Connection(Client):
 
     def connection_lost(self, error: Exception | None) -> None:
         """Take up the end of the connection."""
-        running = self.phase is _RUN
-        self.phase = _CLOSED
+        running = self.lifetime.phase is RUN
+        self.lifetime.phase = CLOSED
         self.disconnected = True
-        self.deadline = _NEVER
         self._base = {}  # it leads back to here, as what was made of the last head does
         self._reader.forget()
         state = self._state
@@ -245,8 +215,6 @@ class Connection(Client):
         """Take up that the client reads more slowly than is sent."""
         self.write_queue.pause()
         self._count_unsent(self.write_queue.in_transport)
-        if self.phase is _RUN:
-            self.deadline = _NEVER
         self._note_unsent(self.write_queue.unconfirmed, _monotonic())
 
     def resume_writing(self) -> None:
@@ -257,8 +225,8 @@ class Connection(Client):
         """
         self.write_queue.paused = False
         self._count_unsent(0)
-        if self.phase is _RUN:
-            self.deadline = self._body_deadline()
+        if self._body is not None:
+            self._body.restart_limits()
         self.wake_thread()
         self._state.loop.call_soon(self._write_on)
 
@@ -266,7 +234,7 @@ class Connection(Client):
         if self.write_queue.paused:
             return  # once more
         self.write_queue.resume()
-        if self._held:
+        if self.lifetime.phase is HELD:
             self._go_on()
 
     def _count_unsent(self, size: int) -> None:
@@ -283,7 +251,7 @@ class Connection(Client):
         self._advancing = True
         try:
             while True:
-                if write_queue.paused and self._exchange is None and self.phase is not _SKIP and reader.buffered:
+                if write_queue.paused and self._exchange is None and self.lifetime.phase is not SKIP and reader.buffered:
                     self._hold()  # the next answer would only wait behind what the client does not read
                     return
                 event = reader.next_event()
@@ -297,15 +265,15 @@ class Connection(Client):
                 elif isinstance(event, bytes):
                     assert self._body is not None
                     self._body.receive(event)
-                phase = self.phase
-                if phase is _CLOSING or phase is _LINGER or phase is _CLOSED:
+                phase = self.lifetime.phase
+                if phase is CLOSING or phase is LINGER or phase is CLOSED:
                     return
-                if phase is _RUN and self._busy:
+                if phase is RUN and self._busy:
                     if (self._body is not None and not self._body.ended) or reader.buffered:
                         self._receive_beside()
                     if self._busy:
                         return
-                elif phase is _HEAD:  # one was answered, and more have come
+                elif phase is HEAD:  # one was answered, and more have come
                     now = _monotonic()
                     if not turn_ends:
                         turn_ends = now + _TURN_SECONDS
@@ -320,19 +288,15 @@ class Connection(Client):
 
     def _hold(self) -> None:
         """Let what has come wait, and no more come, until :meth:`_go_on`."""
-        self._held = True
-        self.deadline = _NEVER
+        self.lifetime.phase = HELD
         self._gate.shut()
 
     def _go_on(self) -> None:
         """Answer what waited."""
         if self.write_queue.paused:
             return  # it is called again
-        self._held = False
-        phase = self.phase
-        if phase is _IDLE or phase is _HEAD:
-            self.phase = _IDLE
-            self.deadline = _monotonic() + self._state.times.keep_alive
+        if self.lifetime.phase is HELD:
+            self.lifetime.enter(IDLE, _monotonic())
             self._gate.reopen()
             self._advance()
 
@@ -342,23 +306,23 @@ class Connection(Client):
         return self._exchange is not None
 
     def _wait(self) -> None:
-        """Set the time limit for what is missing."""
-        times = self._state.times
+        """Enter the phase of what is missing."""
+        lifetime = self.lifetime
+        phase = lifetime.phase
         if self._eof:
             self._close()  # it does not come any more
-        elif self.phase is _COLLECT or self.phase is _SKIP:
-            self.deadline = self._body_deadline()
-        elif self._reader.between_requests:
-            if self.phase is not _IDLE:
-                self.phase = _IDLE
-                self.deadline = _monotonic() + times.keep_alive
-        elif self.phase is not _HEAD:
-            self._await_head(_monotonic())
+        elif phase is not COLLECT and phase is not SKIP:
+            awaited = IDLE if self._reader.between_requests else HEAD
+            if phase is not awaited and not (phase is NEW and awaited is IDLE):
+                lifetime.enter(awaited, _monotonic())
 
-    def _await_head(self, now: float) -> None:
-        self.phase = _HEAD
-        self._since = now
-        self.deadline = now + (self._state.times.head or _NEVER)
+    @property
+    def deadline(self) -> float:
+        """When the connection is ended if nothing happens, on the monotonic clock."""
+        body = self._body
+        lifetime = self.lifetime
+        waits = body is None or (self.write_queue.paused and lifetime.phase is RUN)  # for the client to read, if for anything
+        return lifetime.deadline(self._state.phase_limits, NEVER if waits or body is None else body.deadline())
 
     def _begin(self, head: RequestHead) -> None:
         """Begin to answer a request, or to collect its body."""
@@ -389,12 +353,12 @@ class Connection(Client):
             if body is not None:
                 self._run_with_body(exchange, _BytesIO(body))
                 return
-        self._body = body_to_come = RequestBody(state, head, exchange.response, self.write_queue, self._gate, self._body_moved)
+        self._body = body_to_come = RequestBody(state, head, exchange.response, self.write_queue, self._gate)
         if early:
             environ["wsgi.input"] = body_to_come.stream(awaits_input)
             self._run(exchange)
             return
-        self.phase = _COLLECT
+        self.lifetime.phase = COLLECT
         self._exchange = exchange
         body_to_come.collect(comes_already=self._reader.buffered > 0)
 
@@ -417,8 +381,7 @@ class Connection(Client):
 
     def _run(self, exchange: Exchange) -> None:
         """Have the application called."""
-        self.phase = _RUN
-        self.deadline = _NEVER
+        self.lifetime.phase = RUN
         self._exchange = exchange
         state = self._state
         if state.pool is not None:
@@ -436,9 +399,7 @@ class Connection(Client):
         body.end()
         if exchange is None:
             self._body = None
-            self.phase = _IDLE
-            self._since = now = _monotonic()
-            self.deadline = now + self._state.times.keep_alive
+            self.lifetime.enter(IDLE, _monotonic())
         else:
             self._run_with_body(exchange, body.collected(exchange.environ))
 
@@ -455,8 +416,7 @@ class Connection(Client):
             try:
                 self._receive_body(body)
             except RemoteProtocolError as error:
-                body.ended = True
-                body.fail(IncompleteBodyError(str(error), error.status_code))
+                body.refuse(IncompleteBodyError(str(error), error.status_code))
                 if self._exchange is not None:
                     self._exchange.response.keep_alive = False
                 self._state.observers.log_warning("Invalid request from %s: %s", self.peer, error)
@@ -467,8 +427,6 @@ class Connection(Client):
                 self._gate.shut()
         elif body.too_full:
             self._gate.shut()
-            if not self.write_queue.paused:
-                self.deadline = _NEVER
 
     def _receive_body(self, body: RequestBody) -> None:
         reader = self._reader
@@ -479,19 +437,10 @@ class Connection(Client):
                 continue
             if event is END:
                 body.end()
-            self._body_moved()
-            if event is NEED_DATA:
+            elif event is NEED_DATA:
                 if self._eof:  # it came before this request had its turn
                     self._note_no_more()
                 return
-
-    def _body_moved(self) -> None:
-        """Set the time limit for what is missing of a body."""
-        if not self.write_queue.paused:
-            self.deadline = self._body_deadline()
-
-    def _body_deadline(self) -> float:
-        return _NEVER if self._body is None else self._body.deadline()
 
     def exchange_ended(self, exchange: Exchange, now: float) -> None:
         """Go on with the next request, or end the connection."""
@@ -501,7 +450,8 @@ class Connection(Client):
             body.leave()
             if body.ended:
                 self._body = body = None
-        if self.phase is _CLOSED:
+        lifetime = self.lifetime
+        if lifetime.phase is CLOSED:
             return
         if not exchange.response.keep_alive:
             self._close()
@@ -510,22 +460,15 @@ class Connection(Client):
             if body.continue_due or body.missing > _MOST_UNREAD:
                 self._close()  # it may never come (RFC 9110 section 10.1.1), or is too much
                 return
-            self.phase = _SKIP
-        elif self._reader.between_requests:
-            self.phase = _IDLE
-            self._since = now
-            times = self._state.times
-            self.deadline = now + (min(times.linger, times.keep_alive) if self._state.draining else times.keep_alive)
+            lifetime.phase = SKIP
         else:
-            self._await_head(now)
+            lifetime.enter(IDLE if self._reader.between_requests else HEAD, now)
         self._gate.reopen()
         if not self._advancing:
             if self._reader.buffered:
                 self._advance()
             elif self._eof:
                 self._close()
-            elif self.phase is _SKIP:
-                self.deadline = self._body_deadline()
 
     def leaves_body(self, exchange: Exchange) -> bool:
         """Say whether there is a body that nobody asked for, too much to skip."""
@@ -604,34 +547,30 @@ class Connection(Client):
     def check_time(self, now: float) -> None:
         """End what took too long; called once a second."""
         unsent = self.write_queue.unconfirmed
-        phase = self.phase
+        phase = self.lifetime.phase
         if unsent != self._unsent:
             self._note_unsent(unsent, now)
-        elif unsent and now >= self._read_at + (self._state.times.write or _NEVER):
-            self.deadline = _NEVER
+        elif unsent and now >= self._read_at + (self._state.times.write or NEVER):
             self._state.observers.log_debug("%s: the client does not read, the connection is ended", self.peer)
             self.cut()
             return
         if unsent and not (self._state.draining and self.write_queue.unsent == 0):
             # When this worker has gone, the kernel still sends what is in the socket.
-            self._wait_for_reading(now)
-        if not self._gate.open and phase is _RUN and self.write_queue.peer_left():
+            self.lifetime.postpone(now)
+        if not self._gate.open and phase is RUN and self.write_queue.peer_left():
             self._note_peer_left()
         if now < self.deadline:
             return
-        self.deadline = _NEVER
-        if phase is _IDLE:
+        if phase is IDLE or phase is NEW or phase is SKIP:
             self._close()
-        elif phase is _HEAD or phase is _COLLECT:
-            part = "head" if phase is _HEAD else "body"
+        elif phase is HEAD or phase is COLLECT:
+            part = "head" if phase is HEAD else "body"
             self._refuse(RemoteProtocolError(f"the {part} of the request did not come in time", 408))
-        elif phase is _RUN:
+        elif phase is RUN:
             if self._body is not None:
                 self._body.fail(IncompleteBodyError("the body did not come in time", 408))
             if self._exchange is not None:
                 self._exchange.response.keep_alive = False
-        elif phase is _SKIP:
-            self._close()
         else:
             self.transport.abort()
 
@@ -639,51 +578,41 @@ class Connection(Client):
         self._unsent = unsent
         self._read_at = now
 
-    def _wait_for_reading(self, now: float) -> None:
-        """Have the time after an answer begin when the client has read it."""
-        times = self._state.times
-        phase = self.phase
-        if phase is _IDLE and not self._held:
-            self.deadline = now + times.keep_alive
-        elif phase is _LINGER:
-            self.deadline = now + times.linger
-        elif phase is _CLOSING:
-            self.deadline = now + (times.write or _NEVER)
-
     def idle_for(self, now: float) -> float:
         """How many seconds the client has asked for nothing, and has had nothing to read; 0 while it does or has."""
-        if self.phase is not _IDLE or self._held or self.write_queue.unsent:
+        phase = self.lifetime.phase
+        if (phase is not IDLE and phase is not NEW) or self.write_queue.unsent:
             return 0.0
-        return now - self._since
+        return now - self.lifetime.since
 
     def outstays(self, limits: OverloadLimits, now: float) -> float:
         """By how many seconds the client is slower than it may be while others wait for one; less than 0 if it is not."""
         if self._unsent:
             return now - self._read_at - limits.unread
-        if self.phase is _HEAD and not self._held:
-            return now - self._since - limits.head
-        if self.phase is _COLLECT and self._body is not None:
+        phase = self.lifetime.phase
+        if phase is HEAD:
+            return now - self.lifetime.since - limits.head
+        if phase is COLLECT and self._body is not None:
             return self._body.outstays(limits, now)
-        return -math.inf
+        return -NEVER
 
     def make_room(self) -> None:
         """End the connection for the sake of others."""
-        phase = self.phase
-        if phase is _IDLE and not self.write_queue.unsent:
+        phase = self.lifetime.phase
+        if (phase is IDLE or phase is NEW) and not self.write_queue.unsent:
             self._close()
-        elif self._unsent or (phase is not _HEAD and phase is not _COLLECT):
+        elif self._unsent or (phase is not HEAD and phase is not COLLECT):
             self.cut()
         else:
-            part = "head" if phase is _HEAD else "body"
+            part = "head" if phase is HEAD else "body"
             self._refuse(RemoteProtocolError(f"the {part} of the request came too slowly, and others wait", 408))
             self.transport.abort()  # the answer is in the socket already, and the place is needed now
 
     def drain(self, now: float) -> None:
         """Let the connection end soon, without losing a request that is on its way."""
-        if self._held:
-            return  # what waits here has been received
-        if self.phase is _IDLE:
-            self.deadline = min(self.deadline, now + self._state.times.linger)
+        phase = self.lifetime.phase
+        if phase is IDLE or phase is NEW:
+            self.lifetime.enter(IDLE, now)
         elif self._exchange is not None and not self._exchange.response.head_sent:
             self._exchange.response.keep_alive = False
 
@@ -716,27 +645,26 @@ class Connection(Client):
         self.write_queue.send(response.whole(data))
         if state.observers.on_refused is not None:
             state.observers.on_refused(self, error)
-        self._refused = True
-        self._close()
+        self._close(more_comes=True)
 
-    def _close(self) -> None:
+    def _close(self, more_comes: bool = False) -> None:
         """End the connection, after everything is sent and can be read.
 
         Closing a socket with unread data resets the connection, and the client
         may lose the answer that it has not read yet (RFC 9112 section 9.6).
+
+        :param more_comes: the client is likely to send more, in any case.
         """
         transport = self.transport
         self.write_queue.stop()
         if transport.is_closing():
             return
-        more_comes = self._refused or (self._body is not None and not self._body.ended) or self._reader.buffered
+        more_comes = more_comes or (self._body is not None and not self._body.ended) or self._reader.buffered > 0
         if self._eof or not more_comes:
-            self.phase = _CLOSING
-            self.deadline = _monotonic() + (self._state.times.write or _NEVER)
+            self.lifetime.enter(CLOSING, _monotonic())
             transport.close()
             return
-        self.phase = _LINGER
-        self.deadline = _monotonic() + self._state.times.linger
+        self.lifetime.enter(LINGER, _monotonic())
         if self._can_half_close:
             self._gate.reopen()
             try:

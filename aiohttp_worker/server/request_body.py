@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import enum
 import io
 import math
 import time
-from collections.abc import Callable
 from typing import Any, BinaryIO, Final
 
 from aiohttp_worker.errors import IncompleteBodyError
@@ -30,13 +30,25 @@ _MOST_COLLECTED: Final = 64 * 1024 * 1024
 _CONTINUE: Final = [b"HTTP/1.1 100 Continue\r\n\r\n"]
 
 
+class BodyPhase(enum.Enum):
+    """How far the body of a request has come."""
+
+    EXPECTED = "the client waits for 100 Continue before it sends it (RFC 9110 section 10.1.1)"
+    COMING = "it is being received"
+    ENDED = "all of it has come"
+    FAILED = "no more of it will come in time, or at all"
+
+
+_EXPECTED: Final = BodyPhase.EXPECTED
+_COMING: Final = BodyPhase.COMING
+_ENDED: Final = BodyPhase.ENDED
+_FAILED: Final = BodyPhase.FAILED
+
+
 class RequestBody:
     """A body that did not come with its head: collected first, or read while it comes.
 
     :param response: of the same request; after its head nothing interim is sent.
-    :param on_moved: called when the time limit is to be set anew.
-    :ivar continue_due: the client waits for ``100 Continue``, and has not got it.
-    :ivar ended: all of it has come.
     """
 
     __slots__ = (
@@ -48,14 +60,13 @@ class RequestBody:
         "_in_thread",
         "_measured_from",
         "_measured_since",
-        "_on_moved",
         "_received",
+        "_received_at",
         "_response",
         "_write_queue",
         "_state",
         "_stream",
-        "continue_due",
-        "ended",
+        "phase",
     )
 
     def __init__(
@@ -65,14 +76,12 @@ class RequestBody:
         response: Response,
         write_queue: WriteQueue,
         gate: ReadGate,
-        on_moved: Callable[[], None],
     ) -> None:
         self._state = state
         self._head = head
         self._response: Response | None = response
         self._write_queue = write_queue
         self._gate = gate
-        self._on_moved = on_moved
         self._collector: BodyCollector | None = None
         self._file: BinaryIO | None = None  # collected, on disk
         self._stream: StreamReader | BlockingReader | None = None
@@ -80,10 +89,9 @@ class RequestBody:
         self._in_thread = False  # a thread reads it, and may wait for more
         self._received = 0
         # For the least rate: since when, and how much had come by then.
-        self._measured_since = _monotonic()
+        self._measured_since = self._received_at = _monotonic()
         self._measured_from = 0
-        self.continue_due = head.expect_continue
-        self.ended = False
+        self.phase = _EXPECTED if head.expect_continue else _COMING
 
     # What the application reads.
 
@@ -94,8 +102,8 @@ class RequestBody:
         """
         settings = self._state.settings
         self._collector = BodyCollector(settings.body_memory_size, settings.body_directory)
-        if comes_already:
-            self.continue_due = False
+        if comes_already and self.phase is _EXPECTED:
+            self.phase = _COMING
         self.send_continue()
 
     def collected(self, environ: Environ) -> BinaryIO:
@@ -150,7 +158,9 @@ class RequestBody:
         :raises RemoteProtocolError: it is too long (413), or cannot be stored (507).
         """
         self._received += len(data)
-        self.continue_due = False
+        self._received_at = _monotonic()
+        if self.phase is _EXPECTED:
+            self.phase = _COMING
         if self._stream is not None:
             self._check_size()
             self._stream.feed(data)
@@ -182,17 +192,23 @@ class RequestBody:
 
     def end(self) -> None:
         """Take up that all of it has come."""
-        self.ended = True
-        self.continue_due = False
+        self.phase = _ENDED
         self._free_thread()
         if self._stream is not None:
             self._stream.feed_end()
 
     def fail(self, error: IncompleteBodyError) -> None:
         """Take up that no more comes."""
+        if self.phase is not _ENDED:
+            self.phase = _FAILED
         self._free_thread()
         if self._stream is not None:
             self._stream.fail(error)
+
+    def refuse(self, error: IncompleteBodyError) -> None:
+        """Take up that what has come of it is wrong, and nothing behind that can be read."""
+        self.fail(error)
+        self.phase = _ENDED
 
     def forsake(self) -> None:
         """Let a forked process read what has come, without moving where the process that it was forked from reads."""
@@ -215,6 +231,8 @@ class RequestBody:
         """Take up that the request is answered; what still comes has no reader."""
         self._free_thread()
         self._note_memory(0)
+        if self.phase is not _ENDED:
+            self.restart_limits()
         self._stream = None
         self._response = None
         if self._file is not None:
@@ -228,6 +246,16 @@ class RequestBody:
             self._state.bodies_in_threads -= 1
 
     # How it goes on.
+
+    @property
+    def ended(self) -> bool:
+        """Whether all of it has come."""
+        return self.phase is _ENDED
+
+    @property
+    def continue_due(self) -> bool:
+        """Whether the client waits for ``100 Continue``, and has not got it."""
+        return self.phase is _EXPECTED
 
     @property
     def too_full(self) -> bool:
@@ -258,41 +286,39 @@ class RequestBody:
 
     def send_continue(self) -> None:
         """Ask for it, if the client waits for that (RFC 9110 section 10.1.1)."""
-        if not self.continue_due or self._response is None:
+        if self.phase is not _EXPECTED or self._response is None:
             return
-        self.continue_due = False
+        self.phase = _COMING
         if not self._response.head_sent:
             self._write_queue.send(_CONTINUE)
-            self._measure()
-            self._on_moved()
+            self.restart_limits()
 
     def _taken(self) -> None:
         """Have more received, when the application has taken enough."""
         stream = self._stream
         if stream is not None and not self._gate.open and (stream.wanted or stream.buffered <= LOW_MARK):
-            self._measure()
+            self.restart_limits()
             self._gate.reopen()
-            if not self.ended:
-                self._on_moved()
 
-    def _measure(self) -> None:
-        self._measured_since = _monotonic()
+    def restart_limits(self) -> None:
+        """Count the time limits from now on: until now, nobody waited for it."""
+        self._measured_since = self._received_at = _monotonic()
         self._measured_from = self._received
 
     def deadline(self) -> float:
         """When it has to have gone on, and to have come with a least rate; on the monotonic clock."""
         times = self._state.times
-        if not times.body or self.ended or self.continue_due or not self._gate.open:
+        if not times.body or self.phase is not _COMING or not self._gate.open:
             return math.inf
-        now = _monotonic()
+        stalled = self._received_at + times.body
         if not times.body_rate:
-            return now + times.body
+            return stalled
         slowest = self._measured_since + times.body + (self._received - self._measured_from) / times.body_rate
-        return min(now + times.body, slowest)
+        return min(stalled, slowest)
 
     def outstays(self, limits: OverloadLimits, now: float) -> float:
         """By how many seconds it takes longer than it may while others wait for a connection; less than 0 if it does not."""
-        if self.ended or self.continue_due or not self._gate.open:
+        if self.phase is not _COMING or not self._gate.open:
             return -math.inf
         return now - self._measured_since - limits.body - (self._received - self._measured_from) / limits.body_rate
 

@@ -21,6 +21,7 @@ from aiohttp_worker.wsgi.async_body import BodyServer, declare_server
 from aiohttp_worker.wsgi.environ import Environ, EnvironBuilder
 from aiohttp_worker.wsgi.stream_input import Choice, stream_choice
 
+from .lifetime import phase_limits
 from .loop_visibility import RunningLoop
 from .settings import Observers, OverloadLimits, ServerSettings
 from .thread_pool import ThreadPool
@@ -53,6 +54,7 @@ class State:
         self.application = application
         self.settings = settings
         self.times = settings.times
+        self.phase_limits = phase_limits(settings.times, draining=False)
         self.observers = observers
         choice = stream_choice(application)
         self.kind = classify_application(application, choice is True)
@@ -131,6 +133,7 @@ class State:
     def drain(self) -> None:
         """Let every connection end with the answer it gives now, or next."""
         self.draining = True
+        self.phase_limits = phase_limits(self.times, draining=True)
         now = time.monotonic()
         for connection in list(self.connections):
             connection.drain(now)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from aiohttp_worker.server.connection import Phase
+from aiohttp_worker.server.lifetime import Phase
 from aiohttp_worker.server.proxy_protocol import ProxyProtocol
 from aiohttp_worker.server.settings import OverloadLimits, TimeLimits
 from aiohttp_worker.wsgi.forwarded import AddressList
@@ -25,6 +25,11 @@ async def wait_for_ever(environ: dict[str, Any], start_response: Any) -> list[by
     return []
 
 
+def large(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+    start_response("200 OK", [])
+    return [bytes(100_000)]
+
+
 def failing(environ: dict[str, Any], start_response: Any) -> list[bytes]:
     raise ValueError("no luck")
 
@@ -32,11 +37,11 @@ def failing(environ: dict[str, Any], start_response: Any) -> list[bytes]:
 # Each brings a new connection into a phase.
 
 
-def idle() -> FakeServer:
+def new() -> FakeServer:
     return FakeServer(times=TIMES)
 
 
-def after_an_answer() -> FakeServer:
+def idle() -> FakeServer:
     server = FakeServer(times=TIMES)
     server.receive(GET % b"a")
     server.take_sent()
@@ -72,6 +77,13 @@ async def answer_at_once(environ: dict[str, Any], start_response: Any) -> list[b
     return [b"early"]
 
 
+def held() -> FakeServer:
+    server = FakeServer(large, times=TIMES)
+    server.transport.stuck = True
+    server.receive(GET % b"a" + GET % b"b")
+    return server
+
+
 def skip() -> FakeServer:
     server = FakeServer(answer_at_once, times=TIMES)
     server.receive(POST % (b"a", 6) + b"abc")
@@ -100,12 +112,13 @@ def closed() -> FakeServer:
 
 
 STATES: dict[str, tuple[Callable[[], FakeServer], Phase]] = {
+    "new": (new, Phase.NEW),
     "idle": (idle, Phase.IDLE),
-    "after-an-answer": (after_an_answer, Phase.IDLE),
     "head": (head, Phase.HEAD),
     "collect": (collect, Phase.COLLECT),
     "run": (run, Phase.RUN),
     "run-with-body": (run_with_body, Phase.RUN),
+    "held": (held, Phase.HELD),
     "skip": (skip, Phase.SKIP),
     "closing": (closing, Phase.CLOSING),
     "linger": (linger, Phase.LINGER),
@@ -116,17 +129,18 @@ STATES: dict[str, tuple[Callable[[], FakeServer], Phase]] = {
 @pytest.mark.parametrize("state", STATES)
 def test_states(state: str) -> None:
     make, phase = STATES[state]
-    assert make().connection.phase is phase
+    assert make().connection.lifetime.phase is phase
 
 
 # The rest of what was begun in a state comes, and then one request more.
 REST = {
+    "new": (b"", [200]),
     "idle": (b"", [200]),
-    "after-an-answer": (b"", [200]),
     "head": (b"TP/1.1\r\nHost: a\r\n\r\n", [200, 200]),
     "collect": (b"def", [200, 200]),
     "run": (b"", []),
     "run-with-body": (b"def", []),
+    "held": (b"", []),  # the client reads nothing
     "skip": (b"def", [200]),
     "closing": (b"", []),
     "linger": (b"", []),
@@ -153,13 +167,16 @@ def test_the_next_request_byte_by_byte(state: str) -> None:
 
 #: state → whether the transport stays open after the end of the client's side, and the phase then
 AT_EOF = {
-    "idle": (False, Phase.IDLE),
-    "after-an-answer": (False, Phase.IDLE),
-    "head": (False, Phase.HEAD),
-    "collect": (False, Phase.COLLECT),
+    "new": (False, Phase.CLOSING),
+    "idle": (False, Phase.CLOSING),
+    "head": (False, Phase.CLOSING),
+    "collect": (False, Phase.CLOSING),
+    "held": (True, Phase.HELD),
+    "skip": (False, Phase.CLOSING),
+    "closing": (False, Phase.CLOSING),
+    "linger": (False, Phase.LINGER),
     "run": (True, Phase.CLOSING),  # the task is cancelled
     "run-with-body": (True, Phase.CLOSING),
-    "closed": (False, Phase.CLOSED),
 }
 
 
@@ -168,11 +185,11 @@ def test_the_client_ends_its_side(state: str) -> None:
     server = STATES[state][0]()
     kept, phase = AT_EOF[state]
     assert server.receive_eof() is kept
-    assert server.connection.phase is phase
+    assert server.connection.lifetime.phase is phase
     if state in ("run", "run-with-body"):
         assert server.connection.disconnected
     server.lose()
-    assert server.connection.phase is Phase.CLOSED
+    assert server.connection.lifetime.phase is Phase.CLOSED
     assert not server.state.connections
 
 
@@ -183,7 +200,7 @@ def test_the_connection_is_lost(state: str, error: Exception | None) -> None:
     server = STATES[state][0]()
     server.lose(error)
     connection = server.connection
-    assert connection.phase is Phase.CLOSED
+    assert connection.lifetime.phase is Phase.CLOSED
     assert connection.disconnected
     assert connection.client_disconnected()
     assert connection.write_queue.closed
@@ -196,8 +213,8 @@ def test_the_connection_is_lost(state: str, error: Exception | None) -> None:
 
 #: state → seconds until its time limit, and what happens then: status codes, phase
 AT_DEADLINE: dict[str, tuple[float, list[int], Phase]] = {
-    "idle": (20, [], Phase.CLOSING),
-    "after-an-answer": (5, [], Phase.CLOSING),
+    "new": (20, [], Phase.CLOSING),
+    "idle": (5, [], Phase.CLOSING),
     "head": (20, [408], Phase.LINGER),
     "collect": (30, [408], Phase.LINGER),
     "skip": (30, [], Phase.LINGER),
@@ -210,14 +227,14 @@ AT_DEADLINE: dict[str, tuple[float, list[int], Phase]] = {
 def test_time_limits(state: str, clock: FakeClock) -> None:
     server = STATES[state][0]()
     seconds, status_codes, phase = AT_DEADLINE[state]
-    before = server.connection.phase
+    before = server.connection.lifetime.phase
     clock.now += seconds - 0.5
     server.connection.check_time(clock.now)
-    assert (server.status_codes(), server.connection.phase) == ([], before)
+    assert (server.status_codes(), server.connection.lifetime.phase) == ([], before)
     assert not server.transport.aborted
     clock.now += 1
     server.connection.check_time(clock.now)
-    assert (server.status_codes(), server.connection.phase) == (status_codes, phase)
+    assert (server.status_codes(), server.connection.lifetime.phase) == (status_codes, phase)
     if state in ("closing", "linger"):
         assert server.transport.aborted
 
@@ -227,9 +244,9 @@ def test_without_a_time_limit(state: str, clock: FakeClock) -> None:
     """An application takes the time that it takes."""
     server = STATES[state][0]()
     clock.now += 1e6
-    phase = server.connection.phase
+    phase = server.connection.lifetime.phase
     server.connection.check_time(clock.now)
-    assert server.connection.phase is phase
+    assert server.connection.lifetime.phase is phase
     assert not server.transport.aborted
 
 
@@ -251,7 +268,7 @@ def test_a_body_that_is_awaited_has_a_time_limit(clock: FakeClock) -> None:
     server.loop.run_ready()
     assert [str(error) for error in errors] == ["the body did not come in time"]
     assert server.status_codes() == [408]
-    assert server.connection.phase is Phase.LINGER
+    assert server.connection.lifetime.phase is Phase.LINGER
 
 
 def test_the_least_rate_of_a_body(clock: FakeClock) -> None:
@@ -275,16 +292,63 @@ def test_a_body_at_the_least_rate(clock: FakeClock) -> None:
     assert server.status_codes() == [200]
 
 
+def test_a_body_that_stood_still_while_the_client_read_nothing(clock: FakeClock) -> None:
+    """Its time limit begins anew when the client reads: an upload and its answer may share one congested way."""
+    bodies: list[Any] = []
+
+    async def application(environ: dict[str, Any], start_response: Any) -> Any:
+        start_response("200 OK", [])(bytes(100_000))
+        try:
+            bodies.append(await environ["wsgi.input"].read())
+        except Exception as error:
+            bodies.append(error)
+        return []
+
+    server = FakeServer(application, times=TIMES)
+    server.transport.stuck = True
+    server.receive(POST % (b"a", 6) + b"abc")
+    clock.now += 40
+    server.connection.check_time(clock.now)
+    server.transport.take_all()
+    server.loop.run_ready()
+    server.connection.check_time(clock.now + 1)
+    server.receive(b"def")
+    assert bodies == [b"abcdef"]
+
+
+def test_what_nobody_reads_has_its_time_limit_from_the_answer_on(clock: FakeClock) -> None:
+    """However long the application took."""
+    futures: list[Any] = []
+
+    async def application(environ: dict[str, Any], start_response: Any) -> Any:
+        futures.append(asyncio.get_running_loop().create_future())
+        await futures[0]
+        start_response("200 OK", [])
+        return [b"late"]
+
+    server = FakeServer(application, times=TIMES)
+    server.receive(POST % (b"a", 500_000) + bytes(300_000))
+    clock.now += 100
+    server.connection.check_time(clock.now)
+    futures[0].set_result(None)
+    server.loop.run_ready()
+    assert server.connection.lifetime.phase is Phase.SKIP
+    server.connection.check_time(clock.now + 29)
+    assert server.connection.lifetime.phase is Phase.SKIP
+    server.connection.check_time(clock.now + 31)
+    assert server.connection.lifetime.phase is Phase.LINGER
+
+
 @pytest.mark.parametrize("state", STATES)
 def test_a_graceful_stop(state: str, clock: FakeClock) -> None:
     """What is on its way is answered, with the word that the connection ends; idle ones end soon."""
     server = STATES[state][0]()
     server.state.drain()
     rest, expected = REST[state]
-    if state in ("idle", "after-an-answer"):
+    if state in ("new", "idle"):
         clock.now += TIMES.linger + 0.1
         server.connection.check_time(clock.now)
-        assert server.connection.phase is Phase.CLOSING
+        assert server.connection.lifetime.phase is Phase.CLOSING
         return
     server.receive(rest + GET % b"b")
     sent = server.take_sent()
@@ -301,7 +365,7 @@ def test_cut(state: str) -> None:
 
 
 #: state → what an idle or slow client is told when its connection is needed by others
-MAKES_ROOM = {"after-an-answer": [], "head": [408], "collect": [408]}
+MAKES_ROOM = {"new": [], "idle": [], "head": [408], "collect": [408]}
 
 
 @pytest.mark.parametrize("state", MAKES_ROOM)
@@ -360,7 +424,7 @@ def test_a_length_that_is_too_long() -> None:
     server.receive(POST % (b"a", 6) + b"abc")
     assert server.status_codes() == [413]
     assert server.refused == [413]
-    assert server.connection.phase is Phase.LINGER
+    assert server.connection.lifetime.phase is Phase.LINGER
     assert server.transport.ended
 
 
@@ -406,14 +470,14 @@ def test_continue_is_not_sent_to_whom_nobody_reads() -> None:
     server.receive(b"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n")
     sent = server.take_sent()
     assert sent.startswith(b"HTTP/1.1 200") and b"Connection: close" in sent
-    assert server.connection.phase is Phase.LINGER
+    assert server.connection.lifetime.phase is Phase.LINGER
 
 
 def test_a_large_body_that_nobody_reads_ends_the_connection() -> None:
     server = FakeServer(answer_at_once)
     server.receive(POST % (b"a", 10_000_000) + b"abc")
     assert b"Connection: close" in server.take_sent()
-    assert server.connection.phase is Phase.LINGER
+    assert server.connection.lifetime.phase is Phase.LINGER
 
 
 def test_an_application_that_fails() -> None:
@@ -443,10 +507,6 @@ def test_early_hints_and_the_answer() -> None:
 
 
 def test_a_client_that_does_not_read_holds_its_next_requests() -> None:
-    def large(environ: dict[str, Any], start_response: Any) -> list[bytes]:
-        start_response("200 OK", [])
-        return [bytes(100_000)]
-
     server = FakeServer(large)
     server.transport.stuck = True
     server.receive(GET % b"a" + GET % b"b")
@@ -462,10 +522,6 @@ def test_a_client_that_does_not_read_holds_its_next_requests() -> None:
 
 
 def test_a_client_that_never_reads_is_cut(clock: FakeClock) -> None:
-    def large(environ: dict[str, Any], start_response: Any) -> list[bytes]:
-        start_response("200 OK", [])
-        return [bytes(100_000)]
-
     server = FakeServer(large, times=TIMES)
     server.transport.stuck = True
     server.receive(GET % b"a")
@@ -545,6 +601,6 @@ def test_a_wrong_proxy_header() -> None:
     [(("192.0.2.9", 1), "192.0.2.9"), (("::1", 1, 0, 0), "::1"), ("", "a unix socket"), (b"\0name", "\0name"), ("/a", "/a")],
 )
 def test_peer(peername: Any, shown: str) -> None:
-    server = idle()
+    server = new()
     server.connection.peername = peername
     assert server.connection.peer == shown

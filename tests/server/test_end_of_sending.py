@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from aiohttp_worker.errors import IncompleteBodyError
-from aiohttp_worker.server.connection import Phase
+from aiohttp_worker.server.lifetime import Phase
 from aiohttp_worker.server.settings import TimeLimits
 
 from .fakes import CHUNKED, GET, POST, FakeServer
@@ -83,13 +83,13 @@ def test_within_a_body_that_nobody_reads(kind: str, cut: str) -> None:
     case = Case(kind)
     server = case.server
     server.receive(CUT[cut])
-    assert server.connection.phase is Phase.RUN
+    assert server.connection.lifetime.phase is Phase.RUN
     assert server.receive_eof()
     case.answer()
     sent = server.take_sent()
     assert sent.count(b"HTTP/1.1 200 OK") == 1
     assert sent.count(b"Connection: close") == 1
-    assert server.connection.phase is Phase.CLOSING
+    assert server.connection.lifetime.phase is Phase.CLOSING
     assert server.transport.closed
 
 
@@ -101,7 +101,7 @@ def test_after_the_answer(kind: str, cut: str) -> None:
     server.receive(CUT[cut])
     case.answer()
     assert server.status_codes() == [200]
-    assert server.connection.phase in (Phase.SKIP, Phase.LINGER)
+    assert server.connection.lifetime.phase in (Phase.SKIP, Phase.LINGER)
     assert not server.receive_eof()
     assert server.transport.closed
 
@@ -149,7 +149,7 @@ def test_within_the_body_of_a_pipelined_request(kind: str, cut: str) -> None:
     assert server.receive_eof()
     case.answer()
     assert server.status_codes() == [200]
-    if server.connection.phase is Phase.RUN:
+    if server.connection.lifetime.phase is Phase.RUN:
         case.answer()
         sent = server.take_sent()
         assert (sent.count(b"HTTP/1.1 200 OK"), sent.count(b"Connection: close")) == (1, 1)
@@ -210,7 +210,7 @@ def test_while_a_body_is_collected(cut: str) -> None:
 
     server = FakeServer(application, times=TIMES)
     server.receive(CUT[cut])
-    assert server.connection.phase is Phase.COLLECT
+    assert server.connection.lifetime.phase is Phase.COLLECT
     assert not server.receive_eof()
     assert (called.getvalue(), server.take_sent()) == ("", b"")
     assert server.transport.closed
@@ -229,7 +229,7 @@ def steps(environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:
 def test_inline_in_several_turns() -> None:
     server = FakeServer(steps, times=TIMES, stream=False)
     server.connection.data_received(GET % b"1")
-    assert server.connection.phase is Phase.RUN
+    assert server.connection.lifetime.phase is Phase.RUN
     assert server.connection.eof_received()
     server.loop.run_ready()
     sent = server.take_sent()
@@ -247,5 +247,5 @@ def test_tls_does_not_wait_either() -> None:
     server.lose()
     run_thread(server)
     assert server.take_sent() == b""
-    assert server.connection.phase is Phase.CLOSED
+    assert server.connection.lifetime.phase is Phase.CLOSED
     assert server.state.bodies_in_threads == 0
