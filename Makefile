@@ -18,6 +18,8 @@ BUILD := setup.py pyproject.toml
 PYTHON = $(shell .ci/find-python)
 # A variable of the caller's shell must not decide what is tested here.
 export AIOHTTP_WORKER_COMPILE := 0
+# Without bytecode beside the source each of the many servers that the tests start compiles the package anew: half of its start.
+export PYTHONDONTWRITEBYTECODE :=
 
 # What the two suites are. The fast one needs no server process; the full one is everything.
 suite-all :=
