@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import gunicorn
 from gunicorn.arbiter import Arbiter
-from gunicorn.glogging import Logger
 from gunicorn.http.wsgi import WSGIErrorsWrapper
 from gunicorn.workers.base import Worker
 
@@ -519,7 +518,7 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
             observers.pre_request = self._begin_request
         if not self._is_default("post_request"):
             observers.post_request = self._post_request
-        self._write_access = access_log_writer(log, cfg.access_log_format, Logger)
+        self._write_access = access_log_writer(log, cfg.access_log_format)
         if self._write_access is not None:
             observers.on_end = self._request_ended
             observers.on_refused = self._request_refused

@@ -1,66 +1,42 @@
-"""The access log, cheap enough to leave on.
+"""Access log lines: Gunicorn's atoms, computed only if a format or a listener asks for them.
 
-Gunicorn's logger collects every atom, header field and environ variable of a
-request into a dict, to format a handful of them. Here the format is compiled
-once: what a line shows is looked up, the rest is not. How the line then leaves
-is decided by who listens, in :func:`plan_delivery`:
+Gunicorn's logger collects every atom, header field and environ variable of a request into a dict, to format a handful of them,
+which takes longer than a small request. Here the log record has the same message and a dict of the same content, but an atom is
+computed when it is looked up. So any handler, formatter and filter sees what it would see under Gunicorn's own workers, whenever
+it was added.
 
-- one handler that writes bare messages to a stream, which is what Gunicorn
-  itself sets up: the line is written to that stream;
-- other handlers of the standard library: a log record with the ready line;
-- anything that could look deeper into the record (a subclass of the logger, a
-  filter, a formatter or handler of somebody's own): the logger's own
-  ``access``, with the arguments it knows.
-
-The lines are the same in all three. Where the first was chosen and somebody
-changes the handler or the logger while the server runs, the third takes over.
+A logger class that overrides what Gunicorn's does for an access line (statsd does, and many a ``logger_class``) is called as
+Gunicorn calls it, for every response.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-import enum
 import logging
-import logging.handlers
 import os
-import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, ClassVar, Protocol
+from functools import lru_cache
+from typing import Any, ClassVar, Final, cast
+
+from gunicorn.glogging import Logger, SafeAtoms
 
 Headers = Sequence[tuple[str, str]]
 Environ = Mapping[str, Any]
 
-#: ``write(status, sent, response_headers, request_headers, environ, seconds)``:
-#: writes the line of one finished (or failed, or cut) response.
-#: ``status`` is PEP 3333's, as in ``"200 OK"``; ``sent`` the bytes of the
-#: response's body that went out; ``seconds`` the time since the request began.
+#: ``write(status, sent, response_headers, request_headers, environ, seconds)`` logs one response, complete, failed or cut.
+#: ``status`` is PEP 3333's, as in ``"200 OK"``; ``sent`` counts the bytes of the body that were sent; ``seconds`` have passed
+#: since the request began. It raises KeyError if the application has removed the request line from environ.
 AccessLogWriter = Callable[[str, int, Headers, Headers, Environ, float], None]
-
-#: Makes one atom of the same arguments. Strings come out escaped.
-Atom = Callable[[str, int, Headers, Headers, Environ, float], object]
-
-
-class AccessLogger(Protocol):
-    """What is used of Gunicorn's logger."""
-
-    access_log: logging.Logger
-    atoms_wrapper_class: type
-
-    @property
-    def access_log_enabled(self) -> bool:
-        """Whether the settings ask for an access log."""
-
-    def access(self, resp: Any, req: Any, environ: Any, request_time: timedelta) -> None:
-        """Write a line, or measure, or both."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoggedResponse:
-    """A response, as far as an access log may ask."""
+    """``resp`` as a ``logger_class`` is shown it."""
 
     status: str
     sent: int
@@ -69,12 +45,12 @@ class LoggedResponse:
 
     @property
     def status_code(self) -> int:
-        """The number at the beginning of the status."""
+        """Status code, as a number."""
         return int(self.status.split(None, 1)[0])
 
     @property
     def response_length(self) -> int | None:
-        """What ``Content-Length`` says, ``None`` without."""
+        """Value of ``Content-Length``, ``None`` without it."""
         for name, value in self.headers:
             if name.lower() == "content-length":
                 return int(value)
@@ -83,7 +59,7 @@ class LoggedResponse:
 
 @dataclass(frozen=True, slots=True)
 class LoggedRequest:
-    """A request, as far as an access log may ask. Names of fields are upper-case, as Gunicorn's are."""
+    """``req`` as a ``logger_class`` is shown it. Field names are in upper case, as Gunicorn's are."""
 
     headers: Headers
     method: str
@@ -97,13 +73,13 @@ class LoggedRequest:
 
     @property
     def version(self) -> tuple[int, ...]:
-        """Of HTTP, as in ``(1, 1)``."""
+        """HTTP version, as in ``(1, 1)``."""
         _, _, version = self.environ.get("SERVER_PROTOCOL", "").partition("/")
         return tuple(map(int, version.split("."))) if version else ()
 
     @property
     def remote_addr(self) -> object:
-        """Address and port of the client, or the address alone."""
+        """Address and port of the client; the address alone if the port is not known."""
         address = self.environ.get("REMOTE_ADDR", "")
         port = self.environ.get("REMOTE_PORT")
         return address if port is None else (address, int(port))
@@ -112,17 +88,12 @@ class LoggedRequest:
 
     @property
     def body(self) -> object:
-        """What the application got as ``wsgi.input``."""
+        """``wsgi.input`` of the application."""
         return self.environ.get("wsgi.input")
 
 
-def _escaped(value: object) -> object:
-    # A quote would end the field of the line that the value stands in.
-    return value.replace('"', '\\"') if isinstance(value, str) else value
-
-
 def _remote_user(authorization: str) -> str:
-    """The user of Basic credentials (RFC 7617 section 2), or ``-``."""
+    """Return the user of Basic credentials (RFC 7617 section 2), or ``-``."""
     scheme, _, credentials = authorization.partition(" ")
     if not scheme.lower().startswith("basic"):
         return "-"
@@ -134,13 +105,13 @@ def _remote_user(authorization: str) -> str:
 
 
 class _Clock:
-    """The time of day in Apache's form, made once a second."""
+    """Time of day in Apache's form, formatted once a second."""
 
     def __init__(self) -> None:
         self._second = -1
         self._text = ""
 
-    def atom(self, *_: object) -> str:
+    def now(self) -> str:
         now = int(time.time())
         if now != self._second:
             self._text = time.strftime("[%d/%b/%Y:%H:%M:%S %z]", time.localtime(now))
@@ -148,27 +119,103 @@ class _Clock:
         return self._text
 
 
-def _environ_atom(key: str, default: object) -> Atom:
-    def atom(status: str, sent: int, out: Headers, req: Headers, env: Environ, s: float) -> object:
-        value = env.get(key, default)
-        return value.replace('"', '\\"') if value.__class__ is str else _escaped(value)
+class Atoms(SafeAtoms):  # type: ignore[misc]
+    """Atoms of one access log line, each computed when it is looked up; the ``args`` of the log record.
 
-    return atom
+    Whatever asks for more than single atoms is given all of them, from Gunicorn's own ``atoms()``.
+
+    :param log: Gunicorn's logger.
+    :raises KeyError: environ lacks a part of the request line.
+    """
+
+    __slots__ = ("complete", "environ", "log", "request_headers", "request_line", "response_headers", "seconds", "sent", "status")
+
+    def __init__(
+        self,
+        log: Any,
+        status: str,
+        sent: int,
+        response_headers: Headers,
+        request_headers: Headers,
+        environ: Environ,
+        seconds: float,
+    ) -> None:
+        self.log = log
+        self.status = status
+        self.sent = sent
+        self.response_headers = response_headers
+        self.request_headers = request_headers
+        self.environ = environ
+        self.seconds = seconds
+        self.complete = False
+        self.request_line = f"{environ['REQUEST_METHOD']} {environ['RAW_URI']} {environ['SERVER_PROTOCOL']}"
+        dict.__setitem__(self, "r", self.request_line)  # json's C code does not ask an empty dict for its items
+
+    @property
+    def microseconds(self) -> int:
+        """Time since the request began."""
+        return round(self.seconds * 1_000_000)
+
+    def __getitem__(self, key: str) -> Any:
+        value = _atom(key)(self)
+        # A quote would end the field of the line that the value stands in.
+        return value.replace('"', '\\"') if isinstance(value, str) else value
+
+    def __bool__(self) -> bool:
+        return True  # asked by logging.LogRecord; the length would take all atoms
+
+    def __len__(self) -> int:
+        return dict.__len__(self._complete())
+
+    def __iter__(self) -> Iterator[str]:
+        return dict.__iter__(self._complete())
+
+    def __contains__(self, key: object) -> bool:
+        return dict.__contains__(self._complete(), key)
+
+    def keys(self) -> Any:
+        return dict.keys(self._complete())
+
+    def values(self) -> Any:
+        return dict.values(self._complete())
+
+    def items(self) -> Any:
+        return dict.items(self._complete())
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return dict.get(self._complete(), key, default)
+
+    def copy(self) -> dict[str, Any]:
+        return dict(self.items())
+
+    def _complete(self) -> dict[str, Any]:
+        """Store all atoms, once."""
+        if not self.complete:
+            self.complete = True
+            response = LoggedResponse(self.status, self.sent, self.response_headers)
+            request = _request(self.request_headers, self.environ)
+            super().__init__(self.log.atoms(response, request, self.environ, timedelta(seconds=self.seconds)))
+        return self
+
+
+Atom = Callable[[Atoms], object]
+
+
+def _environ_atom(key: str, default: object) -> Atom:
+    return lambda atoms: atoms.environ.get(key, default)
 
 
 def _environ_variable_atom(name: str) -> Atom:
-    """``%({name}e)s``: the case of the name does not matter."""
+    """Return the atom ``%({name}e)s``, which is looked up without regard to case."""
     upper = name.upper()
 
-    def atom(status: str, sent: int, out: Headers, req: Headers, env: Environ, s: float) -> object:
-        if upper in env:
-            return _escaped(env[upper])
-        if name in env:
-            return _escaped(env[name])
-        for key in reversed(list(env)):
-            if key.lower() == name:
-                return _escaped(env[key])
-        return "-"
+    def atom(atoms: Atoms) -> object:
+        environ = atoms.environ
+        if upper in environ:
+            return environ[upper]
+        if name in environ:
+            return environ[name]
+        return next((environ[key] for key in reversed(list(environ)) if key.lower() == name), "-")
 
     return atom
 
@@ -177,350 +224,140 @@ def _last_field(headers: Headers, name: str) -> str:
     length = len(name)
     for field_name, field_value in reversed(headers):
         if len(field_name) == length and field_name.lower() == name:
-            return field_value.replace('"', '\\"')
+            return field_value
     return "-"
 
 
 def _request_field_atom(name: str) -> Atom:
-    def atom(status: str, sent: int, out: Headers, req: Headers, env: Environ, s: float) -> object:
-        return _last_field(req, name)
-
-    return atom
+    return lambda atoms: _last_field(atoms.request_headers, name)
 
 
 def _response_field_atom(name: str) -> Atom:
-    def atom(status: str, sent: int, out: Headers, req: Headers, env: Environ, s: float) -> object:
-        return _last_field(out, name)
-
-    return atom
+    return lambda atoms: _last_field(atoms.response_headers, name)
 
 
-def _user_atom(status: str, sent: int, out: Headers, req: Headers, env: Environ, s: float) -> object:
-    authorization = env.get("HTTP_AUTHORIZATION")
-    return _escaped(_remote_user(authorization)) if authorization else "-"
+def _user_atom(atoms: Atoms) -> object:
+    authorization = atoms.environ.get("HTTP_AUTHORIZATION")
+    return _remote_user(authorization) if authorization else "-"
 
 
-def _request_line_atom(status: str, sent: int, out: Headers, req: Headers, env: Environ, s: float) -> object:
-    line = f"{env['REQUEST_METHOD']} {env['RAW_URI']} {env['SERVER_PROTOCOL']}"
-    return line.replace('"', '\\"')
-
-
-def _status_atom(status: str, sent: int, out: Headers, req: Headers, env: Environ, s: float) -> object:
+def _status_atom(atoms: Atoms) -> object:
+    status = atoms.status
     return status[:3] if status[3:4] == " " else status.split(None, 1)[0]
 
 
-def _sent_atom(status: str, sent: int, out: Headers, req: Headers, env: Environ, s: float) -> object:
-    return sent
-
-
-def _sent_text_atom(status: str, sent: int, out: Headers, req: Headers, env: Environ, s: float) -> object:
-    return str(sent)
-
-
-def _microseconds(seconds: float) -> int:
-    return round(seconds * 1_000_000)
-
-
-def _seconds_atom(status: str, sent: int, out: Headers, req: Headers, env: Environ, s: float) -> object:
-    return _microseconds(s) // 1_000_000
-
-
-def _milliseconds_atom(status: str, sent: int, out: Headers, req: Headers, env: Environ, s: float) -> object:
-    return _microseconds(s) // 1000
-
-
-def _microseconds_atom(status: str, sent: int, out: Headers, req: Headers, env: Environ, s: float) -> object:
-    return _microseconds(s)
-
-
-def _decimal_seconds_atom(status: str, sent: int, out: Headers, req: Headers, env: Environ, s: float) -> object:
-    seconds, microseconds = divmod(_microseconds(s), 1_000_000)
+def _decimal_seconds_atom(atoms: Atoms) -> object:
+    seconds, microseconds = divmod(atoms.microseconds, 1_000_000)
     return f"{seconds}.{microseconds:06d}"
 
 
-_ATOMS: Mapping[str, Atom] = {
+def _no_atom(atoms: Atoms) -> object:
+    return "-"
+
+
+_clock: Final = _Clock()
+
+_ATOMS: Final[Mapping[str, Atom]] = {
     "h": _environ_atom("REMOTE_ADDR", "-"),
     "u": _user_atom,
-    "r": _request_line_atom,
+    "t": lambda atoms: _clock.now(),
+    "r": lambda atoms: atoms.request_line,
     "s": _status_atom,
     "m": _environ_atom("REQUEST_METHOD", None),
     "U": _environ_atom("PATH_INFO", None),
     "q": _environ_atom("QUERY_STRING", None),
     "H": _environ_atom("SERVER_PROTOCOL", None),
-    "b": _sent_text_atom,
-    "B": _sent_atom,
+    "b": lambda atoms: str(atoms.sent),
+    "B": lambda atoms: atoms.sent,
     "f": _environ_atom("HTTP_REFERER", "-"),
     "a": _environ_atom("HTTP_USER_AGENT", "-"),
-    "T": _seconds_atom,
-    "D": _microseconds_atom,
-    "M": _milliseconds_atom,
+    "T": lambda atoms: atoms.microseconds // 1_000_000,
+    "D": lambda atoms: atoms.microseconds,
+    "M": lambda atoms: atoms.microseconds // 1000,
     "L": _decimal_seconds_atom,
+    "p": lambda atoms: f"<{os.getpid()}>",
 }
 
-_NAMED: Mapping[str, Callable[[str], Atom]] = {
+_NAMED: Final[Mapping[str, Callable[[str], Atom]]] = {
     "}i": _request_field_atom,
     "}o": _response_field_atom,
     "}e": _environ_variable_atom,
 }
 
-# One conversion of a %-format that takes its value from a mapping, or "%%".
-_CONVERSION = re.compile(r"%(?:%|\((?P<key>[^()]*)\)(?P<spec>[-#0 +]*\d*(?:\.\d+)?[hlL]?[a-zA-Z]))")
+
+@lru_cache(maxsize=1000)
+def _atom(key: str) -> Atom:
+    if not key.startswith("{"):
+        return _ATOMS.get(key, _no_atom)
+    key = key.lower()
+    make = _NAMED.get(key[-2:])
+    return _no_atom if make is None else make(key[1:-2])
 
 
-def _atom(key: str, clock: _Clock) -> Atom | None:
-    """The atom of that name; ``None`` stands for the constant ``-``."""
-    if key.startswith("{"):
-        key = key.lower()
-        make = _NAMED.get(key[-2:])
-        return make(key[1:-2]) if make else None
-    if key == "t":
-        return clock.atom
-    return _ATOMS.get(key)
+# The place that records name as their origin, so that it need not be looked for on the stack.
+_CALLER: Final = (Logger.access.__code__.co_filename, Logger.access.__code__.co_firstlineno)
 
 
-def compile_format(
-    access_log_format: str,
-) -> Callable[[str, int, Headers, Headers, Environ, float], str] | None:
-    """Turn an ``access_log_format`` into a function that makes the line.
-
-    The process's number (``p``) is taken now: compile after the fork.
-
-    :return: ``None`` for a format that is more than names and conversions;
-        the logging package is left to make of it what it can.
-    """
-    atoms: list[Atom] = []
-    template: list[str] = []
-    clock = _Clock()
-    end = 0
-    for match in _CONVERSION.finditer(access_log_format):
-        literal = access_log_format[end : match.start()]
-        if "%" in literal:
-            return None
-        template.append(literal)
-        end = match.end()
-        key = match["key"]
-        if key is None:
-            template.append("%%")
-            continue
-        conversion = "%" + match["spec"]
-        atom = _atom(key, clock)
-        if atom is not None:
-            template.append(conversion)
-            atoms.append(atom)
-            continue
-        constant = f"<{os.getpid()}>" if key == "p" else "-"
-        try:
-            template.append((conversion % constant).replace("%", "%%"))
-        except (TypeError, ValueError):
-            return None
-    rest = access_log_format[end:]
-    if "%" in rest:
-        return None
-    template.append(rest)
-    form = "".join(template)
-    getters = tuple(atoms)
-
-    def line(status: str, sent: int, out: Headers, req: Headers, env: Environ, s: float) -> str:
-        return form % tuple([atom(status, sent, out, req, env, s) for atom in getters])
-
-    return line
-
-
-class Delivery(enum.Enum):
-    """How a line reaches those who listen."""
-
-    NOBODY = "nobody"
-    STREAM = "stream"
-    RECORD = "record"
-    LOGGER = "logger"
-
-
-#: Write what their formatter makes of a record, and look at nothing else.
-_PLAIN_HANDLERS = frozenset(
-    (
-        logging.StreamHandler,
-        logging.FileHandler,
-        logging.NullHandler,
-        logging.handlers.WatchedFileHandler,
-        logging.handlers.RotatingFileHandler,
-        logging.handlers.TimedRotatingFileHandler,
-        logging.handlers.SysLogHandler,
-    )
-)
-
-# Attributes of a record that are the same whoever made it. Not among them:
-# msg and args, which hold the unformatted line, and the place in the source.
-_PLAIN_FORMAT = re.compile(
-    r"(?:[^%]|%%|%\((?:asctime|created|levelname|levelno|message|msecs|name|process"
-    r"|processName|relativeCreated|thread|threadName)\)[-#0 +]*\d*(?:\.\d+)?[sdfi])*"
-)
-
-
-def _listeners(logger: logging.Logger) -> list[logging.Handler]:
-    handlers: list[logging.Handler] = []
+def _is_heard(logger: logging.Logger) -> bool:
+    """Return True if a handler takes the records of an access log."""
+    if logger.disabled or not logger.isEnabledFor(logging.INFO):
+        return False
     at: logging.Logger | None = logger
     while at is not None:
-        handlers.extend(at.handlers)
+        if any(handler.level <= logging.INFO and type(handler) is not logging.NullHandler for handler in at.handlers):
+            return True
         at = at.parent if at.propagate else None
-    return [handler for handler in handlers if handler.level <= logging.INFO and type(handler) is not logging.NullHandler]
+    return False
 
 
-def _format_of(handler: logging.Handler) -> str | None:
-    """What the handler makes of a record, if that is a plain ``%`` format."""
-    formatter = handler.formatter
-    if formatter is None:
-        return "%(message)s"
-    if type(formatter) is not logging.Formatter:
-        return None
-    if type(formatter._style) is not logging.PercentStyle:
-        return None
-    if getattr(formatter._style, "_defaults", None):
-        return None
-    return formatter._style._fmt
-
-
-def plan_delivery(logger: logging.Logger) -> Delivery:
-    """Decide how a ready line gets to the handlers of ``logger``.
-
-    :param logger: Gunicorn's ``access_log``.
-    """
-    if not logger.isEnabledFor(logging.INFO):
-        return Delivery.NOBODY
-    if logger.disabled:
-        return Delivery.NOBODY
-    listeners = _listeners(logger)
-    if not listeners:
-        return Delivery.NOBODY
-    if type(logger) is not logging.Logger or logger.filters or logging.getLogRecordFactory() is not logging.LogRecord:
-        return Delivery.LOGGER
-    for handler in listeners:
-        if type(handler) not in _PLAIN_HANDLERS or handler.filters:
-            return Delivery.LOGGER
-        form = _format_of(handler)
-        if form is None or not _PLAIN_FORMAT.fullmatch(form):
-            return Delivery.LOGGER
-    if len(listeners) == 1 and listeners == logger.handlers and not logger.propagate:
-        handler = listeners[0]
-        if type(handler) in (logging.StreamHandler, logging.FileHandler) and _format_of(handler) == "%(message)s":
-            return Delivery.STREAM
-    return Delivery.RECORD
-
-
-def _is_stock(log: AccessLogger, stock: type) -> bool:
-    """Whether a line of ``log`` is what Gunicorn's own logger would write."""
+def _is_stock(log: Any) -> bool:
+    """Return True if an access line of `log` is what Gunicorn's own logger class would write."""
     return all(
-        getattr(type(log), name) is getattr(stock, name) and name not in vars(log)
+        getattr(type(log), name) is getattr(Logger, name) and name not in vars(log)
         for name in ("access", "atoms", "now", "_get_user", "atoms_wrapper_class")
     )
 
 
-def _logger_writer(log: AccessLogger) -> AccessLogWriter:
-    def write(status: str, sent: int, out: Headers, req: Headers, env: Environ, s: float) -> None:
-        request = LoggedRequest(
-            headers=[(name.upper(), value) for name, value in req],
-            method=env.get("REQUEST_METHOD", ""),
-            uri=env.get("RAW_URI", ""),
-            path=env.get("PATH_INFO", ""),
-            query=env.get("QUERY_STRING", ""),
-            scheme=env.get("wsgi.url_scheme", "http"),
-            environ=env,
-        )
-        log.access(LoggedResponse(status, sent, out), request, env, timedelta(seconds=s))
-
-    return write
+def _request(headers: Headers, environ: Environ) -> LoggedRequest:
+    return LoggedRequest(
+        headers=[(name.upper(), value) for name, value in headers],
+        method=environ.get("REQUEST_METHOD", ""),
+        uri=environ.get("RAW_URI", ""),
+        path=environ.get("PATH_INFO", ""),
+        query=environ.get("QUERY_STRING", ""),
+        scheme=environ.get("wsgi.url_scheme", "http"),
+        environ=environ,
+    )
 
 
-def access_log_writer(log: AccessLogger, access_log_format: str, stock: type) -> AccessLogWriter | None:
-    """The function that logs a response, or ``None`` when nobody would read it.
+def access_log_writer(log: Any, access_log_format: str) -> AccessLogWriter | None:
+    """Return the function that logs a response, or ``None`` if no handler would take its records.
 
-    Ask after the fork and after the application is loaded, which is when
-    logging is set up; then once, since the answer is meant to be kept.
+    To be called after the fork and after the application is loaded, when logging is set up; the answer holds from then on.
 
     :param log: the worker's ``log``.
     :param access_log_format: Gunicorn's setting.
-    :param stock: Gunicorn's own logger class, ``gunicorn.glogging.Logger``.
-        Where ``log`` overrides what that class does for an access line
-        (statsd does, and many a ``logger_class``), it is called for every
-        response, and never replaced.
     """
-    logger_writer = _logger_writer(log)
-    if not _is_stock(log, stock):
-        return logger_writer
-    logger = log.access_log
-    delivery = plan_delivery(logger)
-    if not log.access_log_enabled or delivery is Delivery.NOBODY:
+    if not _is_stock(log):
+        return _logger_writer(log)
+    logger = cast(logging.Logger, log.access_log)
+    if not log.access_log_enabled or not _is_heard(logger):
         return None
-    make_line = compile_format(access_log_format)
-    if make_line is None or delivery is Delivery.LOGGER:
-        return logger_writer
-    if delivery is Delivery.STREAM:
-        return _stream_writer(logger, make_line, logger_writer)
-    return _record_writer(logger, make_line, logger_writer)
 
-
-def _record(logger: logging.Logger, line: str) -> logging.LogRecord:
-    return logging.LogRecord(logger.name, logging.INFO, "", 0, line, None, None)
-
-
-def _record_writer(
-    logger: logging.Logger,
-    make_line: Callable[[str, int, Headers, Headers, Environ, float], str],
-    logger_writer: AccessLogWriter,
-) -> AccessLogWriter:
-    def write(status: str, sent: int, out: Headers, req: Headers, env: Environ, s: float) -> None:
+    def write(status: str, sent: int, out: Headers, req: Headers, env: Environ, seconds: float) -> None:
         if not logger.isEnabledFor(logging.INFO):
             return
+        atoms = Atoms(log, status, sent, out, req, env, seconds)
         try:
-            line = make_line(status, sent, out, req, env, s)
-        except (TypeError, ValueError, LookupError):
-            logger_writer(status, sent, out, req, env, s)
-            return
-        logger.handle(_record(logger, line))
+            logger.handle(logger.makeRecord(logger.name, logging.INFO, *_CALLER, access_log_format, (atoms,), None, "access"))
+        except Exception:  # of a filter; Gunicorn's logger does the same
+            log.error(traceback.format_exc())
 
     return write
 
 
-def _stream_writer(
-    logger: logging.Logger,
-    make_line: Callable[[str, int, Headers, Headers, Environ, float], str],
-    logger_writer: AccessLogWriter,
-) -> AccessLogWriter:
-    handlers = logger.handlers
-    handler = handlers[0]
-    assert isinstance(handler, logging.StreamHandler)
-    formatter = handler.formatter
-    cache = logger._cache  # type: ignore[attr-defined]
-
-    def write(status: str, sent: int, out: Headers, req: Headers, env: Environ, s: float) -> None:
-        # The conditions of STREAM once more: whoever adds a filter, a handler
-        # or a level while the server runs must be heard from then on.
-        stream = handler.stream
-        if (
-            len(handlers) != 1
-            or handlers[0] is not handler
-            or logger.handlers is not handlers
-            or logger.filters
-            or handler.filters
-            or handler.level > logging.INFO
-            or handler.formatter is not formatter
-            or logger.propagate
-            or logger.disabled
-            or not cache.get(logging.INFO)
-            or stream is None
-        ):
-            if logger.isEnabledFor(logging.INFO):
-                logger_writer(status, sent, out, req, env, s)
-            return
-        try:
-            line = make_line(status, sent, out, req, env, s)
-        except (TypeError, ValueError, LookupError):
-            logger_writer(status, sent, out, req, env, s)
-            return
-        with handler.lock:  # type: ignore[union-attr]
-            try:
-                stream.write(line + handler.terminator)
-                stream.flush()
-            except Exception:
-                handler.handleError(_record(logger, line))
+def _logger_writer(log: Any) -> AccessLogWriter:
+    def write(status: str, sent: int, out: Headers, req: Headers, env: Environ, seconds: float) -> None:
+        log.access(LoggedResponse(status, sent, out), _request(req, env), env, timedelta(seconds=seconds))
 
     return write

@@ -1,9 +1,10 @@
-"""Every line is the one that Gunicorn's own logger writes, whoever listens."""
+"""Access log lines and records: those that Gunicorn's own logger makes, whatever handles them."""
 
 from __future__ import annotations
 
 import base64
 import io
+import json
 import logging
 import logging.handlers
 import os
@@ -19,13 +20,7 @@ from gunicorn.config import Config
 from gunicorn.glogging import Logger
 from gunicorn.instrument.statsd import Statsd
 
-from aiohttp_worker.integration.access_log import (
-    AccessLogWriter,
-    Delivery,
-    access_log_writer,
-    compile_format,
-    plan_delivery,
-)
+from aiohttp_worker.integration.access_log import AccessLogWriter, access_log_writer
 
 DEFAULT = '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"'
 
@@ -86,7 +81,7 @@ def lines(tmp_path: Path) -> Callable[[], list[str]]:
 
 
 def writer_of(log: Logger) -> AccessLogWriter:
-    writer = access_log_writer(log, log.cfg.access_log_format, Logger)
+    writer = access_log_writer(log, log.cfg.access_log_format)
     assert writer is not None
     return writer
 
@@ -146,7 +141,6 @@ def test_the_line_is_gunicorns(
     log = make_log(access_log_format=access_log_format)
     names = ("status", "sent", "response_headers", "request_headers", "environ", "seconds")
     arguments = {**dict(zip(names, ARGUMENTS, strict=True)), **change}
-    assert compile_format(access_log_format) is not None
     writer_of(log)(*arguments.values())
     gunicorn_writes(log, tuple(arguments.values()))
     ours, theirs = lines()
@@ -187,17 +181,25 @@ def test_time_of_day(make_log: MakeLog, lines: Callable[[], list[str]]) -> None:
     assert line == time.strftime("[%d/%b/%Y:%H:%M:%S %z]", time.localtime(moment))
 
 
-def test_the_default_format_is_compiled(make_log: MakeLog, lines: Callable[[], list[str]]) -> None:
+def test_default_format(make_log: MakeLog, lines: Callable[[], list[str]]) -> None:
     log = make_log()
     assert log.cfg.access_log_format == DEFAULT
-    assert plan_delivery(log.access_log) is Delivery.STREAM
     writer_of(log)(*ARGUMENTS)
     assert lines()[0].endswith('] "GET /a?b=\\"1\\" HTTP/1.1" 200 1234 "-" "curl/8 \\"quoted\\""')
 
 
 @pytest.mark.parametrize("access_log_format", ["%", "100%", "%(h)", "%(h", "%s", "%(a(b)c)s", "%(h)*d", "%(x)d", "%(p)d"])
-def test_formats_left_to_the_logging_package(access_log_format: str) -> None:
-    assert compile_format(access_log_format) is None
+def test_odd_formats(
+    make_log: MakeLog, lines: Callable[[], list[str]], access_log_format: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What cannot be formatted is an error of the logging package, on standard error."""
+    log = make_log(access_log_format=access_log_format)
+    gunicorn_writes(log, ARGUMENTS)
+    theirs = lines(), "Logging error" in capsys.readouterr().err
+    writer_of(log)(*ARGUMENTS)
+    written, failed = lines(), "Logging error" in capsys.readouterr().err
+    assert failed is theirs[1]
+    assert access_log_format == "%s" or written == theirs[0] * 2  # the text of all atoms has the time
 
 
 def test_an_atom_that_does_not_fit_is_gunicorns_to_report(
@@ -217,7 +219,7 @@ def test_an_atom_that_does_not_fit_is_gunicorns_to_report(
 )
 def test_nobody_listens(make_log: MakeLog, settings: dict[str, Any]) -> None:
     log = make_log(**settings)
-    assert access_log_writer(log, log.cfg.access_log_format, Logger) is None
+    assert access_log_writer(log, log.cfg.access_log_format) is None
 
 
 def test_nobody_listens_though_the_setting_says_so(make_log: MakeLog) -> None:
@@ -225,7 +227,7 @@ def test_nobody_listens_though_the_setting_says_so(make_log: MakeLog) -> None:
     config = {"loggers": {}, "root": {"level": "INFO", "handlers": []}, "disable_existing_loggers": False}
     log = make_log(accesslog=None, logconfig_dict=config)
     assert log.access_log_enabled
-    assert access_log_writer(log, log.cfg.access_log_format, Logger) is None
+    assert access_log_writer(log, log.cfg.access_log_format) is None
 
 
 @pytest.mark.parametrize(
@@ -241,8 +243,7 @@ def test_nobody_listens_to_this_level(make_log: MakeLog, silence: Callable[[logg
     log = make_log()
     handler = log.access_log.handlers[0]
     silence(log.access_log)
-    assert plan_delivery(log.access_log) is Delivery.NOBODY
-    assert access_log_writer(log, log.cfg.access_log_format, Logger) is None
+    assert access_log_writer(log, log.cfg.access_log_format) is None
     handler.close()
 
 
@@ -255,43 +256,6 @@ class Collected(logging.Handler):
         self.records.append(record)
 
 
-class Json(logging.Formatter):
-    pass
-
-
-def _only(handler: logging.Handler) -> Callable[[logging.Logger], None]:
-    return lambda logger: logger.handlers.__setitem__(slice(None), [handler])
-
-
-@pytest.mark.parametrize(
-    ("arrange", "delivery"),
-    [
-        (lambda logger: None, Delivery.STREAM),
-        (lambda logger: logger.addHandler(logging.NullHandler()), Delivery.RECORD),
-        (lambda logger: logger.addHandler(logging.StreamHandler(io.StringIO())), Delivery.RECORD),
-        (lambda logger: logger.addHandler(Collected()), Delivery.LOGGER),
-        (lambda logger: logger.addFilter(lambda record: True), Delivery.LOGGER),
-        (lambda logger: logger.handlers[0].addFilter(lambda record: True), Delivery.LOGGER),
-        (lambda logger: logger.handlers[0].setFormatter(Json("%(message)s")), Delivery.LOGGER),
-        (lambda logger: logger.handlers[0].setFormatter(logging.Formatter("%(asctime)s %(message)s")), Delivery.RECORD),
-        (lambda logger: logger.handlers[0].setFormatter(logging.Formatter("%(args)s")), Delivery.LOGGER),
-        (lambda logger: logger.handlers[0].setFormatter(logging.Formatter("%(funcName)s %(message)s")), Delivery.LOGGER),
-        (lambda logger: logger.handlers[0].setFormatter(logging.Formatter("{message}", style="{")), Delivery.LOGGER),
-        (
-            lambda logger: logger.handlers[0].setFormatter(logging.Formatter("%(message)s", defaults={"a": 1})),
-            Delivery.LOGGER,
-        ),
-        (_only(logging.handlers.MemoryHandler(10)), Delivery.LOGGER),
-    ],
-)
-def test_who_listens_decides(make_log: MakeLog, arrange: Callable[[logging.Logger], None], delivery: Delivery) -> None:
-    log = make_log()
-    own = log.access_log.handlers[0]
-    arrange(log.access_log)
-    assert plan_delivery(log.access_log) is delivery
-    own.close()
-
-
 def test_a_line_as_a_record(make_log: MakeLog) -> None:
     log = make_log()
     stream = io.StringIO()
@@ -300,11 +264,64 @@ def test_a_line_as_a_record(make_log: MakeLog) -> None:
     log.access_log.addHandler(handler)
     log.access_log.handlers.pop(0).close()
     log.cfg.set("access_log_format", "%(s)s 100%%")
-    assert plan_delivery(log.access_log) is Delivery.RECORD
     writer_of(log)(*ARGUMENTS)
     gunicorn_writes(log, ARGUMENTS)
     ours, theirs = stream.getvalue().splitlines()
     assert ours == theirs == f"gunicorn.access INFO {os.getpid()} 200 100%"
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        dict,
+        lambda args: {**args},
+        lambda args: dict(args.items()),
+        lambda args: dict(zip(args.keys(), args.values(), strict=True)),
+        lambda args: args.copy(),
+        lambda args: {name: args[name] for name in args},
+        lambda args: json.loads(json.dumps(args, default=str)),
+        lambda args: (len(args), "h" in args, "{host}i" in args, "x" in args, args.get("h"), args.get("x", "?")),
+    ],
+)
+def test_atoms_as_a_dict(make_log: MakeLog, look: Callable[[Any], Any]) -> None:
+    """Who looks at all of them finds what Gunicorn's own dict has."""
+    log = make_log()
+    handler = Collected()
+    log.access_log.addHandler(handler)
+    writer_of(log)(*ARGUMENTS)
+    gunicorn_writes(log, ARGUMENTS)
+    ours, theirs = [look(record.args) for record in handler.records]
+    if isinstance(ours, dict):
+        assert abs(time.mktime(time.strptime(ours.pop("t")[1:-7], "%d/%b/%Y:%H:%M:%S")) - time.time()) < 60
+        theirs.pop("t")
+    assert ours == theirs
+
+
+def test_records_are_those_of_gunicorn(make_log: MakeLog) -> None:
+    log = make_log()
+    handler = Collected()
+    log.access_log.addHandler(handler)
+    writer_of(log)(*ARGUMENTS)
+    gunicorn_writes(log, ARGUMENTS)
+    ours, theirs = handler.records
+    for name in ("name", "levelno", "msg", "pathname", "module", "funcName", "process", "thread"):
+        assert getattr(ours, name) == getattr(theirs, name)
+
+
+@pytest.mark.parametrize("missing", ["REQUEST_METHOD", "RAW_URI", "SERVER_PROTOCOL"])
+def test_environ_without_the_request_line(make_log: MakeLog, missing: str) -> None:
+    """Is told to the caller, who knows the request line."""
+    log = make_log()
+    environ = {name: value for name, value in ENVIRON.items() if name != missing}
+    with pytest.raises(KeyError, match=missing):
+        writer_of(log)(*ARGUMENTS[:4], environ, 0.1)
+
+
+def test_a_filter_that_fails(make_log: MakeLog, capsys: pytest.CaptureFixture[str]) -> None:
+    log = make_log(errorlog="-")
+    log.access_log.addFilter(lambda record: 1 // 0)
+    writer_of(log)(*ARGUMENTS)
+    assert "ZeroDivisionError" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
