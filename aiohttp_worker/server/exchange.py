@@ -74,7 +74,7 @@ class Exchange(Delivery):
         "_coroutine",
         "_error",
         "_iterator",
-        "_next",
+        "_following",
         "_part",
         "_result",
         "_returned",
@@ -100,7 +100,7 @@ class Exchange(Delivery):
         self._coroutine: Any = None
         self._context = state.context.copy()
         self._iterator: Iterator[Any] | None = None
-        self._next = _END
+        self._following = _END
         self._result: Any = None
         self._awaited: Any = None
         self._error: BaseException | None = None
@@ -138,32 +138,32 @@ class Exchange(Delivery):
         self._outbox = deque()
         self._in_thread(_call)
 
-    def _in_thread(self, piece: Callable[[Exchange], None]) -> None:
+    def _in_thread(self, piece: Callable[[Exchange], _Next]) -> None:
         member = self._member
         assert member is not None
         member.since = _monotonic()
         member.occupant = self
-        self._context.run(piece, self)
+        self._following = self._context.run(piece, self)
         member.occupant = None
         self.state.post(self, True)
 
-    def _run_hidden(self, piece: Callable[[Exchange], None]) -> None:
+    def _run_hidden(self, piece: Callable[[Exchange], _Next]) -> None:
         """Run a piece of the application's code where it cannot see the loop."""
         state = self.state
         running_loop = state.running_loop
         began = _monotonic() if self._turned else self.started
         running_loop.enter_application(self)
         try:
-            self._context.run(piece, self)
+            following = self._context.run(piece, self)
         finally:
             running_loop.leave_application()
         now = _monotonic()
         taken = now - began
         if taken > state.slow_call:
             state.slow_call_seen(self, taken)
-        following = self._next
         if self._backlog is not None:
             self._turned = True
+            self._following = following
             self._send_backlog(self._backlog)
         elif following is _END:
             if not self._turned:
@@ -173,7 +173,7 @@ class Exchange(Delivery):
             self._turned = True
             self._go_on(following)
 
-    def _step_on(self, piece: Callable[[Exchange], None]) -> None:
+    def _step_on(self, piece: Callable[[Exchange], _Next]) -> None:
         """Run a piece of the application's code where the others ran."""
         if self._member is None:
             self._run_hidden(piece)
@@ -182,7 +182,7 @@ class Exchange(Delivery):
             assert pool is not None
             pool.submit_to(self._member, lambda: self._in_thread(piece))
 
-    def _call(self) -> None:
+    def _call(self) -> _Next:
         state = self.state
         try:
             if state.pre_request is not None:
@@ -190,8 +190,7 @@ class Exchange(Delivery):
             result = state.application(self.environ, self)
             kind = type(result)
             if (kind is list or kind is tuple) and self.send_whole(result):
-                self._next = _END
-                return
+                return _END
             drives = kind is _GeneratorType and isinstance(self.environ.get("wsgi.input"), StreamReader)
             result_kind = classify_result(result, drives)
             if result_kind is _ITERABLE or result_kind is _WHOLE:
@@ -200,24 +199,22 @@ class Exchange(Delivery):
                     part = regular_part(result)
                     if part is not None:
                         self._part = FilePart(part[0], part[1], part[2])
-                        self._next = _FILE
-                        return
+                        return _FILE
                 reads_later = self.head.has_body and result_kind is _ITERABLE
                 if reads_later:
                     let_delegate(self.environ)
                 self._iterator = iterator = iter(result)
                 if not reads_later and type(iterator) is _GeneratorType:
                     let_delegate(self.environ)
-                self._step()
-            else:
-                if result_kind is ResultKind.ASYNC_ITERABLE:
-                    self.iterable = result
-                self._result = result
-                self._next = _ASYNC
+                return self._step()
+            if result_kind is ResultKind.ASYNC_ITERABLE:
+                self.iterable = result
+            self._result = result
+            return _ASYNC
         except BaseException as error:
-            self._fail(error)
+            return self._fail(error)
 
-    def _step(self) -> None:
+    def _step(self) -> _Next:
         """Take items from the iterable until it ends, or others are to have a turn."""
         iterator = self._iterator
         assert iterator is not None
@@ -230,16 +227,13 @@ class Exchange(Delivery):
             while True:
                 item = self._advance(iterator) if is_generator else _next_item(iterator, _EXHAUSTED)
                 if item is _EXHAUSTED:
-                    if self._returned is None or not self._take_returned():
-                        self._finish()
-                    return
+                    return self._finish() if self._returned is None else self._take_returned()
                 if isinstance(item, bytes):
                     if isinstance(item, Marker):
                         if not self.claim(item):
                             continue
                         self._awaited = item.stream
-                        self._next = _ITEM
-                        return
+                        return _ITEM
                     pieces = response.piece(item)
                     if response.complete:
                         self._send_last(pieces, len(item))
@@ -247,32 +241,27 @@ class Exchange(Delivery):
                         self._send(pieces)
                 elif is_awaitable(item):
                     self._awaited = item
-                    self._next = _ITEM
-                    return
+                    return _ITEM
                 else:
                     raise wrong_item(item)
                 if response.full:
-                    self._finish()
-                    return
+                    return self._finish()
                 if self.client.disconnected:
                     self._check_client()
                 if write_queue.paused:
-                    self._next = _DRAIN
-                    return
+                    return _DRAIN
                 if self._member is not None:
                     if self._outbox_size > WRITE_HIGH_MARK:
-                        self._next = _DRAIN
-                        return
+                        return _DRAIN
                     continue
                 sent += len(item)
                 now = _monotonic()
                 if not deadline:
                     deadline = now + TURN_SECONDS
                 elif now > deadline or sent > _TURN_BYTES:
-                    self._next = _TURN
-                    return
+                    return _TURN
         except BaseException as error:
-            self._fail(error)
+            return self._fail(error)
 
     def _advance(self, generator: Any) -> Any:
         """Step a generator, with what is to be sent or thrown into it.
@@ -289,11 +278,10 @@ class Exchange(Delivery):
             self._returned = stop.value
             return _EXHAUSTED
 
-    def _take_returned(self) -> bool:
-        """Go on with the iterable that a generator returned.
+    def _take_returned(self) -> _Next:
+        """Go on with the iterable that a generator returned; other servers ignore it, and numbers and the like are ignored here.
 
-        :return: whether it is one: other servers ignore what is returned, and numbers and the like are ignored here.
-        :raises TypeError: it was meant to be one.
+        :raises TypeError: what was returned is no iterable of bytes, and was meant to be one.
         """
         result, self._returned = self._returned, None
         try:
@@ -301,38 +289,35 @@ class Exchange(Delivery):
         except TypeError:
             if isinstance(result, bytes | bytearray | memoryview | str):
                 raise
-            return False
+            return self._finish()
         if result_kind is _WHOLE and self.send_whole(result):
             self.iterable = None
-            self._next = _END
-        elif result_kind is _ITERABLE or result_kind is _WHOLE:
+            return _END
+        if result_kind is _ITERABLE or result_kind is _WHOLE:
             self.iterable = result
             self._iterator = iter(result)
-            self._step()
-        else:
-            self.iterable = result if result_kind is ResultKind.ASYNC_ITERABLE else None
-            self._iterator = None
-            self._result = result
-            self._next = _ASYNC
-        return True
+            return self._step()
+        self.iterable = result if result_kind is ResultKind.ASYNC_ITERABLE else None
+        self._iterator = None
+        self._result = result
+        return _ASYNC
 
-    def _resume(self) -> None:
+    def _resume(self) -> _Next:
         """Step on, after a wait."""
         error, self._error = self._error, None
         awaited, self._awaited = self._awaited, None
         if self.client.disconnected and self.client.write_queue.closed:
-            self._fail(ClientDisconnectedError("the client went away"))
-        elif error is None:
-            self._step()
-        elif isinstance(awaited, BodyStream) and isinstance(error, Exception) and not isinstance(error, ClientDisconnectedError):
+            return self._fail(ClientDisconnectedError("the client went away"))
+        if error is None:
+            return self._step()
+        if isinstance(awaited, BodyStream) and isinstance(error, Exception) and not isinstance(error, ClientDisconnectedError):
             # Where the application iterates over the body it sees what fails there, as under other servers.
             awaited.error = error
             self._awaited = awaited
-            self._step()
-        else:
-            self._fail(error)
+            return self._step()
+        return self._fail(error)
 
-    def _finish(self) -> None:
+    def _finish(self) -> _Next:
         """End a response whose iterable is exhausted."""
         if self.state.bodies.used:
             self._check_bodies()
@@ -341,8 +326,7 @@ class Exchange(Delivery):
                 awaited.raise_error()
         self._send_last(self.response.end(), 0)
         self._check_complete()
-        self._next = _END
-        self._close_iterable()
+        return self._close_iterable()
 
     def _go_on(self, following: _Next) -> None:
         """Do, on the loop, what the last piece of the application's code left to do."""
@@ -363,6 +347,7 @@ class Exchange(Delivery):
         elif following is _FILE:
             self._send_file()
         else:
+            self._following = _ITEM
             self._start_task(send_awaited(self, self._awaited, self._iterator))
 
     # Files.
@@ -371,7 +356,6 @@ class Exchange(Delivery):
         """Send a file on the loop, whoever gave it."""
         part = self._part
         assert part is not None
-        self._next = _END
         try:
             head, size = self.response.start_file(part.size)
         except BaseException as error:
@@ -415,7 +399,7 @@ class Exchange(Delivery):
     def _backlog_sent(self, sent: int, error: OSError | None) -> None:
         self._close_backlog()
         if not self._file_failed(error):
-            self._go_on(self._next)
+            self._go_on(self._following)
 
     # Asynchronous applications.
 
@@ -435,7 +419,7 @@ class Exchange(Delivery):
     def _watch_task(self, task: asyncio.Task[Any]) -> None:
         self.state.tasks += 1
         self._task = task
-        if task.done() and self._next is _ITEM:
+        if task.done() and self._following is _ITEM:
             # Not at once: an iterable of what is there already would go on without a turn for others.
             self.state.loop.call_soon(self._task_done, task)
         elif task.done():
@@ -461,11 +445,12 @@ class Exchange(Delivery):
                 coroutine.close()  # it has not begun, if the task was cancelled before
         elif error is None:
             error = task.exception()
-        if self._next is _ITEM or error is not None:
+        following, self._following = self._following, _END
+        if following is _ITEM or error is not None:
             if error is None:
                 self._sent_in = task.result()
             elif (
-                self._next is _ITEM
+                following is _ITEM
                 and type(self._iterator) is _GeneratorType
                 and isinstance(error, Exception | asyncio.CancelledError)
                 and not isinstance(self._awaited, BodyStream)
@@ -477,24 +462,22 @@ class Exchange(Delivery):
             self.iterable = result
             self._result = result
             self._step_on(Exchange._continue)
+        elif self.iterable is not None:
+            self._step_on(Exchange._close_iterable)
+        elif self._backlog is not None:
+            self._send_backlog(self._backlog)
         else:
-            self._next = _END
-            if self.iterable is not None:
-                self._step_on(Exchange._close_iterable)
-            elif self._backlog is not None:
-                self._send_backlog(self._backlog)
-            else:
-                self._end(_monotonic())
+            self._end(_monotonic())
 
-    def _continue(self) -> None:
+    def _continue(self) -> _Next:
         """Step the iterable that a task returned."""
         result, self._result = self._result, None
         try:
             let_delegate(self.environ)
             self._iterator = iter(result)
-            self._step()
+            return self._step()
         except BaseException as error:
-            self._fail(error)
+            return self._fail(error)
 
     # Ends.
 
@@ -505,11 +488,10 @@ class Exchange(Delivery):
         if self._backlog is not None:
             self._send_backlog(self._backlog)
         else:
-            self._go_on(self._next)
+            self._go_on(self._following)
 
-    def _fail(self, error: BaseException) -> None:
+    def _fail(self, error: BaseException) -> _Next:
         """End the response after an error: with 500, or visibly cut."""
-        self._next = _END
         state = self.state
         state.check_exit(error)
         response = self.response
@@ -528,7 +510,7 @@ class Exchange(Delivery):
                     self.client.write_queue.reset_on_close()
             else:
                 self._answer(500, "")
-        self._close_iterable()
+        return self._close_iterable()
 
     def _answer(self, status_code: int, message: str) -> None:
         """Answer in the application's place."""
@@ -552,13 +534,13 @@ class Exchange(Delivery):
             if response.cut_looks_complete:
                 self.client.write_queue.reset_on_close()
 
-    def _close_iterable(self) -> None:
+    def _close_iterable(self) -> _Next:
         iterable, self.iterable = self.iterable, None
         self._iterator = None
         bodies = bodies_of_request.get() if self.state.bodies.used else None
         close = getattr(iterable, "close", None)
         if close is None and bodies is None:
-            return
+            return _END
         try:
             try:
                 if close is not None:
@@ -571,6 +553,7 @@ class Exchange(Delivery):
             self.state.log_failure(self, error)
             if self.response.head_sent:
                 self.response.keep_alive = False
+        return _END
 
     def _end(self, now: float) -> None:
         if self.ended:
@@ -623,4 +606,4 @@ class Exchange(Delivery):
 
 
 # Bound here once, as is all that costs a request more than what it does.
-_call: Final[Callable[[Exchange], None]] = Exchange._call
+_call: Final[Callable[[Exchange], _Next]] = Exchange._call
