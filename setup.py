@@ -39,6 +39,7 @@ COMPILED = (
             "server/exchange",
             "server/lifetime",
             "server/loop_visibility",
+            "server/overload",
             "server/proxy_protocol",
             "server/request_body",
             "server/settings",

@@ -276,7 +276,7 @@ class Delivery(abc.ABC):
             if pieces:
                 outbox.extend(pieces)
                 self._outbox_size += sum(map(len, pieces))
-                self.state.post(self, False)
+                self.state.post(self.flush)
         elif self._backlog is not None:
             self._put_back(pieces)
         else:
@@ -391,7 +391,7 @@ class Delivery(abc.ABC):
     def _check_complete(self) -> None:
         """Refuse to call complete what is shorter than was announced, and say what was dropped."""
         if self.response.dropped:
-            self.state.dropped_body_seen(self)
+            self.state.warn_dropped_body(self.head, self.response.status_code)
         missing = self.response.missing
         if missing:
             self.response.keep_alive = False

@@ -145,7 +145,7 @@ class Exchange(Delivery):
         member.occupant = self
         self._following = self._context.run(piece, self)
         member.occupant = None
-        self.state.post(self, True)
+        self.state.post_end(self.returned)
 
     def _run_hidden(self, piece: Callable[[Exchange], _Next]) -> None:
         """Run a piece of the application's code where it cannot see the loop."""
@@ -160,7 +160,7 @@ class Exchange(Delivery):
         now = _monotonic()
         taken = now - began
         if taken > state.slow_call:
-            state.slow_call_seen(self, taken)
+            state.warn_slow_call(self.head, taken)
         if self._backlog is not None:
             self._turned = True
             self._following = following
@@ -503,7 +503,7 @@ class Exchange(Delivery):
             self._answer(error.status_code, str(error))
         else:
             explain_misuse(error)
-            state.log_failure(self, error)
+            state.log_failure(self.head, error)
             if response.head_sent:
                 response.keep_alive = False
                 if response.cut_looks_complete:
@@ -550,7 +550,7 @@ class Exchange(Delivery):
                     bodies.close()
         except BaseException as error:
             self.state.check_exit(error)
-            self.state.log_failure(self, error)
+            self.state.log_failure(self.head, error)
             if self.response.head_sent:
                 self.response.keep_alive = False
         return _END

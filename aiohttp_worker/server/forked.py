@@ -14,7 +14,6 @@ import queue
 import signal
 import sys
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable
 from types import FrameType
 from typing import Any, Final
@@ -74,7 +73,7 @@ class ForkGuard:
         state = self._state
         sockets = [*self._sockets(), *(_descriptor(connection.transport) for connection in state.connections)]
         detach([fd for fd in sockets if fd >= 0], [fd for fd in self._epolls() if fd >= 0])
-        state.forsake(self.leave, _LastPosts(self.leave))
+        state.forsake(self.leave)
         if caller.startswith("multiprocessing."):
             return  # it never returns from there
         thread = threading.current_thread()
@@ -130,19 +129,6 @@ class ForkGuard:
                 items.get_nowait()
         except queue.Empty:
             items.put(_LastItem(self.leave))
-
-
-class _LastPosts(deque):  # type: ignore[type-arg]  # a class of its own, to be put in the place of a deque
-    """What a thread tells the loop: that a piece of the application's code has ended is the last."""
-
-    def __init__(self, leave: Callable[[BaseException | None], None]) -> None:
-        super().__init__()
-        self._leave = leave
-
-    def append(self, post: Any) -> None:
-        """Take a post, as `State.post` gives it."""
-        if post[1]:
-            self._leave(None)
 
 
 class _LastItem:

@@ -16,6 +16,7 @@ from aiohttp_worker.transport.repetitions import Repetitions
 from aiohttp_worker.transport.tls_handshake import TLSAcceptor, TLSHandshake, failure_text
 
 from .connection import Connection, shown_address
+from .overload import make_room
 from .settings import OverloadLimits
 from .state import State
 
@@ -281,7 +282,7 @@ class Listeners:
 
     def _end_some(self) -> None:
         most = min(_MOST_ENDED, 1 + self.open // 8)
-        self._state.make_room(most, _LIMITS)
+        make_room(self._state.connections, _LIMITS, most, time.monotonic())
         if self._tls is not None:
             self._tls.make_room(most, _LIMITS.idle, _LIMITS.head)
 

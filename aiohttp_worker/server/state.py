@@ -1,17 +1,17 @@
-"""What all connections of a worker share."""
+"""State that all connections of a worker share: registry, caches, accounts, and calls posted from threads."""
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
-import heapq
 import math
 import sys
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Final, Protocol
 
+from aiohttp_worker.http1.messages import RequestHead
 from aiohttp_worker.http1.request_parser import HeadParser
 from aiohttp_worker.http1.response_encoder import HeadEncoder
 from aiohttp_worker.transport.writable_sockets import WritableSockets
@@ -23,23 +23,68 @@ from aiohttp_worker.wsgi.stream_input import Choice, stream_choice
 
 from .lifetime import phase_limits
 from .loop_visibility import RunningLoop
-from .settings import Observers, OverloadLimits, ServerSettings
+from .overload import Candidate
+from .settings import Observers, ServerSettings
 from .thread_pool import ThreadPool
 
-if TYPE_CHECKING:
-    from .channels import Delivery
-    from .connection import Connection
-    from .exchange import Exchange
-
-
+_MOST_WARNINGS: Final = 1000  # of one kind; whoever invents paths does not fill the memory
 _new_task: Any = asyncio.Task  # its eager_start is newer than the oldest Python we run on
 
 
+class Peer(Candidate, Protocol):
+    """Connection as the registry knows it, whatever protocol it speaks.
+
+    :ivar transport: of asyncio, or one of TLS above that.
+    :ivar peername: address of the client, as :meth:`socket.socket.accept` gives it.
+    :ivar deadline: time of the monotonic clock when a time limit ends, in seconds.
+    """
+
+    transport: Any
+    peername: Any
+    deadline: float
+
+    @property
+    def watched(self) -> bool:
+        """True if the once-a-second sweep must check this connection before its deadline."""
+
+    @property
+    def exchange(self) -> Any:
+        """Request that is being answered, or ``None``."""
+
+    def check_time(self, now: float) -> None:
+        """End what took too long."""
+
+    def drain(self, now: float) -> None:
+        """End the connection after the answer that it is giving."""
+
+    def cut(self) -> None:
+        """Abort the connection."""
+
+    def forsake(self) -> None:
+        """Leave the connection to the process that this one was forked from."""
+
+
 class State:
-    """The application, the tables and the limits that connections share.
+    """State that all connections of a worker share.
 
     :param application: the WSGI callable.
-    :param base_environ: what is the same in every environ of the worker.
+    :param base_environ: entries that are the same in every environ of the worker.
+    :ivar kind: how the application is to be called.
+    :ivar connections: registry of the connections that are open.
+    :ivar draining: True once the worker is to end: each connection ends with its present answer.
+    :ivar on_connection_closed: called after a connection has left the registry.
+    :ivar parsers: parser of request heads, by whether the peer is a trusted front end.
+    :ivar builders: builder of environs, likewise; what it makes of a field section is kept with that.
+    :ivar pool: threads that run the application; ``None`` if the loop's thread does.
+    :ivar bodies_in_threads: requests whose body a thread reads while it arrives.
+    :ivar most_bodies_in_threads: limit of that, so that slow clients cannot occupy all threads.
+    :ivar collected: account of the bytes of request bodies that are in memory.
+    :ivar unsent: account of the bytes of answers that are in memory because clients have not read them.
+    :ivar awaits_input: True if the application is called before the body of a request has arrived.
+    :ivar stream_when: function that decides that for each request, if one was given to ``stream_input``.
+    :ivar tasks: number of tasks that answer requests now.
+    :ivar on_task: called when such a task is about to begin.
+    :ivar on_posts: called once, when the next calls posted by threads are made.
     """
 
     def __init__(
@@ -60,23 +105,17 @@ class State:
         self.kind = classify_application(application, choice is True)
         self.context = contextvars.copy_context()
         self.encoder = HeadEncoder(settings.server)
-        self.connections: set[Connection] = set()
+        self.connections: set[Peer] = set()
         self.draining = False
         self.on_connection_closed: Callable[[], None] | None = None
-        # Of trusted peers' requests and of others': what a field section means
-        # for environ is remembered with it.
         self.parsers = {trusted: HeadParser(settings.limits) for trusted in (False, True)}
         self.builders = {trusted: EnvironBuilder(settings.forwarding, trusted, base_environ) for trusted in (False, True)}
         ordinary = self.kind is ApplicationKind.ORDINARY
         self.pool = ThreadPool(settings.threads) if settings.threads > 1 and ordinary else None
-        # Requests whose body a thread reads while it comes: a thread that waits for a
-        # slow client serves nobody else, so others are left.
         self.bodies_in_threads = 0
         self.most_bodies_in_threads = settings.threads // 2 if self.pool is not None and settings.stream else 0
-        # Bytes in memory: of bodies that are collected, and of what clients have not read.
         self.collected = 0
         self.unsent = 0
-        # Whether the application awaits its input, and so is called before its body is there.
         if not settings.stream:
             choice = False
         self.awaits_input = settings.stream and (self.kind is ApplicationKind.STREAMING or choice is True)
@@ -91,18 +130,18 @@ class State:
         self.write_batch = WriteBatch(loop)
         self.running_loop = RunningLoop(loop)
         self.writable = WritableSockets(loop, lambda: self.write_batch.slow)
-        self.tasks = 0  # that answer requests now
-        self.on_task: Callable[[], None] | None = None  # called when one is about to begin
+        self.tasks = 0
+        self.on_task: Callable[[], None] | None = None
         self._slow_paths: set[str] = set()
         self._dropping_paths: set[tuple[str, int]] = set()
         self._leave_fork: Callable[[BaseException | None], None] | None = None
-        self.on_posts: Callable[[], None] | None = None  # called once, when a thread has something to tell
-        self._posts: deque[tuple[Delivery, bool]] = deque()
+        self.on_posts: Callable[[], None] | None = None
+        self._posts: deque[Callable[[], None]] = deque()
         self._scheduled = False
         self._eager = sys.version_info >= (3, 12)
 
     def start(self) -> None:
-        """Start what runs beside the loop, and prepare the loop that is about to run."""
+        """Start the threads, or hide the loop from the application; call this before the loop runs."""
         declare_server(self.bodies)
         if self.pool is not None:
             self.pool.start()
@@ -110,28 +149,14 @@ class State:
             self.loop.call_soon(self.running_loop.hide_until_task)
 
     def tick(self) -> None:
-        """Once a second: the date, and every connection's time limits."""
+        """Set the date, and check the time limits of every connection; call this once a second."""
         self.encoder.set_time(time.time())
         now = time.monotonic()
         for connection in [c for c in self.connections if c.deadline <= now or c.watched]:
             connection.check_time(now)
 
-    def make_room(self, most: int, limits: OverloadLimits) -> None:
-        """End connections for the sake of others: of those that are idle for too long, or if none is, of those that are too slow.
-
-        :param most: so many, those first that have outstayed longest.
-        """
-        now = time.monotonic()
-        late = [(c.idle_for(now) - limits.idle, c) for c in self.connections]
-        late = [one for one in late if one[0] >= 0]
-        if not late:
-            late = [(c.outstays(limits, now), c) for c in self.connections]
-            late = [one for one in late if one[0] >= 0]
-        for _, connection in heapq.nlargest(most, late, key=_first):
-            connection.make_room()
-
     def drain(self) -> None:
-        """Let every connection end with the answer it gives now, or next."""
+        """End every connection after the answer that it is giving, or gives next."""
         self.draining = True
         self.phase_limits = phase_limits(self.times, draining=True)
         now = time.monotonic()
@@ -139,12 +164,12 @@ class State:
             connection.drain(now)
 
     def abort(self) -> None:
-        """Cut every connection."""
+        """Abort every connection."""
         for connection in list(self.connections):
             connection.cut()
 
     def new_task(self, coroutine: Any, context: contextvars.Context) -> asyncio.Task[Any]:
-        """Run *coroutine* in a task of its own, its first step at once if possible."""
+        """Run *coroutine* in a new task; from Python 3.12 on its first step is taken at once."""
         self.running_loop.show()
         if self.on_task is not None:
             self.on_task()
@@ -153,57 +178,56 @@ class State:
             return task
         return self.loop.create_task(coroutine, context=context)
 
-    # From threads.
+    # Called from threads.
 
-    def post(self, delivery: Delivery, returned: bool) -> None:
-        """Tell the loop, from a thread, how far an answer has come.
-
-        :param returned: that a piece of application code has run; otherwise,
-            that there is something to send.
-        """
-        self._posts.append((delivery, returned))
+    def post(self, callback: Callable[[], None]) -> None:
+        """Call *callback* on the loop, in the order of posts; several posts wake the loop once."""
+        self._posts.append(callback)
         if not self._scheduled:
             self._scheduled = True
-            self.call_on_loop(self._take_posts)
+            self.call_on_loop(self._make_posted_calls)
+
+    def post_end(self, callback: Callable[[], None]) -> None:
+        """Call *callback* on the loop: a piece of an application's code has run in this thread.
+
+        In a process that the application forked there is no loop, and the process ends here.
+        """
+        if self._leave_fork is not None:
+            self._leave_fork(None)
+        self.post(callback)
 
     def call_on_loop(self, callback: Callable[[], None]) -> None:
-        """Have *callback* called on the loop, from a thread."""
+        """Call *callback* on the loop, in its next turn."""
         try:
             self.loop.call_soon_threadsafe(callback)
         except RuntimeError:
             pass  # the loop is closed: the worker has gone before its threads
 
-    def _take_posts(self) -> None:
+    def _make_posted_calls(self) -> None:
         self._scheduled = False
         if self.on_posts is not None:
             on_posts, self.on_posts = self.on_posts, None
             on_posts()
         posts = self._posts
         while posts:
-            delivery, returned = posts.popleft()
-            if returned:
-                delivery.returned()
-            else:
-                delivery.flush()
+            posts.popleft()()
 
-    def forsake(self, leave: Callable[[BaseException | None], None], posts: deque[tuple[Delivery, bool]]) -> None:
-        """Take up that this is a process which the application forked from the worker: all connections are the worker's.
+    def forsake(self, leave: Callable[[BaseException | None], None]) -> None:
+        """Leave all connections to the process that this one was forked from, by the application.
 
-        :param leave: ends the process; called when the application's code has ended, with its error.
-        :param posts: takes what a thread has to tell.
+        :param leave: ends this process; called when the application's code has ended, with its error.
         """
         self._leave_fork = leave
         self.on_connection_closed = None
         for connection in list(self.connections):
             connection.forsake()
         self.running_loop.forsake(lambda: leave(None))
-        self._posts = posts
-        self._scheduled = True  # there is no loop that would take them
+        self._scheduled = True  # there is no loop that would make posted calls
 
-    # What happens.
+    # Failures of applications.
 
     def check_exit(self, error: BaseException) -> None:
-        """Let the exit that a signal asked for pass; an application's own is an error.
+        """Raise *error* again if it is the exit that a signal asked for; an application's own is a failure.
 
         Gunicorn's handlers of QUIT, INT and ABRT raise ``SystemExit`` wherever
         the worker happens to be, which may be in the application.
@@ -213,36 +237,35 @@ class State:
         if isinstance(error, SystemExit) and self.observers.exiting():
             raise error.with_traceback(None)
 
-    def log_failure(self, exchange: Exchange, error: BaseException) -> None:
-        """Log, once and with its traceback, that the application failed."""
-        self.observers.log_exception(error, f"Error handling request {exchange.head.method} {exchange.head.target}")
+    def log_failure(self, head: RequestHead, error: BaseException) -> None:
+        """Log, with its traceback, that the application failed."""
+        self.observers.log_exception(error, f"Error handling request {head.method} {head.target}")
 
-    def slow_call_seen(self, exchange: Exchange, seconds: float) -> None:
-        """Warn, once per path, that a call kept all others waiting."""
-        path = exchange.head.path
-        if path in self._slow_paths or len(self._slow_paths) >= 1000:
+    def warn_slow_call(self, head: RequestHead, seconds: float) -> None:
+        """Warn, once per path, that a call of the application kept all other requests waiting."""
+        path = head.path
+        if path in self._slow_paths or len(self._slow_paths) >= _MOST_WARNINGS:
             return
         self._slow_paths.add(path)
         self.observers.log_warning(
             "%s %s took %d ms in the event loop, and nothing else was served meanwhile."
             " If that is usual, give it threads of its own: --threads N",
-            exchange.head.method,
+            head.method,
             path,
             round(seconds * 1000),
         )
 
-    def dropped_body_seen(self, delivery: Delivery) -> None:
-        """Warn, once per path and status, that a body came where there can be none; in Gunicorn's words."""
-        path = delivery.head.path
-        status_code = delivery.response.status_code
-        if (path, status_code) in self._dropping_paths or len(self._dropping_paths) >= 1000:
+    def warn_dropped_body(self, head: RequestHead, status_code: int) -> None:
+        """Warn, once per path and status, that a body was given where there can be none; in Gunicorn's words."""
+        path = head.path
+        if (path, status_code) in self._dropping_paths or len(self._dropping_paths) >= _MOST_WARNINGS:
             return
         self._dropping_paths.add((path, status_code))
         self.observers.log_warning(
             "%s %s: WSGI app sent body bytes on a no-body response (method=%s status=%s); dropping per RFC 9110.",
-            delivery.head.method,
+            head.method,
             path,
-            delivery.head.method,
+            head.method,
             status_code,
         )
 
@@ -256,7 +279,3 @@ class State:
             task.add_done_callback(lambda _: timer.cancel())
         else:
             task.cancel()
-
-
-def _first(pair: tuple[float, Connection]) -> float:
-    return pair[0]

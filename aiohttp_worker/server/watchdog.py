@@ -225,7 +225,7 @@ def exchange_at(state: State, frames: list[FrameType]) -> Exchange | None:
 def _exchange_awaiting(state: State, task: asyncio.Task[Any]) -> Exchange | None:
     """Return the exchange whose task waits for *task*, which the application made."""
     for connection in list(state.connections):
-        exchange = connection.exchange
+        exchange: Exchange | None = connection.exchange
         if exchange is not None and exchange.task is not None and _awaits(exchange.task, task, _MOST_STEPS):
             return exchange
     return None

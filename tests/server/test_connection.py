@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from aiohttp_worker.server.lifetime import Phase
+from aiohttp_worker.server.overload import make_room
 from aiohttp_worker.server.proxy_protocol import ProxyProtocol
 from aiohttp_worker.server.settings import OverloadLimits, TimeLimits
 from aiohttp_worker.wsgi.forwarded import AddressList
@@ -372,7 +373,7 @@ MAKES_ROOM = {"new": [], "idle": [], "head": [408], "collect": [408]}
 def test_room_for_others(state: str, clock: FakeClock) -> None:
     server = STATES[state][0]()
     limits = OverloadLimits()
-    server.state.make_room(10, limits)
+    make_room(server.state.connections, limits, 10, clock.now)
     assert not server.transport.is_closing()
     clock.now += max(limits.idle, limits.head, limits.body) + 1
     connection = server.connection

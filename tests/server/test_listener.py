@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from aiohttp_worker.server import listener
 from aiohttp_worker.server.listener import Listeners, _common_address
 from aiohttp_worker.server.settings import Observers, ServerSettings
 from aiohttp_worker.server.state import State
@@ -142,7 +143,7 @@ def test_no_more_than_are_allowed(make: Make) -> None:
 def test_room_is_made_for_those_who_wait(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     site = make(1)
     asked: list[int] = []
-    monkeypatch.setattr(type(site.state), "make_room", lambda self, most, limits: asked.append(most), raising=True)
+    monkeypatch.setattr(listener, "make_room", lambda connections, limits, most, now: asked.append(most))
     site.come(1)
     site.loop.somebody_comes()
     site.loop.somebody_comes()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from aiohttp_worker.server.settings import OverloadLimits, TimeLimits
+from aiohttp_worker.server.settings import TimeLimits
 from tests.server.fakes import GET, FakeClock, FakeServer, clock, hello
 
 __all__ = ["clock"]  # a fixture
@@ -82,13 +82,6 @@ def test_drain_and_abort_reach_every_connection() -> None:
     assert server.state.draining
     server.state.abort()
     assert server.transport.aborted
-
-
-def test_nobody_makes_room_who_is_quick(clock: FakeClock) -> None:
-    server = FakeServer()
-    server.receive(GET % b"a")
-    server.state.make_room(10, OverloadLimits())
-    assert not server.transport.is_closing()
 
 
 @pytest.mark.parametrize("exiting", [True, False])
