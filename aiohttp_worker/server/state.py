@@ -36,12 +36,14 @@ class Peer(Candidate, Protocol):
 
     :ivar transport: of asyncio, or one of TLS above that.
     :ivar peername: address of the client, as :meth:`socket.socket.accept` gives it.
-    :ivar deadline: time of the monotonic clock when a time limit ends, in seconds.
     """
 
     transport: Any
     peername: Any
-    deadline: float
+
+    @property
+    def deadline(self) -> float:
+        """Time of the monotonic clock when a time limit ends, in seconds."""
 
     @property
     def watched(self) -> bool:
