@@ -195,7 +195,7 @@ EXTRAS = {
         MYPY,  # what it finds in a program that uses the client
         "h2>=4.1",  # Gunicorn takes its HTTP/2 settings only where this is installed
         "httpbin>=0.10.2",
-        "ddtrace>=4; platform_python_implementation == 'CPython'",
+        "ddtrace>=4; platform_python_implementation == 'CPython' and python_version < '3.15'",
         "elastic-apm>=6.23",
         "newrelic>=11; platform_python_implementation == 'CPython'",
         "opentelemetry-instrumentation-wsgi>=0.50b0",

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 import zlib
+from functools import lru_cache
 from typing import Any, Final
 
 from .errors import ContentEncodingError
 from .incoming import Decoder
 
-__all__ = ["make_decoder"]
+__all__ = ["accept_encoding", "make_decoder"]
 
 STEP: Final = 131072
 """Bytes that one step may produce."""
@@ -224,6 +225,17 @@ def zstd_module() -> Any:
     except ImportError:
         return None
     return zstd
+
+
+@lru_cache(maxsize=1)
+def accept_encoding() -> str:
+    """Return the value of an Accept-Encoding field: the content codings that `make_decoder` can undo here."""
+    codings = "gzip, deflate"
+    if brotli_module() is not None:
+        codings += ", br"
+    if zstd_module() is not None:
+        codings += ", zstd"
+    return codings
 
 
 def _one(coding: str) -> Decoder | None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from functools import lru_cache
-from importlib.util import find_spec
 from typing import Any, Final
 
 from aiohttp_worker.http1.grammar import CONTENT_LENGTH, TOKEN
 
 from .body import Body, BytesBody
+from .decompression import accept_encoding
 from .header_text import check_field_value, decode_field, encode_field
 from .url import URL, pairs
 from .version import __version__
@@ -44,17 +43,6 @@ def check_version(version: Any) -> tuple[int, int]:
     if text not in ("1.0", "1.1"):
         raise ValueError(f"version must be (1, 0) or (1, 1), not {version!r}")
     return (1, 0) if text == "1.0" else (1, 1)
-
-
-@lru_cache(maxsize=1)
-def accept_encoding() -> str:
-    """The content codings that can be undone here."""
-    codings = "gzip, deflate"
-    if find_spec("brotli") or find_spec("brotlicffi"):
-        codings += ", br"
-    if sys.version_info >= (3, 14) or find_spec("backports.zstd") is not None if find_spec("backports") else False:
-        codings += ", zstd"
-    return codings
 
 
 class Request:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import sys
 import types
 from collections.abc import Callable, Generator
 from typing import Any
@@ -27,13 +28,22 @@ def application_close(application: Any) -> Callable[[], Any] | None:
     if not callable(close):
         return None
     try:
-        inspect.signature(close).bind()
+        _signature(close).bind()
     except TypeError:
         return None
     except ValueError:
         pass  # it does not say what it takes
     typed: Callable[[], Any] = close
     return typed
+
+
+def _signature(function: Callable[..., Any]) -> inspect.Signature:
+    """Return the signature of a function whose annotations may name what only a type checker imports."""
+    if sys.version_info >= (3, 14):
+        import annotationlib
+
+        return inspect.signature(function, annotation_format=annotationlib.Format.STRING)
+    return inspect.signature(function)
 
 
 async def close_application(close: Callable[[], Any], seconds: float) -> None:

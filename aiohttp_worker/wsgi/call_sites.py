@@ -12,16 +12,23 @@ import inspect
 import types
 from typing import Any, Final
 
-from .code_facts import facts_of, has_yield_from
+from .code_facts import ITER_HAS_ARGUMENT, facts_of, has_yield_from
 
-_YIELD_VALUE: Final = dis.opmap["YIELD_VALUE"]
-_RESUME: Final = dis.opmap["RESUME"]
-_POP_TOP: Final = dis.opmap["POP_TOP"]
-_RETURN_VALUE: Final = dis.opmap["RETURN_VALUE"]
-_CACHE: Final = dis.opmap["CACHE"]
-_GET_AWAITABLE: Final = dis.opmap["GET_AWAITABLE"]
-_GET_ITER: Final = dis.opmap["GET_ITER"]
-_GET_YIELD_FROM_ITER: Final = dis.opmap["GET_YIELD_FROM_ITER"]
+
+def _opcode(name: str) -> int:
+    """Return the number of an instruction, -1 in a Python that does not have it."""
+    return dis.opmap.get(name, -1)
+
+
+_YIELD_VALUE: Final = _opcode("YIELD_VALUE")
+_RESUME: Final = _opcode("RESUME")
+_POP_TOP: Final = _opcode("POP_TOP")
+_RETURN_VALUE: Final = _opcode("RETURN_VALUE")
+_CACHE: Final = _opcode("CACHE")
+_GET_AWAITABLE: Final = _opcode("GET_AWAITABLE")
+_GET_ITER: Final = _opcode("GET_ITER")
+# In Python 3.15, which has GET_ITER alone, a number that no instruction has.
+_GET_YIELD_FROM_ITER: Final = 256 if ITER_HAS_ARGUMENT else _opcode("GET_YIELD_FROM_ITER")
 _AWAITS: Final = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR | inspect.CO_ITERABLE_COROUTINE
 
 
@@ -37,7 +44,7 @@ def drops_what_is_sent(generator: types.GeneratorType[Any, Any, Any]) -> bool:
     place = frame.f_lasti
     for opcode in (_YIELD_VALUE, _RESUME):
         if code[place] == opcode:
-            place += 2
+            place = _place_after(code, place)
     return code[place] == _POP_TOP
 
 
@@ -80,18 +87,30 @@ def _can_wait(code: types.CodeType) -> bool:
 
 def _next_opcode(frame: types.FrameType) -> int:
     """Return the opcode behind the call at which a frame stands."""
-    instructions = frame.f_code.co_code
-    place = frame.f_lasti + 2
-    while instructions[place] == _CACHE:
+    code = frame.f_code.co_code
+    return _opcode_at(code, _place_after(code, frame.f_lasti))
+
+
+def _place_after(code: bytes, place: int) -> int:
+    """Return the place of the next instruction, behind the caches of the one at *place*, which differ between Pythons."""
+    place += 2
+    while code[place] == _CACHE:
         place += 2
-    return instructions[place]
+    return place
+
+
+def _opcode_at(code: bytes, place: int) -> int:
+    """Return the number of the instruction at *place*; a ``yield from`` has one of its own in every Python."""
+    if code[place] == _GET_ITER and ITER_HAS_ARGUMENT and code[place + 1]:
+        return _GET_YIELD_FROM_ITER
+    return code[place]
 
 
 def iterates_now(frame: types.FrameType) -> bool:
     """Return whether a frame stands at the request for an iterator of a ``for`` loop."""
-    return frame.f_lasti >= 0 and frame.f_code.co_code[frame.f_lasti] == _GET_ITER
+    return frame.f_lasti >= 0 and _opcode_at(frame.f_code.co_code, frame.f_lasti) == _GET_ITER
 
 
 def delegates_now(frame: types.FrameType) -> bool:
     """Return whether a frame stands at the request for an iterator of a ``yield from``."""
-    return frame.f_lasti >= 0 and frame.f_code.co_code[frame.f_lasti] == _GET_YIELD_FROM_ITER
+    return frame.f_lasti >= 0 and _opcode_at(frame.f_code.co_code, frame.f_lasti) == _GET_YIELD_FROM_ITER

@@ -40,14 +40,8 @@ _UNTOUCHED: Final = frozenset(
 _ENDS: Final = frozenset(
     {"RETURN_VALUE", "RETURN_CONST", "RAISE_VARARGS", "RERAISE", "JUMP_FORWARD", "JUMP_BACKWARD", "JUMP_BACKWARD_NO_INTERRUPT"}
 )
-_YIELD_VALUE: Final = dis.opmap["YIELD_VALUE"]
-_RESUME: Final = dis.opmap["RESUME"]
-_POP_TOP: Final = dis.opmap["POP_TOP"]
-_RETURN_VALUE: Final = dis.opmap["RETURN_VALUE"]
-_CACHE: Final = dis.opmap["CACHE"]
-_GET_AWAITABLE: Final = dis.opmap["GET_AWAITABLE"]
-_GET_ITER: Final = dis.opmap["GET_ITER"]
-_GET_YIELD_FROM_ITER: Final = dis.opmap["GET_YIELD_FROM_ITER"]
+# Python 3.15 has no GET_YIELD_FROM_ITER: GET_ITER has an argument there, 0 for a loop and another number for ``yield from``.
+ITER_HAS_ARGUMENT: Final = "GET_YIELD_FROM_ITER" not in dis.opmap
 _JUMPS: Final = frozenset(dis.hasjrel) | frozenset(dis.hasjabs)
 # Instructions that pop and push nothing, so that what they pop is out of sight afterwards.
 _POPS: Final = (
@@ -204,7 +198,12 @@ class _Interpreter:
             if name in _ENDS:
                 reachable = False
         for constant in self.code.co_consts:
-            if isinstance(constant, types.CodeType):
+            if not isinstance(constant, types.CodeType):
+                continue
+            if constant.co_name == "__annotate__":
+                # From Python 3.14 on, annotations are code of their own; before, they are evaluated where the function is made.
+                self.facts.references |= facts_of(constant).references
+            else:
                 self.facts.within.append(facts_of(constant))
         return self.facts
 
@@ -372,9 +371,22 @@ class _Interpreter:
         self.lose(1)
         self.stack.append(_Symbol.FUNCTION)
 
+    def on_get_iter(self, instruction: dis.Instruction) -> None:
+        if ITER_HAS_ARGUMENT and instruction.arg:
+            self.on_get_yield_from_iter(instruction)
+        else:
+            self.lose(1)
+            self.stack.append(None)
+        # From Python 3.15 on, the next index of a list or tuple lies above the iterator.
+        self.stack.extend([None] * dis.stack_effect(instruction.opcode, instruction.arg))
+
     def on_get_yield_from_iter(self, instruction: dis.Instruction) -> None:
         self.facts.delegates = True
         self.delegate()
+
+    def on_return_value(self, instruction: dis.Instruction) -> None:
+        # `dis.stack_effect` is 0 from Python 3.14 on: it counts what the caller gets.
+        self.lose(1)
 
     def on_get_awaitable(self, instruction: dis.Instruction) -> None:
         self.delegate()

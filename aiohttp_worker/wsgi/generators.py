@@ -36,6 +36,9 @@ _NO_LOOP: Final = frozenset(
     {"run", "Runner", "new_event_loop", "set_event_loop", "iscoroutine", "iscoroutinefunction", "run_coroutine_threadsafe"}
 )
 _LOOPS_PACKAGES: Final = frozenset({"asyncio", "_asyncio", "aiohttp", "uvloop"})
+# Policies choose a loop, and are called without one. From Python 3.14 on, naming them as attributes of asyncio warns; 3.16 is
+# to have none.
+POLICIES: Final = tuple(value for name, value in vars(asyncio.events).items() if name.endswith("AbstractEventLoopPolicy"))
 
 
 class Dialect(enum.Enum):
@@ -197,9 +200,7 @@ def _is_of_a_loop(value: Any) -> bool:
     if isinstance(value, asyncio.AbstractEventLoop | asyncio.Future):
         return True
     if isinstance(value, type | types.FunctionType | types.BuiltinFunctionType):
-        if value.__name__ in _NO_LOOP or (
-            isinstance(value, type) and issubclass(value, BaseException | asyncio.AbstractEventLoopPolicy)
-        ):
+        if value.__name__ in _NO_LOOP or (isinstance(value, type) and issubclass(value, (BaseException, *POLICIES))):
             return False
         package = getattr(value, "__module__", None)
     else:

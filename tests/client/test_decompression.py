@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from aiohttp.decompression import STEP, brotli_module, make_decoder, zstd_module
+from aiohttp.decompression import STEP, accept_encoding, brotli_module, make_decoder, zstd_module
 from aiohttp.errors import ContentEncodingError
 
 SOURCE = random.Random(1)
@@ -96,3 +96,9 @@ def test_garbage(coding: str) -> None:
 @pytest.mark.parametrize("coding", ["", "identity", "rot13", "gzip, rot13", " , "])
 def test_nothing_to_undo(coding: str) -> None:
     assert make_decoder(coding) is None
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd", "rot13"])
+def test_offered_is_what_can_be_undone(coding: str) -> None:
+    offered = accept_encoding().split(", ")
+    assert (coding in offered) is (make_decoder(coding) is not None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import sys
 from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
@@ -96,6 +97,26 @@ def test_a_function_can_be_given_one() -> None:
     application: Any = new_function()
     application.close = lambda: None
     assert application_close(application) is application.close
+
+
+# Without the future import, Python 3.14 and later evaluate annotations for whoever asks.
+ANNOTATED = """
+class Application(Closing):
+    def close(self, how: {annotation} = None) -> {annotation}:
+        self.closed += 1
+"""
+
+
+def test_annotations_are_not_evaluated() -> None:
+    """They may name what only a type checker imports."""
+    names: dict[str, Any] = {"Closing": Closing}
+    source = ANNOTATED.format(annotation="OnlyForTheTypeChecker" if sys.version_info >= (3, 14) else "object")
+    exec(compile(source, "annotated.py", "exec", dont_inherit=True), names)
+    application = names["Application"]()
+    close = application_close(application)
+    assert close is not None
+    close()
+    assert application.closed == 1
 
 
 def test_of_an_iterated_class_nothing_is_called() -> None:

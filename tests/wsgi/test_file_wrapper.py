@@ -419,7 +419,7 @@ def test_a_file_that_has_grown_is_sent_up_to_its_length(path: Path, sendfile: bo
     "open_text",
     [
         lambda path: path.open(),
-        lambda path: codecs.open(path, encoding="utf-8"),
+        lambda path: codecs.getreader("utf-8")(path.open("rb")),
         lambda path: gzip.open(path, "rt"),
         lambda path: io.StringIO("text"),
         lambda path: tempfile.NamedTemporaryFile("w+"),

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import aiohttp
-from aiohttp_worker.wsgi.generators import Dialect, function_dialect, generator_dialect
+from aiohttp_worker.wsgi.generators import POLICIES, Dialect, function_dialect, generator_dialect
 
 Environ = dict[str, Any]
 Start = Any
@@ -51,7 +51,7 @@ def visible() -> bool:
 
 
 def ordinary_function(environ: Environ, start_response: Start) -> list[bytes]:
-    return [b"visible" if asyncio.get_event_loop_policy() else b"hidden"]
+    return [b"visible" if visible() else b"hidden"]
 
 
 def make_task() -> Any:
@@ -417,6 +417,33 @@ def test_a_closure_has_the_values_of_its_own() -> None:
     generator = make(outgoing)({}, None)
     assert generator_dialect(generator) is ASYNCHRONOUS
     generator.close()
+
+
+def test_annotations_count_in_every_python() -> None:
+    """From 3.14 on they are code of a function within, called when somebody asks; before, they were evaluated at once."""
+    source = """
+def application(environ, start_response):
+    def within(value: {annotation}) -> {annotation}:
+        return value
+    yield from iter([within(b"")])
+"""
+    for annotation, dialect in (("bytes", ORDINARY), ("asyncio.Future", ASYNCHRONOUS)):
+        namespace: dict[str, Any] = {"asyncio": asyncio}
+        exec(compile(source.format(annotation=annotation), "annotated.py", "exec", dont_inherit=True), namespace)
+        assert function_dialect(namespace["application"]) is dialect
+
+
+def test_policies_of_loops_are_called_without_one() -> None:
+    class Policy(*POLICIES):  # type: ignore[misc]
+        pass
+
+    def application(environ: Environ, start_response: Start) -> Steps:
+        if isinstance(environ, Policy):
+            yield b""
+        yield from environ["wsgi.input"]
+
+    Policy.__module__ = "uvloop"
+    assert function_dialect(application) is ORDINARY
 
 
 def test_those_that_name_each_other() -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import aiohttp
-from aiohttp.request import accept_encoding
+from aiohttp.decompression import accept_encoding
 from tests.certificates import Authority
 
 from .servers import free_port, nobody, program, running

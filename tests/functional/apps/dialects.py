@@ -227,7 +227,7 @@ def by_for(environ: Environ, start_response: StartResponse) -> Iterator[bytes]:
 
 
 def by_from(environ: Environ, start_response: StartResponse) -> Steps:
-    with_loop = asyncio.iscoroutinefunction(ordinary)
+    with_loop = asyncio.iscoroutine(ordinary)
     assert not with_loop
     iterable = ordinary(environ, start_response)
     try:
