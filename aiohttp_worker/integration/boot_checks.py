@@ -21,6 +21,10 @@ from gunicorn.errors import AppImportError
 from gunicorn.util import set_owner_process
 
 from aiohttp_worker.transport.storage import try_storage
+from aiohttp_worker.wsgi.forwarded import AddressList
+
+from .event_loop import has_uvloop
+from .settings import read_options
 
 
 class Bootable(Protocol):
@@ -52,6 +56,46 @@ def refuse_foreign_aiohttp() -> None:
         f"and the two cannot share an environment: run `{sys.executable} -m pip uninstall aiohttp` and then "
         f"`{sys.executable} -m pip install --force-reinstall --no-deps aiohttp-worker`, or give each an environment of its own."
     )
+
+
+def check_settings(cls: type, cfg: Any, log: Any) -> None:
+    """Refuse settings that the worker classes cannot honour, and warn about those that have no effect.
+
+    :param cls: the worker class.
+    :param cfg: Gunicorn's settings.
+    :param log: Gunicorn's logger, for the warnings.
+    :raises RuntimeError: a setting or an environment variable has a value that cannot be honoured.
+    :raises ForeignAiohttpError: PyPI's package aiohttp is installed too.
+    """
+    refuse_foreign_aiohttp()
+    try:
+        # Workers have the variables of raw_env as well.
+        read_options(cls, {**os.environ, **(cfg.env or {})})
+    except ValueError as error:
+        raise RuntimeError(str(error)) from None
+    if cfg.tmp_upload_dir is not None:
+        refuse_storage(cfg.tmp_upload_dir, cfg.uid, cfg.gid, cfg.initgroups)
+    if cfg.protocol != "http":
+        raise RuntimeError(f"protocol = {cfg.protocol!r}: {cls.__name__} speaks HTTP only")
+    if cfg.http_parser != "auto":
+        log.warning("http_parser = %r: %s always parses with llhttp (httptools)", cfg.http_parser, cls.__name__)
+    if "h2" in (cfg.http_protocols or ()):
+        log.warning("http_protocols: %s does not speak h2, only HTTP/1.1", cls.__name__)
+    if getattr(cfg, "http2_cleartext", "off") != "off":
+        log.warning("http2_cleartext: %s does not speak HTTP/2", cls.__name__)
+    if getattr(cfg, "root_path", ""):
+        log.warning("root_path is for ASGI; for WSGI set SCRIPT_NAME in the environment")
+    if cfg.is_ssl and not cfg.suppress_ragged_eofs:
+        log.warning("suppress_ragged_eofs = False has no counterpart in asyncio's TLS")
+    if cfg.asgi_loop == "uvloop" and not has_uvloop():
+        raise RuntimeError("asgi_loop = 'uvloop', but uvloop is not installed: pip install uvloop, or asgi_loop = 'auto'")
+    if cfg.worker_connections < 1:
+        raise RuntimeError(f"worker_connections = {cfg.worker_connections}: no connection would ever be accepted; 1 is the least")
+    try:
+        AddressList.parse(cfg.forwarded_allow_ips)
+        AddressList.parse(cfg.proxy_allow_ips)
+    except ValueError as error:
+        raise RuntimeError(f"forwarded_allow_ips or proxy_allow_ips: {error}") from None
 
 
 def refuse_storage(directory: str, uid: int, gid: int, initgroups: bool) -> None:

@@ -1,17 +1,33 @@
-"""What Gunicorn has no setting for.
+"""Settings of a worker: Gunicorn's, and the options for which Gunicorn has no setting.
 
-Each option is a class attribute of the workers, set in a subclass or by an
-environment variable that is read once, at start.
+Each option is a class attribute of the workers, set in a subclass or by an environment variable ``AIOHTTP_WORKER_NAME``, which
+is read once, at start.
 """
 
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
+
+import gunicorn
+from gunicorn.http.wsgi import WSGIErrorsWrapper
+
+from aiohttp_worker import __version__
+from aiohttp_worker.http1.messages import Limits
+from aiohttp_worker.server.proxy_protocol import ProxyProtocol
+from aiohttp_worker.server.settings import ServerSettings, TimeLimits
+from aiohttp_worker.wsgi.file_wrapper import FileWrapper
+from aiohttp_worker.wsgi.forwarded import AddressList, ForwardingPolicy, HeaderMap
 
 from .names import nearest_name
+
+# Gunicorn's own parser takes these for what is out of range.
+_MOST_FIELDS: Final = 32768
+_DEFAULT_FIELD_SIZE: Final = 8190
+_MOST_REQUEST_LINE: Final = 8190
 
 _PREFIX: Final = "AIOHTTP_WORKER_"
 _NOT_OPTIONS: Final = frozenset((f"{_PREFIX}COMPILE",))  # what setup.py asks for
@@ -19,12 +35,12 @@ _NOT_OPTIONS: Final = frozenset((f"{_PREFIX}COMPILE",))  # what setup.py asks fo
 
 @dataclass(frozen=True)
 class Option:
-    """One option.
+    """An option of the workers.
 
-    :param name: of the class attribute.
-    :param default: its value in the classes.
-    :param unit: what is counted; 0 switches a limit off.
-    :param text: what it does, for people.
+    :param name: name of the class attribute.
+    :param default: value in the two worker classes.
+    :param unit: unit of the number; 0 switches a limit off.
+    :param text: its effect, for people.
     """
 
     name: str
@@ -34,7 +50,7 @@ class Option:
 
     @property
     def variable(self) -> str:
-        """Name of the environment variable."""
+        """Name of the environment variable that overrides the class attribute."""
         return _PREFIX + self.name.upper()
 
 
@@ -57,12 +73,11 @@ OPTIONS: Final = (
 
 
 def read_options(cls: type, variables: Mapping[str, str]) -> dict[str, float]:
-    """Return the options' values by name.
+    """Return the values of the options, by name.
 
     :param cls: the worker class.
     :param variables: the environment.
-    :raises ValueError: one is no number, negative, or not finite, or a name is
-        probably mistyped; the message names it.
+    :raises ValueError: a value is no number, negative or not finite, or a name is probably mistyped; the message names it.
     """
     _refuse_mistyped_names(cls, variables)
     values: dict[str, float] = {}
@@ -89,9 +104,9 @@ def _number(value: object, source: str, unit: str) -> float:
 
 
 def _refuse_mistyped_names(cls: type, variables: Mapping[str, str]) -> None:
-    """Refuse a variable that looks like one of ours, and a number in a subclass that looks like an option.
+    """Refuse an environment variable with our prefix, or a number in a subclass, whose name is nearly that of an option.
 
-    :raises ValueError: with the nearest name.
+    :raises ValueError: the message has the nearest name.
     """
     known = {option.variable for option in OPTIONS}
     for variable in sorted(variables):
@@ -107,3 +122,74 @@ def _refuse_mistyped_names(cls: type, variables: Mapping[str, str]) -> None:
             nearest = "" if name.startswith("_") or name in names else nearest_name(name, names)
             if nearest and isinstance(value, int | float | str) and not any(name in vars(above) for above in owner.__mro__[1:]):
                 raise ValueError(f"{owner.__name__} has no option {name}: did you mean {nearest}?")
+
+
+def server_settings(cfg: Any, options: Mapping[str, float], *, stream: bool) -> ServerSettings:
+    """Return the settings of the server.
+
+    :param cfg: Gunicorn's settings.
+    :param options: the result of :func:`read_options`.
+    :param stream: True if ``wsgi.input`` may be a stream.
+    """
+    return ServerSettings(
+        limits=_head_limits(cfg),
+        times=TimeLimits(
+            head=options["head_timeout"],
+            body=options["body_timeout"],
+            write=options["write_timeout"],
+            keep_alive=cfg.keepalive,
+            linger=options["linger_timeout"],
+            disconnect_grace=cfg.asgi_disconnect_grace_period,
+            body_rate=int(options["body_min_rate"]),
+        ),
+        forwarding=ForwardingPolicy(
+            allowed=AddressList.parse(cfg.forwarded_allow_ips),
+            secure_scheme_headers=cfg.secure_scheme_headers,
+            forwarder_headers=frozenset(cfg.forwarder_headers),
+            header_map=HeaderMap(cfg.header_map),
+            script_name=os.environ.get("SCRIPT_NAME", ""),
+        ),
+        proxy_protocol=None if cfg.proxy_protocol == "off" else ProxyProtocol(cfg.proxy_protocol),
+        proxy_allowed=AddressList.parse(cfg.proxy_allow_ips),
+        stream=stream,
+        threads=cfg.threads,
+        body_memory_size=int(options["body_memory_size"]),
+        body_directory=cfg.tmp_upload_dir,
+        max_body_size=int(options["max_body_size"]),
+        slow_call=options["slow_call"],
+        sendfile=cfg.sendfile is not False,
+        server="aiohttp-worker",
+    )
+
+
+def _head_limits(cfg: Any) -> Limits:
+    request_line = cfg.limit_request_line
+    fields = cfg.limit_request_fields
+    return Limits(
+        request_line=request_line if 0 <= request_line <= _MOST_REQUEST_LINE else _MOST_REQUEST_LINE,
+        fields=fields if 0 < fields <= _MOST_FIELDS else _MOST_FIELDS,
+        field_size=cfg.limit_request_field_size if cfg.limit_request_field_size > 0 else _DEFAULT_FIELD_SIZE,
+        permit_obsolete_folding=cfg.permit_obsolete_folding,
+        strip_header_spaces=cfg.strip_header_spaces,
+        permit_unconventional_http_method=cfg.permit_unconventional_http_method,
+        permit_unconventional_http_version=cfg.permit_unconventional_http_version,
+        casefold_http_method=cfg.casefold_http_method,
+    )
+
+
+def base_environ(cfg: Any) -> dict[str, object]:
+    """Return the variables of environ that are the same for every request (PEP 3333, "environ Variables").
+
+    :param cfg: Gunicorn's settings.
+    """
+    return {
+        "wsgi.version": (1, 0),
+        "wsgi.errors": WSGIErrorsWrapper(cfg),
+        "wsgi.multithread": cfg.threads > 1,
+        "wsgi.multiprocess": cfg.workers > 1,
+        "wsgi.run_once": False,
+        "wsgi.file_wrapper": FileWrapper,
+        "wsgi.input_terminated": True,
+        # Programs look for the server that they know at its beginning.
+        "SERVER_SOFTWARE": f"{gunicorn.SERVER_SOFTWARE} aiohttp-worker/{__version__}",
+    }

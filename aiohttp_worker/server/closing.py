@@ -1,4 +1,4 @@
-"""The ``close()`` of an application, when its worker leaves."""
+"""The end of a worker: its last connections and tasks, and the ``close()`` of the application."""
 
 from __future__ import annotations
 
@@ -7,9 +7,16 @@ import inspect
 import sys
 import types
 from collections.abc import Callable, Generator
-from typing import Any
+from typing import Any, Final
 
 from aiohttp_worker.wsgi.application import is_awaitable
+
+from .state import State
+
+_LEAST_LAST_TURNS: Final = 5
+_MOST_LAST_TURNS: Final = 100
+_LAST_SECONDS: Final = 0.4  # for what applications have to close; less than what the worker keeps of graceful_timeout
+_LAST_PAUSE_SECONDS: Final = 0.01
 
 
 def application_close(application: Any) -> Callable[[], Any] | None:
@@ -76,3 +83,24 @@ async def _run(close: Callable[[], Any]) -> None:
 @types.coroutine
 def _delegate(generator: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
     return (yield from generator)
+
+
+async def finish(loop: asyncio.AbstractEventLoop, tasks: set[asyncio.Task[Any]], state: State) -> None:
+    """Wait until transports have closed, cancelled tasks have ended, and threads have closed the iterables of aborted requests.
+
+    :param tasks: tasks that were cancelled.
+    """
+    limit = loop.time() + _LAST_SECONDS
+    if tasks:
+        await asyncio.wait(tasks, timeout=_LAST_SECONDS)
+    await loop.shutdown_asyncgens()
+    for turn in range(_MOST_LAST_TURNS):
+        # Again, because some transports were being made when the others were aborted.
+        state.abort()
+        await asyncio.sleep(0)
+        # uvloop closes the socket of a transport a turn or two after it told the protocol.
+        if turn + 1 >= _LEAST_LAST_TURNS and not state.connections:
+            break
+    # Polled, because threads do not set the loop's events.
+    while state.pool is not None and state.pool.owes and loop.time() < limit:  # noqa: ASYNC110
+        await asyncio.sleep(_LAST_PAUSE_SECONDS)

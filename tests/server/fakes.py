@@ -229,12 +229,14 @@ def hello(environ: dict[str, Any], start_response: Any) -> list[bytes]:
 class FakeServer:
     """One connection of a worker that serves `application`."""
 
-    def __init__(self, application: Any = hello, *, ssl_object: Any = None, **settings: Any) -> None:
+    def __init__(
+        self, application: Any = hello, *, ssl_object: Any = None, observers: Observers | None = None, **settings: Any
+    ) -> None:
         self.logged: list[str] = []
         self.refused: list[int] = []
         self.ended: list[Any] = []
         self.loop = FakeLoop()
-        observers = Observers(
+        observers = observers or Observers(
             log_error=self._log("ERROR"),
             log_warning=self._log("WARNING"),
             log_debug=self._log("DEBUG"),
