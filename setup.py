@@ -31,6 +31,7 @@ from setuptools.command.build_ext import build_ext
 # Patterns of the files that mypyc compiles. They must pass ``mypy --strict`` and work the same when they are not compiled.
 COMPILED = (
     "aiohttp_worker/http1/*.py",
+    "aiohttp_worker/http2/*.py",
     *(
         f"aiohttp_worker/{name}.py"
         for name in (
@@ -194,6 +195,7 @@ EXTRAS = {
         "Flask>=3.1",
         MYPY,  # what it finds in a program that uses the client
         "h2>=4.1",  # Gunicorn takes its HTTP/2 settings only where this is installed
+        "ngh2>=0.3,<0.4",
         "httpbin>=0.10.2",
         "ddtrace>=4; platform_python_implementation == 'CPython' and python_version < '3.15'",
         "elastic-apm>=6.23",

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # below; never upwards, never in a circle. Only an annotation may name the owner above, in the same folder.
 LAYERS = [
     {"http1"},
-    {"errors"},
+    {"errors", "http2"},
     {"wsgi"},
     {"transport", "django"},
     {"server"},
@@ -33,6 +33,7 @@ KNOW_GUNICORN = {"integration", "worker", "paste"}
 # Pure files: bytes and values in, bytes and values out.
 PURE = {
     "http1",
+    "http2",
     "errors",
     "wsgi.application",
     "wsgi.environ",
@@ -147,6 +148,11 @@ def test_who_knows_gunicorn(name: str) -> None:
         assert unit(name) in KNOW_GUNICORN
 
 
+@pytest.mark.parametrize("name", [name for name in SERVER if name != "aiohttp_worker.http2.engine"])
+def test_one_file_knows_the_engine_of_http2(name: str) -> None:
+    assert "ngh2" not in {imported.split(".")[0] for imported in imports(name, SERVER[name])}
+
+
 @pytest.mark.parametrize("name", [name for name in SERVER if unit(name) in PURE or name.partition(".")[2] in PURE])
 def test_pure(name: str) -> None:
     assert not {imported.split(".")[0] for imported in imports(name, SERVER[name])} & IMPURE_MODULES
@@ -179,6 +185,8 @@ WITHOUT_A_TEST_FILE = {
     "demo.views": "tests/functional/test_demo.py calls the views, most of them without a server",
     "errors": "names alone",
     "http1.errors": "names alone",
+    "http2.errors": "names alone",
+    "http2.events": "names alone",
     "http1.response_encoder": "tests/wsgi/test_start_response.py encodes what applications start with",
     "http1.response_reader": "the client's: tests/client/test_odd_replies.py",
     "integration.hooks": "tests/functional/test_hooks.py compares with what gthread shows",
