@@ -188,7 +188,6 @@ WITHOUT_A_TEST_FILE = {
     "http2.errors": "names alone",
     "http2.events": "names alone",
     "http1.response_encoder": "tests/wsgi/test_start_response.py encodes what applications start with",
-    "http1.response_reader": "the client's: tests/client/test_odd_replies.py",
     "integration.hooks": "tests/functional/test_hooks.py compares with what gthread shows",
     "integration.master": "only a real master reloads: tests/functional/test_refused_starts.py",
     "paste.ini": "tests/paste/test_runner.py reads each ini as the runner does",
@@ -196,8 +195,6 @@ WITHOUT_A_TEST_FILE = {
     "server.coroutines": "tests/server/test_exchange.py and test_dialects.py run each kind",
     "server.forked": "only a real process forks: tests/functional/test_forks.py",
     "worker": "only a real master runs one: tests/functional",
-    "wsgi.input_file": "tests/server/test_dialects.py reads it in every dialect",
-    "wsgi.synchronous_iteration": "tests/wsgi/test_async_body.py iterates by it",
 }
 
 

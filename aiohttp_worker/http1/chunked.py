@@ -1,9 +1,8 @@
-"""The chunked transfer coding of a request (RFC 9112 section 7.1).
+"""Decoder of the chunked transfer coding in request bodies (RFC 9112 section 7.1).
 
-One pattern matches the line of a chunk, and its data is a slice of what was
-received. llhttp decodes chunks as well, but it accepts extensions that the
-grammar does not know, refuses some that it does, tells nothing of their size,
-and copies the data twice.
+One pattern matches the line of a chunk, and its data is a slice of the received bytes. llhttp decodes chunks as well, but
+it accepts extensions that the grammar does not have, refuses some that it has, does not report their size, and copies the
+data twice.
 """
 
 from __future__ import annotations
@@ -15,12 +14,14 @@ from .errors import RemoteProtocolError
 from .grammar import CHUNK_LINE, FIELD_LINE
 from .messages import Limits
 
-# Fields that may not be in a trailer section (RFC 9110 section 6.5.1): framing,
-# routing and authentication would otherwise change after the fact.
+# Fields that a trailer section must not contain (RFC 9110 section 6.5.1): framing,
+# routing and authentication were decided before it arrived.
 _NOT_IN_TRAILERS: Final = frozenset(("content-length", "transfer-encoding", "host", "trailer", "authorization", "te"))
 
 
 class _Part(enum.Enum):
+    """Part of the chunked body that the next byte belongs to."""
+
     SIZE = 1
     DATA = 2
     DATA_END = 3
@@ -28,7 +29,13 @@ class _Part(enum.Enum):
 
 
 class ChunkedBody:
-    """The chunks of one request (RFC 9112 section 7.1)."""
+    """Decoder of one chunked request body.
+
+    :param limits: ``field_size`` bounds each line and the extensions, ``fields`` the number of trailers.
+    :ivar complete: the body, its trailers included, has been decoded.
+    :ivar pieces: decoded data, to be taken and cleared by the reader.
+    :ivar trailers: name, in lower case, and value of each trailer field.
+    """
 
     __slots__ = ("_allowance", "_limits", "_line", "_part", "_remaining", "complete", "pieces", "trailers")
 
@@ -38,18 +45,22 @@ class ChunkedBody:
         self.pieces: list[bytes] = []
         self.trailers: list[tuple[str, str]] = []
         self._part = _Part.SIZE
-        self._line = b""  # a line whose end has not come yet
-        self._remaining = 0  # of the chunk's data
-        self._allowance = limits.field_size  # bytes of extensions; data earns more
+        self._line = b""  # start of a line whose end has not arrived yet
+        self._remaining = 0  # bytes of the chunk's data
+        self._allowance = limits.field_size  # bytes that extensions may still have; data adds to it
 
     def feed(self, data: bytes, start: int) -> int:
-        """Decode ``data[start:]`` and return where the message, or the data, ended."""
+        """Decode ``data[start:]``.
+
+        :return: position behind the body, or behind the data if the body goes on.
+        :raises RemoteProtocolError: 400 for malformed chunks, 431 for lines or trailers beyond the limits.
+        """
         kept = self._line
         if not kept:
             return self._decode(data, start)
         joined = kept + data[start:]
         self._line = b""
-        # A line that comes in drops is matched once, when it is complete.
+        # A line that arrives byte by byte is matched once, when it is complete; otherwise it would cost the square of its length.
         end = self._decode(joined, 0) if b"\n" in data[start:] else self._keep(joined, 0, "line")
         return end + start - len(kept)
 
@@ -86,25 +97,36 @@ class ChunkedBody:
                 if not self._remaining:
                     self._part = _Part.DATA_END
             elif part is _Part.DATA_END:
-                if not data.startswith(b"\r\n", position):
-                    if data[position:] != b"\r":
-                        raise RemoteProtocolError("no line end after the data of a chunk")
-                    return self._keep(data, position, "chunk")
-                position += 2
-                self._part = _Part.SIZE
+                position = self._decode_data_end(data, position)
             elif data.startswith(b"\r\n", position):
                 self.complete = True
                 return position + 2
             else:
-                line = FIELD_LINE.match(data, position)
-                if line is None or line.end() - position > self._limits.field_size:
-                    return self._keep(data, position, "trailer")
-                self._take_trailer(line[1].decode("latin-1").lower(), line[2].decode("latin-1").strip(" \t"))
-                position = line.end()
+                position = self._decode_trailer(data, position)
         return position
 
+    def _decode_data_end(self, data: bytes, position: int) -> int:
+        if data.startswith(b"\r\n", position):
+            self._part = _Part.SIZE
+            return position + 2
+        if data[position:] != b"\r":
+            raise RemoteProtocolError("no line end after the data of a chunk")
+        return self._keep(data, position, "chunk")
+
+    def _decode_trailer(self, data: bytes, position: int) -> int:
+        line = FIELD_LINE.match(data, position)
+        if line is None or line.end() - position > self._limits.field_size:
+            return self._keep(data, position, "trailer")
+        self._add_trailer(line[1].decode("latin-1").lower(), line[2].decode("latin-1").strip(" \t"))
+        return line.end()
+
     def _keep(self, data: bytes, position: int, name: str) -> int:
-        """Keep a line for later that is not complete, if it can still become one."""
+        """Keep an incomplete line until the rest of it arrives.
+
+        :param name: of the line, for the error.
+        :return: the length of *data*: all of it is used up.
+        :raises RemoteProtocolError: the line is malformed or too long already.
+        """
         size = self._limits.field_size
         line = data[position : position + size]
         if b"\n" in line or b"\r" in line[:-1]:
@@ -114,7 +136,7 @@ class ChunkedBody:
         self._line = line
         return len(data)
 
-    def _take_trailer(self, name: str, value: str) -> None:
+    def _add_trailer(self, name: str, value: str) -> None:
         if name in _NOT_IN_TRAILERS:
             raise RemoteProtocolError(f"{name} in a trailer section")
         if len(self.trailers) >= self._limits.fields:

@@ -1,4 +1,4 @@
-"""Bytes of a server in, heads and data of responses out (RFC 9112 sections 4, 6 and 7).
+"""Reader of HTTP/1 responses for the client: bytes in, heads, data and ends out (RFC 9112 sections 4, 6 and 7).
 
 Pure: no socket and no event loop. llhttp (through httptools) parses; what it leaves open is decided here: responses
 that never have a body (RFC 9112 section 6.3), bodies that end with the connection, limits, and bytes after the end.
@@ -14,23 +14,12 @@ from httptools import HttpParserError, HttpParserInvalidStatusError, HttpParserU
 
 from .errors import RemoteProtocolError
 
-__all__ = [
-    "END",
-    "End",
-    "ResponseCutError",
-    "ResponseEvent",
-    "ResponseHead",
-    "ResponseLimits",
-    "ResponseReader",
-    "ResponseSyntaxError",
-    "ResponseTooLargeError",
-]
-
 
 class ResponseSyntaxError(RemoteProtocolError):
-    """What the server sent is not an HTTP/1 response; ``str()`` says in one line where it went wrong.
+    """Bytes of the server that are not an HTTP/1 response; ``str()`` names the fault in one line.
 
-    ``events`` are those that came before the fault in the same bytes. The status code is the one that a gateway gives.
+    :ivar events: events before the fault in the same bytes.
+    :ivar status_code: 502, the answer of a gateway.
     """
 
     def __init__(self, message: str) -> None:
@@ -39,14 +28,15 @@ class ResponseSyntaxError(RemoteProtocolError):
 
 
 class ResponseTooLargeError(ResponseSyntaxError):
-    """The head, the trailers or the extensions of a chunk are longer than the limits allow."""
+    """Head, trailers or chunk extensions of a response beyond the limits."""
 
 
 class ResponseCutError(RemoteProtocolError):
-    """The connection ended inside a response.
+    """End of the connection inside a response.
 
-    ``head_complete`` tells whether the head had arrived, ``started`` whether any byte had, and ``missing`` how many
-    bytes of the body are missing, ``None`` when a chunked body was cut.
+    :ivar started: any byte had arrived.
+    :ivar head_complete: the head had arrived.
+    :ivar missing: number of bytes missing in the body, ``None`` for a chunked one.
     """
 
     def __init__(self, started: bool, head_complete: bool, missing: int | None) -> None:
@@ -58,13 +48,20 @@ class ResponseCutError(RemoteProtocolError):
 
 @dataclass(frozen=True)
 class ResponseLimits:
-    """``head_size``: bytes of a head, of all trailers together, and of what may stand between two pieces of data."""
+    """Limits of the reader.
+
+    :param head_size: bytes of a head, of all trailers together, and of the framing between two pieces of data.
+    """
 
     head_size: int = 65536
 
 
 class ResponseHead:
-    """Status line and header fields as received (RFC 9112 section 4)."""
+    """Status line and header fields of a response as received (RFC 9112 section 4).
+
+    :ivar keep_alive: the server keeps the connection open after this response.
+    :ivar content_codings: the values of all ``Content-Encoding`` fields, joined by commas.
+    """
 
     __slots__ = ("chunked", "content_codings", "content_length", "headers", "keep_alive", "reason", "status_code", "version")
 
@@ -89,7 +86,7 @@ class ResponseHead:
         self.content_codings = content_codings
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Return what it is copied and pickled by, in compiled files too, which know no other way."""
+        """Return constructor and arguments for ``copy`` and ``pickle``, which compiled classes do not support by themselves."""
         return ResponseHead, (
             self.version,
             self.status_code,
@@ -106,7 +103,7 @@ class ResponseHead:
 
 
 class End(Enum):
-    """The end of a response."""
+    """Event at the end of a response."""
 
     END = "END"
 
@@ -114,7 +111,7 @@ class End(Enum):
 END: Final = End.END
 ResponseEvent = ResponseHead | bytes | End
 
-# From this size on the rest of a body of known length is handed on as it was read: parsing it would copy it.
+# A body of known length beyond this size bypasses the parser, which would copy it.
 _BYPASS: Final = 65536
 _VERSIONS: Final = {"1.1": (1, 1), "1.0": (1, 0)}
 _FRAMING_FIELDS: Final = frozenset((b"content-length", b"transfer-encoding", b"content-encoding"))
@@ -124,9 +121,11 @@ _SHORTEST: Final = min(map(len, _FRAMING_FIELDS))
 class ResponseReader:
     """Reads the responses of one connection, one at a time.
 
-    Call ``start`` before each request, then ``feed`` with what arrives and ``feed_eof`` at the end of the connection.
-    After END ``reusable`` tells whether the connection can carry another exchange. After a refusal ``status_line_seen`` tells
-    whether the status line was understood, so that the fault lies behind it.
+    Call ``start`` before each request, then ``feed`` with the bytes that arrive and ``feed_eof`` at the end of the connection.
+
+    :ivar reusable: after END, the connection can carry another exchange.
+    :ivar status_line_seen: after a refusal, the status line was understood, so that the fault lies behind it.
+    :ivar trailers: fields of the trailer section.
     """
 
     __slots__ = (
@@ -160,7 +159,7 @@ class ResponseReader:
         self.start("GET")
 
     def start(self, method: str) -> None:
-        """Get ready for the response to a request with this method."""
+        """Prepare for the response to a request with this method."""
         self._head_method = method == "HEAD"
         self._tunnel_method = method == "CONNECT"
         self._events: list[ResponseEvent] = []
@@ -176,14 +175,19 @@ class ResponseReader:
         self.reusable = self.status_line_seen = False
         self.trailers: list[tuple[bytes, bytes]] = []
 
-    # -- bytes in ---------------------------------------------------------------------------------------------------
+    # Called by the connection.
 
     def feed(self, data: bytes) -> list[ResponseEvent]:
-        """Parse what was read; returns the events in it. Raises ResponseSyntaxError or ResponseTooLargeError."""
+        """Parse received bytes.
+
+        :return: the events in them.
+        :raises ResponseSyntaxError: they are not an HTTP/1 response.
+        :raises ResponseTooLargeError: they exceed the limits.
+        """
         if self._raw:
             return self._feed_raw(data)
         if self._complete:
-            self.reusable = False  # RFC 9112 section 6.3: bytes after the end belong to nothing that was asked for
+            self.reusable = False  # RFC 9112 section 6.3: bytes after the end belong to no request
             return []
         self._started = True
         parser = self._parser
@@ -195,20 +199,14 @@ class ResponseReader:
             parser.feed_data(data)
         except HttpParserUpgrade as upgrade:
             if self._complete:
-                # What stands behind the end of a response belongs to nothing.
+                # Bytes after the end belong to no request.
                 self._parser = None
                 self.reusable = False
             else:
                 self._begin_raw(data[upgrade.args[0] :])
         except HttpParserError as error:
             self._parser = None
-            if self._complete:
-                self.reusable = False
-            elif self._refusal is None:  # otherwise that came first
-                # A server may leave the reason out, so that neither it nor a field has been seen yet.
-                understood = parser.get_status_code() > 99 and not isinstance(error, HttpParserInvalidStatusError)
-                self.status_line_seen = bool(self._reason or self._headers) or understood
-                raise self._refused(ResponseSyntaxError(str(error) or "bad response")) from None
+            self._end_parsing(parser, error)
         if self._refusal is not None:
             raise self._refused(self._refusal)
         if self._overhead + len(data) > self._limits.head_size:
@@ -219,8 +217,21 @@ class ResponseReader:
             self._events = []
         return events
 
+    def _end_parsing(self, parser: HttpResponseParser, error: HttpParserError) -> None:
+        """Handle bytes that llhttp refuses: as bytes after the end, or as a fault unless one was found before.
+
+        :raises ResponseSyntaxError: the first fault.
+        """
+        if self._complete:
+            self.reusable = False
+        elif self._refusal is None:
+            # A server may leave the reason out, so that neither it nor a field has been seen yet.
+            understood = parser.get_status_code() > 99 and not isinstance(error, HttpParserInvalidStatusError)
+            self.status_line_seen = bool(self._reason or self._headers) or understood
+            raise self._refused(ResponseSyntaxError(str(error) or "bad response")) from None
+
     def _check_sizes(self) -> None:
-        """Refuse heads, trailers and framing beyond the limits; called only where there are enough bytes for that."""
+        """Refuse heads, trailers and framing beyond the limits; called only once enough bytes have arrived for that."""
         limit = self._limits.head_size
         for fields in (self._headers, self.trailers):
             if sum(len(field_name) + len(field_value) + 4 for field_name, field_value in fields) > limit:
@@ -236,7 +247,11 @@ class ResponseReader:
         return error
 
     def feed_eof(self) -> list[ResponseEvent]:
-        """The connection has ended. Returns [END] if that ends the body; raises ResponseCutError if it cuts it."""
+        """Handle the end of the connection.
+
+        :return: ``[END]`` if it ends a body of unknown length.
+        :raises ResponseCutError: it cuts the response.
+        """
         self.reusable = False
         self._parser = None
         if self._complete:
@@ -256,19 +271,19 @@ class ResponseReader:
         self._raw = False
         self._complete = True
         self._body_missing = 0
-        self._parser = None  # it still waits for the bytes that went past it
+        self._parser = None  # it still expects the bytes that bypassed it
         self.reusable = self._keep_alive and len(data) == missing
         return [data[:missing], END]
 
     def _begin_raw(self, rest: bytes) -> None:
-        # 101: what follows is no longer HTTP; it is handed on until the connection ends (RFC 9110 section 15.2.2).
+        # 101: the bytes that follow are another protocol's, until the connection ends (RFC 9110 section 15.2.2).
         self._parser = None
         self._raw = self._until_eof = True
         self._body_missing = None
         if rest:
             self._events.append(rest)
 
-    # -- callbacks of the parser: exceptions in them would come out wrapped, so they only note what they saw -----------
+    # Callbacks of the parser: it would wrap an exception raised in them, so they only set attributes.
 
     def on_status(self, status: bytes) -> None:
         self._reason += status
@@ -295,7 +310,7 @@ class ResponseReader:
                 continue
             name = field_name.lower()
             if name[-1] <= 32:
-                # RFC 9112 section 5.1: space before the colon of a response is to be taken off; llhttp lets it stand.
+                # RFC 9112 section 5.1: space before the colon of a response is to be removed; llhttp leaves it.
                 name = name.rstrip()
                 headers[position] = (field_name.rstrip(), field_value)
             if name in _FRAMING_FIELDS:
@@ -316,15 +331,21 @@ class ResponseReader:
         self._in_body = self._got_data = True
         self._fields = self.trailers
         self._overhead = 0
+        self._begin_body(head)
+
+    def _begin_body(self, head: ResponseHead) -> None:
+        """Decide how the body ends (RFC 9112 section 6.3)."""
+        status_code = head.status_code
         if self._head_method or (self._tunnel_method and status_code < 300):
-            # RFC 9112 section 6.3: no body, whatever the fields say. The parser would wait for one: it has to go.
+            # No body, whatever the fields say. The parser would wait for one: it has to go.
             self._events.append(END)
             self._complete = True
             self._parser = None
-            self.reusable = self._tunnel_method or keep_alive or self._stays_open(head)
+            self.reusable = self._tunnel_method or head.keep_alive or self._stays_open(head)
         elif status_code in (204, 304):
             self._body_missing = 0
-        elif not chunked:
+        elif not head.chunked:
+            content_length = head.content_length
             if content_length is None:
                 self._until_eof = True
             else:
@@ -338,9 +359,13 @@ class ResponseReader:
         return version
 
     def _chunked(self, field_value: bytes, chunked: bool) -> bool:
-        """Take up one Transfer-Encoding field (RFC 9112 section 6.1); ``chunked`` says what was in those before it."""
+        """Read one ``Transfer-Encoding`` field (RFC 9112 section 6.1).
+
+        :param chunked: chunked was in one of the fields before it.
+        :return: whether chunked has been read by now.
+        """
         if self._refusal is not None:
-            return chunked  # the first fault is the one to tell
+            return chunked  # the first fault is the one that is reported
         again = chunked
         for member in field_value.split(b","):
             coding = member.strip(b" \t").lower()
@@ -355,22 +380,22 @@ class ResponseReader:
         return True
 
     def _interim(self, parser: HttpResponseParser, status_code: int) -> None:
-        """An interim response: the final one follows, whatever its version and fields say (RFC 9110 section 15.2)."""
+        """Handle the head of an interim response: the final one follows, whatever its fields say (RFC 9110 section 15.2)."""
         version = self._version(parser)
         headers = self._headers
         if any(name.lower() == b"transfer-encoding" and value.strip().lower() != b"chunked" for name, value in headers):
-            # llhttp takes everything behind it for its body.
+            # llhttp would take everything behind it for its body.
             self._refusal = ResponseSyntaxError("a transfer coding in an interim response")
         if self._refusal is not None:
             self.status_line_seen = version is not None
             return
         assert version is not None
-        # Whoever says so means what comes at the end.
+        # "Connection: close" in an interim response is about the final one.
         closing = self._closing = self._closing or _says_close(headers)
         self._events.append(ResponseHead(version, status_code, self._reason, headers, not closing, None, False, b""))
 
     def _stays_open(self, head: ResponseHead) -> bool:
-        # llhttp says "close" for every response whose end it cannot see; the answer to HEAD ends with its head.
+        # llhttp says "close" for every response whose end it cannot see, but an answer to HEAD ends with its head.
         if head.version == (1, 0) or self._closing:
             return False
         return not _says_close(head.headers)
@@ -391,7 +416,7 @@ class ResponseReader:
 
     def on_message_complete(self) -> None:
         if self._complete or not self._in_body:
-            # An interim response (RFC 9110 section 15.2) is over, or there is more than was asked for.
+            # The end of an interim response (RFC 9110 section 15.2), or of a response that was not asked for.
             if not self._complete:
                 self._headers = self._fields = []
                 self._reason = b""
@@ -411,7 +436,7 @@ def _says_close(headers: list[tuple[bytes, bytes]]) -> bool:
 
 def _new_parser(reader: ResponseReader) -> HttpResponseParser:
     parser = HttpResponseParser(reader)
-    # Servers that fold lines, end them with LF or put odd bytes into values are many; the framing fields stay strict.
+    # Many servers fold lines, end them with LF or put odd bytes into values; the framing fields stay strict.
     parser.set_dangerous_leniencies(
         lenient_headers=True,
         lenient_keep_alive=True,  # the final response comes after an interim one that says "close"

@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 from aiohttp_worker import AsyncBody
-from aiohttp_worker.errors import ClientDisconnectedError
 from aiohttp_worker.wsgi import async_body as body
 from aiohttp_worker.wsgi.async_body import BodyServer, LostBodyError, Marker, RequestBodies, bodies_of_request, declare_server
-from aiohttp_worker.wsgi.synchronous_iteration import Steps
 from tests.server.fakes import FakeServer
+
+from .async_bodies import LoopThread, Pieces, three, variable
 
 
 class Log:
@@ -33,26 +33,6 @@ class Log:
 
     def error(self, text: str, *arguments: Any) -> None:
         self.errors.append(text % arguments)
-
-
-class LoopThread:
-    """A loop that runs in a thread of its own, as a worker's does beside its pool."""
-
-    def __init__(self) -> None:
-        self.loop = asyncio.new_event_loop()
-        self.thread = threading.Thread(target=self.loop.run_forever)
-        self.thread.start()
-
-    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        async def call() -> Any:
-            return function(*arguments)
-
-        return asyncio.run_coroutine_threadsafe(call(), self.loop).result(10)
-
-    def stop(self) -> None:
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join()
-        self.loop.close()
 
 
 @pytest.fixture
@@ -94,42 +74,6 @@ def bodies() -> RequestBodies:
     one = bodies_of_request.get()
     assert one is not None
     return one
-
-
-variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="outside")
-
-
-class Pieces:
-    """Three pieces, and a word about how they ended."""
-
-    def __init__(self, fail: Exception | None = None) -> None:
-        self.ended: list[str] = []
-        self.threads: set[int] = set()
-        self._fail = fail
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        before = asyncio.current_task()
-        try:
-            async with asyncio.timeout(60):
-                variable.set("inside")
-                for piece in (b"one ", b"two ", b"three"):
-                    self.threads.add(threading.get_ident())
-                    yield piece
-                    await asyncio.sleep(0)
-                    assert variable.get() == "inside"
-                    assert asyncio.current_task() is before
-                if self._fail is not None:
-                    raise self._fail
-        except BaseException as error:
-            self.ended.append(type(error).__name__)
-            raise
-        else:
-            self.ended.append("end")
-
-
-async def three() -> AsyncIterator[bytes]:
-    for piece in (b"one ", b"two ", b"three"):
-        yield piece
 
 
 # The marker
@@ -360,82 +304,9 @@ def test_other_servers_may_forget_it(foreign: None) -> None:
     assert pieces.ended == ["GeneratorExit"]
 
 
-def test_items_may_be_awaitables(foreign: None) -> None:
-    async def item() -> bytes:
-        return b"awaited"
-
-    async def items() -> AsyncIterator[Any]:
-        yield item()
-
-    assert list(AsyncBody(items())) == [b"awaited"]
-
-
-@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt()])
-def test_exit_in_a_body_is_the_callers(foreign: None, error: BaseException) -> None:
-    async def leaves() -> AsyncIterator[bytes]:
-        yield b"one"
-        raise error
-
-    iterator = iter(AsyncBody(leaves()))
-    assert next(iterator) == b"one"
-    with pytest.raises(type(error)):
-        next(iterator)
-
-
 def test_what_is_not_asynchronous_is_refused() -> None:
     with pytest.raises(TypeError, match="asynchronous iterable"):
         AsyncBody([b"data"])  # type: ignore[arg-type]
-
-
-# Clients that leave
-
-
-def test_client_that_leaves_ends_the_wait(worker_loop: LoopThread) -> None:
-    ended = threading.Event()
-    waits = threading.Event()
-
-    async def endless() -> AsyncIterator[bytes]:
-        try:
-            yield b"one"
-            waits.set()
-            await asyncio.sleep(3600)
-        finally:
-            ended.set()
-
-    steps = Steps(endless(), worker_loop.loop, contextvars.copy_context())
-    assert steps.take() == b"one"
-
-    def leave() -> None:
-        waits.wait(10)
-        steps.client_left = True
-        worker_loop.call(lambda: steps.task and steps.task.cancel())
-
-    thread = threading.Thread(target=leave)
-    thread.start()
-    with pytest.raises(ClientDisconnectedError):
-        steps.take()
-    thread.join()
-    assert ended.is_set()
-    with pytest.raises(StopIteration):
-        steps.take()
-
-
-def test_close_while_a_step_goes_on_cancels_it(worker_loop: LoopThread) -> None:
-    """As when a signal interrupts who waits."""
-    ended = threading.Event()
-
-    async def endless() -> AsyncIterator[bytes]:
-        try:
-            yield b"one"
-            await asyncio.sleep(3600)
-        finally:
-            ended.set()
-
-    steps = Steps(endless(), worker_loop.loop, contextvars.copy_context())
-    assert steps.take() == b"one"
-    steps._go_on(True)
-    steps.close()
-    assert ended.is_set()
 
 
 # In an exchange

@@ -458,6 +458,123 @@ def other(environ: Environ, start_response: Start) -> Steps:
     yield from one(environ, start_response)
 
 
+def test_finished_generator_is_ordinary() -> None:
+    generator = readme({"wsgi.input": None}, None)
+    generator.close()
+    assert generator_dialect(generator) is ORDINARY
+
+
+class Awaitable:
+    def __await__(self) -> Steps:
+        yield from ()
+
+
+awaitable = Awaitable()
+
+
+class Views:
+    @staticmethod
+    def plain(environ: Environ) -> Steps:
+        return (yield from environ["wsgi.input"].read())
+
+    @classmethod
+    def of_the_class(cls, environ: Environ) -> Steps:
+        return (yield from environ["wsgi.input"].read())
+
+    @property
+    def computed(self) -> Any:
+        raise AssertionError("classification runs no code")
+
+
+views = Views()
+
+
+def by_a_method_of_a_class(environ: Environ, start_response: Start) -> Steps:
+    yield (yield from Views.plain(environ))
+    yield (yield from Views.of_the_class(environ))
+
+
+def by_a_property(environ: Environ, start_response: Start) -> Steps:
+    yield from views.computed
+
+
+def of_an_awaitable(environ: Environ, start_response: Start) -> Steps:
+    yield from awaitable  # type: ignore[misc]
+
+
+def names_an_asynchronous_generator(environ: Environ, start_response: Start) -> Steps:
+    async def items() -> Any:
+        yield 1
+
+    yield from framework(items)
+
+
+def reads_beside_a_coroutine(environ: Environ, start_response: Start) -> Steps:
+    data = yield from environ["wsgi.input"].read()
+    yield from later_of_environ(environ)  # type: ignore[misc]
+    yield data
+
+
+async def later_of_environ(environ: Environ) -> None:
+    await asyncio.sleep(0)
+
+
+def asks_a_builtin(environ: Environ, start_response: Start) -> Steps:
+    data = yield from environ["wsgi.input"].read(len(environ))
+    yield data
+
+
+def uses_a_loop_later(environ: Environ, start_response: Start) -> Steps:
+    yield from loop_of_the_module.run_in_executor(None, query)
+
+
+loop_of_the_module: Any = None
+
+
+@pytest.mark.parametrize(
+    ("function", "dialect"),
+    [
+        (by_a_method_of_a_class, STREAMING),
+        (by_a_property, ORDINARY),
+        (of_an_awaitable, ASYNCHRONOUS),
+        (names_an_asynchronous_generator, ASYNCHRONOUS),
+        (reads_beside_a_coroutine, STREAMING),
+        (asks_a_builtin, STREAMING),
+        (uses_a_loop_later, ORDINARY),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_values_that_names_stand_for(function: Any, dialect: Dialect) -> None:
+    assert function_dialect(function) is dialect
+
+
+def test_loop_in_a_variable_of_the_module(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = asyncio.new_event_loop()
+    monkeypatch.setitem(uses_a_loop_later.__globals__, "loop_of_the_module", loop)
+    assert function_dialect(uses_a_loop_later) is ASYNCHRONOUS
+    loop.close()
+
+
+def test_bound_method() -> None:
+    def outer(environ: Environ, start_response: Start) -> Steps:
+        yield from method(environ, start_response)
+
+    class Inner:
+        def __call__(self, environ: Environ, start_response: Start) -> Steps:
+            return (yield from environ["wsgi.input"].read())
+
+    method = Inner().__call__
+    assert function_dialect(outer) is STREAMING
+
+
+def test_variable_without_a_value() -> None:
+    def outer(environ: Environ, start_response: Start) -> Steps:
+        yield from missing
+
+    assert function_dialect(outer) is ORDINARY
+    missing = None
+
+
 def test_expressions() -> None:
     generator = (piece for piece in (b"a", b"b"))
     assert generator_dialect(generator) is ORDINARY

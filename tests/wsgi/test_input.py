@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import Generator
+import json
+from collections.abc import Callable, Generator
 from typing import Any
 
 import pytest
 
 from aiohttp_worker.errors import IncompleteBodyError
-from aiohttp_worker.wsgi.input import FileReader, StreamReader
+from aiohttp_worker.http1.errors import EofStream
+from aiohttp_worker.wsgi import input as wsgi_input
+from aiohttp_worker.wsgi.input import WHAT_TO_WRITE, EmptyReader, FileReader, StreamReader, explain_misuse
 from tests.server.fakes import FakeLoop
 
 from .reading import TEXT, Counter, outcome, stream
@@ -134,6 +137,96 @@ class TestStreamReader:
             return await types.coroutine(generator)()
 
         assert outcome(loop, run) == TEXT
+
+    def test_lines_as_a_list(self, loop: FakeLoop) -> None:
+        reader = stream(loop, TEXT)
+        lines = reader.readlines()
+        assert not lines.done()
+        reader.feed_end()
+        assert lines.result() == [b"one\n", b"two\n", b"three"]
+
+    def test_third_read_after_the_end_raises(self, loop: FakeLoop) -> None:
+        """The read loops of 2014 end that way; reads of a known end do not count."""
+        reader = stream(loop, b"", ended=True)
+        assert outcome(loop, reader.readlines) == []
+        assert outcome(loop, lambda: reader.read(0)) == b""
+        assert outcome(loop, reader.read) == outcome(loop, reader.readany) == b""
+        assert isinstance(outcome(loop, reader.read), EofStream)
+
+    @pytest.mark.parametrize("size", [-1, -5])
+    def test_negative_size_to_read_exactly(self, loop: FakeLoop, size: int) -> None:
+        with pytest.raises(ValueError, match=f"must not be negative: {size}"):
+            stream(loop).readexactly(size)
+
+    @pytest.mark.parametrize("arrived", [True, False])
+    def test_reads_that_need_not_wait_let_others_run(
+        self, loop: FakeLoop, arrived: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A task that reads from the buffer without end gives the loop back after a millisecond."""
+        now = 100.0
+        monkeypatch.setattr(wsgi_input, "_monotonic", lambda: now)
+        taken = Counter()
+        reader = StreamReader(loop, Counter(), taken)
+        reader.feed(bytes(10))
+        assert reader.read(1).done()
+        now += 1
+        deferred = reader.read(1 if arrived else -1)
+        assert not deferred.done()
+        assert not reader.wanted  # its data, or the lack of it, is looked at in the next turn
+        loop.turn()
+        assert deferred.done() is arrived
+        assert reader.wanted is not arrived
+        assert reader.read(1).done() if arrived else not deferred.done()
+
+    def test_iteration_without_async(self, loop: FakeLoop) -> None:
+        with pytest.raises(TypeError, match="async for line"):
+            list(stream(loop, TEXT))  # type: ignore[call-overload]
+
+
+class TestEmptyReader:
+    def test_it_is_at_its_end(self, loop: FakeLoop) -> None:
+        reader = EmptyReader(loop)
+        assert reader.at_eof()
+        assert (reader.buffered, reader.was_read, reader.wanted) == (0, True, False)
+        assert outcome(loop, reader.read) == b""
+
+
+class TestMisuse:
+    """A read taken for its bytes raises an error that says what to write."""
+
+    @pytest.mark.parametrize(
+        "misuse",
+        [
+            lambda reading: [number + 1 for number in reading],
+            bool,
+            len,
+            lambda reading: reading[0],
+            lambda reading: b"a" in reading,
+            lambda reading: reading + b"a",
+            lambda reading: b"a" + reading,
+            lambda reading: reading.decode(),
+        ],
+    )
+    def test_read_used_as_bytes(self, loop: FakeLoop, misuse: Callable[[Any], Any]) -> None:
+        with pytest.raises((TypeError, AttributeError), match="data = yield from environ"):
+            misuse(stream(loop, TEXT, ended=True).read())
+
+    def test_attribute_of_neither(self, loop: FakeLoop) -> None:
+        with pytest.raises(AttributeError, match=r"^nothing$"):
+            _ = stream(loop).read().nothing
+
+    def test_note_on_the_error_of_others(self, loop: FakeLoop) -> None:
+        reading: Any = stream(loop, TEXT, ended=True).read()
+        with pytest.raises(TypeError) as caught:
+            json.loads(reading)
+        explain_misuse(caught.value)
+        explain_misuse(caught.value)
+        assert caught.value.__notes__ == [WHAT_TO_WRITE]
+
+    @pytest.mark.parametrize("error", [TypeError("something else"), OSError("ReadFuture")])
+    def test_no_note_on_other_errors(self, error: Exception) -> None:
+        explain_misuse(error)
+        assert not hasattr(error, "__notes__")
 
 
 class TestFileReader:
