@@ -194,19 +194,18 @@ class Engine:
         return events
 
     def _translate_rare(self, event: ngh2.Event, events: list[Event]) -> None:
-        match event:
-            case ngh2.StreamReset():
-                self._reset_by_peer = event.stream_id  # the next event is the stream's end
-            case ngh2.TrailersReceived():
-                events.append(FieldsReceived(event.stream_id, event.headers, True, True))
-            case ngh2.SettingsReceived():
-                events.append(ControlFrameReceived(0))
-                events.append(WindowOpened(0))  # of all streams, perhaps (RFC 9113 section 6.9.2)
-            case ngh2.PingReceived():
-                events.append(ControlFrameReceived(0))
-            case ngh2.GoAwayReceived():
-                events.append(PeerLeaving(0))
-            case ngh2.ConnectionClosed():
-                self._ended = True
-                code = event.error_code
-                events.append(ConnectionEnded(code, "" if code == NO_ERROR else error_name(code)))
+        if isinstance(event, ngh2.StreamReset):
+            self._reset_by_peer = event.stream_id  # the next event is the stream's end
+        elif isinstance(event, ngh2.TrailersReceived):
+            events.append(FieldsReceived(event.stream_id, event.headers, True, True))
+        elif isinstance(event, ngh2.SettingsReceived):
+            events.append(ControlFrameReceived(0))
+            events.append(WindowOpened(0))  # of all streams, perhaps (RFC 9113 section 6.9.2)
+        elif isinstance(event, ngh2.PingReceived):
+            events.append(ControlFrameReceived(0))
+        elif isinstance(event, ngh2.GoAwayReceived):
+            events.append(PeerLeaving(0))
+        elif isinstance(event, ngh2.ConnectionClosed):
+            self._ended = True
+            code = event.error_code
+            events.append(ConnectionEnded(code, "" if code == NO_ERROR else error_name(code)))
