@@ -12,7 +12,7 @@ import inspect
 import types
 from typing import Any, Final
 
-from .code_facts import ITER_HAS_ARGUMENT, facts_of, has_yield_from
+from .symbolic_execution import ITER_HAS_ARGUMENT, facts_of, has_yield_from
 
 
 def _opcode(name: str) -> int:

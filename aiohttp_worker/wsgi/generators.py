@@ -28,7 +28,8 @@ import types
 from collections.abc import Mapping
 from typing import Any, Final
 
-from .code_facts import Call, Facts, Name, Reference, facts_of, has_yield_from, holds
+from .code_facts import Call, Facts, Name, Reference, holds
+from .symbolic_execution import facts_of, has_yield_from
 
 _DEEPEST: Final = 8  # chain of functions that name each other
 # Names of asyncio and of the client that start a loop of their own, need none, or are not called.
