@@ -1,4 +1,4 @@
-"""A streaming response of Django's with an asynchronous body, under any server and within any middleware."""
+"""Streaming response for Django with an asynchronous body, under any server and within any middleware."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class AsyncStreamingHttpResponse(StreamingHttpResponse):  # type: ignore[misc]  
     every body to come.
 
     :param streaming_content: asynchronous iterable of ``bytes`` or ``str``.
-    :raises TypeError: it is none.
+    :raises TypeError: *streaming_content* cannot be iterated asynchronously.
     """
 
     def __init__(self, streaming_content: AsyncIterable[bytes | str], *args: Any, **kwargs: Any) -> None:
@@ -40,8 +40,8 @@ class AsyncStreamingHttpResponse(StreamingHttpResponse):  # type: ignore[misc]  
         super().__init__(_with_fresh_connections(streaming_content), *args, **kwargs)
 
     def _set_streaming_content(self, value: Any) -> None:
-        # Middleware sets it anew, with what it makes of the old content: asynchronous
-        # as a rule, and ordinary where it knows no other.
+        # Middleware replaces the content by one made from it: asynchronous as a rule,
+        # ordinary where the middleware knows no other.
         if hasattr(type(value), "__aiter__"):
             self._body = AsyncBody(_encode(value, self))
             self._iterator: Any = self._body
@@ -63,7 +63,7 @@ class AsyncStreamingHttpResponse(StreamingHttpResponse):  # type: ignore[misc]  
         return iter(self.streaming_content)
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        # Django's own takes a TypeError that the content raises for the lack of it.
+        # Django's own mistakes a TypeError raised by the content for a missing __aiter__.
         return aiter(self.streaming_content) if self.is_async else super().__aiter__()
 
 

@@ -1,4 +1,4 @@
-"""What an application meets when its client goes away."""
+"""Exceptions that an application gets when its client disconnects."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ __all__ = ["ClientDisconnectedError", "EofStream", "IncompleteBodyError"]
 
 
 class ClientDisconnectedError(ConnectionError):
-    """The client went away before its response was complete."""
+    """Disconnect of the client before its response was complete."""
 
 
 class IncompleteBodyError(ConnectionError):
-    """The client went away, or was too slow, before its body was complete.
+    """Disconnect or time-out of the client before its request body was complete.
 
-    :param status_code: what a client that still reads is answered.
+    :param status_code: status code of the answer, for a client that still reads.
     """
 
     def __init__(self, message: str, status_code: int = 400) -> None:

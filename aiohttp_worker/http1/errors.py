@@ -1,21 +1,21 @@
-"""What can go wrong in the protocol, and whose fault it is."""
+"""Protocol errors: of the peer, with the status code that answers them (400, 413, 431, …), and of the application."""
 
 from __future__ import annotations
 
 
 class ProtocolError(Exception):
-    """A rule of RFC 9110 or RFC 9112 was broken."""
+    """Violation of RFC 9110 or RFC 9112."""
 
 
 class LocalProtocolError(ProtocolError):
-    """We, or the application we serve, tried to send what must not be sent."""
+    """Violation by this side: the application, or the server itself, tried to send a malformed message."""
 
 
 class RemoteProtocolError(ProtocolError):
-    """The peer sent what must not be sent.
+    """Violation by the peer.
 
-    :param message: one line for the log: the rule, and the bytes that broke it.
-    :param status_code: the answer that RFC 9110 section 15 gives to this fault.
+    :param message: one line for the log: the rule, and the bytes that break it.
+    :param status_code: status code of the answer (RFC 9110 section 15).
     """
 
     def __init__(self, message: str, status_code: int = 400) -> None:
@@ -24,11 +24,11 @@ class RemoteProtocolError(ProtocolError):
 
 
 class UnservableRequestError(RemoteProtocolError):
-    """A request in order that cannot be served, for what this server or the application lacks: the fault is ours.
+    """Valid request that cannot be served because the server or the application lacks something: a fault of this side.
 
-    A class, and not the ``__cause__`` of an error, which compiled code does not set.
+    A class of its own instead of a ``__cause__``, which compiled code does not set.
     """
 
 
 class EofStream(Exception):  # noqa: N818 - the name of 2014
-    """Raised by the third empty read behind the end of a body, so that the read loops of 2014, which wait for it, end."""
+    """Third empty read after the end of a body; read loops written in 2014 wait for this exception."""

@@ -1,7 +1,6 @@
-"""How a body is delimited, and whether the connection lives on.
+"""Framing of bodies (Content-Length, chunked, close) and the client's wish for keep-alive, by RFC 9112 sections 6 and 9.3.
 
-The one place for RFC 9112 sections 6 and 9.3: of requests (what the fields
-announce) and of responses (what we announce).
+The only place for both: of requests, by the fields that were received, and of responses, by the fields that are sent.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ LAST_CHUNK = b"0\r\n\r\n"
 
 
 class Framing(enum.Enum):
-    """How the body of a response ends (RFC 9112 section 6.3)."""
+    """Delimitation of the body of a response (RFC 9112 section 6.3)."""
 
     NONE = "no body, whatever the fields say"
     LENGTH = "Content-Length"
@@ -25,11 +24,11 @@ class Framing(enum.Enum):
 
 
 def read_framing(fields: FieldSection, name: str, value: str) -> None:
-    """Take up one framing field of a request.
+    """Read one framing field of a request.
 
     :param name: the field name in lower case.
-    :raises RemoteProtocolError: 400 for a length that is none, or is there
-        twice, and for codings after chunked.
+    :raises RemoteProtocolError: 400 for a malformed or repeated length, and
+        for codings after chunked.
     """
     if name == "content-length":
         if fields.content_length is not None:
@@ -49,20 +48,20 @@ def read_framing(fields: FieldSection, name: str, value: str) -> None:
 
 
 def check_codings(fields: FieldSection) -> None:
-    """Refuse what :func:`read_framing` found, when all fields have been read.
+    """Check the transfer codings once all fields have been read.
 
-    :raises RemoteProtocolError: 400 when chunked is not the last transfer
-        coding, so that the body has no end (RFC 9112 section 6.3); 501 when it
-        is, behind one that we do not decode (section 6.1).
+    :raises RemoteProtocolError: 400 if chunked is not the last transfer
+        coding, so that the body has no end (RFC 9112 section 6.3); 501 if it
+        is, behind one that is not supported (section 6.1).
     """
     if fields.unknown_coding is not None:
         raise RemoteProtocolError(f"unknown transfer coding: {fields.unknown_coding!r}", 501 if fields.chunked else 400)
 
 
 def keeps_alive(line: RequestLine, fields: FieldSection) -> bool:
-    """Say whether the client wants to send another request (RFC 9112 section 9.3).
+    """Return whether the client wants to send another request (RFC 9112 section 9.3).
 
-    :raises RemoteProtocolError: 400 when line and fields contradict each other
+    :raises RemoteProtocolError: 400 if line and fields contradict each other
         about the framing (RFC 9112 section 6.1).
     """
     if fields.chunked:
@@ -81,10 +80,10 @@ def response_framing(
     version: tuple[int, int],
     content_length: int | None,
 ) -> Framing:
-    """Choose how the body of a response is delimited (RFC 9112 section 6.3).
+    """Choose the delimitation of a response's body (RFC 9112 section 6.3).
 
     :param version: of the request.
-    :param content_length: what the application said, if it did.
+    :param content_length: length announced by the application, if any.
     """
     if method == "HEAD" or status_code in (204, 205, 304) or status_code < 200:
         return Framing.NONE
@@ -96,9 +95,8 @@ def response_framing(
 
 
 def chunk(data: bytes) -> tuple[bytes, bytes, bytes]:
-    """Return *data*, which is not empty, as a chunk in three pieces.
+    """Return *data*, which must not be empty, as a chunk in three pieces (RFC 9112 section 7.1).
 
-    RFC 9112 section 7.1. In pieces, because copying a large body costs more
-    than handing three buffers to the kernel.
+    In pieces, because copying a large body costs more than passing three buffers to the kernel.
     """
     return b"%x\r\n" % len(data), data, b"\r\n"

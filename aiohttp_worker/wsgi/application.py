@@ -16,7 +16,7 @@ from .generators import Dialect, function_dialect, generator_dialect
 
 
 class ApplicationKind(enum.Enum):
-    """How an application is to be called."""
+    """Way in which an application is called."""
 
     ORDINARY = "as PEP 3333 says, with the running loop hidden"
     ASYNCHRONOUS = "in a task on the loop, once its whole input has arrived"
@@ -31,7 +31,7 @@ _KINDS = {
 
 
 class ResultKind(enum.Enum):
-    """Kinds of what an application returns."""
+    """Kind of result that an application returns."""
 
     WHOLE = "a list or tuple: the whole body is there"
     ITERABLE = "an iterable, stepped with the running loop hidden"
@@ -41,7 +41,7 @@ class ResultKind(enum.Enum):
 
 
 def classify_application(application: Any, marked: bool = False) -> ApplicationKind:
-    """Classify an application by how it is to be called.
+    """Classify an application by the way in which it has to be called.
 
     Partials, bound methods and objects with a ``__call__`` are looked into.
     A wrapper (``__wrapped__``) is not: it may well run the coroutine it wraps
@@ -78,7 +78,7 @@ def is_awaitable(value: object) -> bool:
 
 
 def classify_result(result: Any, drive_generators: bool) -> ResultKind:
-    """Classify what an application returned.
+    """Classify the result of an application.
 
     :param drive_generators: True if a generator runs on the loop, whatever its own code says.
     :raises TypeError: *result* is no body of a response.

@@ -1,4 +1,4 @@
-"""An asynchronous response body that gets through any framework."""
+"""Asynchronous response bodies for any framework: a marker travels to the server in place of the data."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
     from .synchronous_iteration import Steps
 
-# They refuse a marker, or whatever is no more and no less than ``bytes``.
+# Modules that refuse a subclass of ``bytes``, and so the marker.
 _STRICT = frozenset({"wsgiref.validate"})
-# What hands on what comes, as frameworks and instrumentation do: packages and modules.
+# Packages and modules of frameworks and instrumentation that hand each item on as it comes.
 _CARRIERS: tuple[str, ...] = (
     "contextlib",
     "ddtrace",
@@ -30,17 +30,16 @@ _CARRIERS: tuple[str, ...] = (
 )
 _CARRIERS += ("werkzeug.debug", "werkzeug.wrappers", "werkzeug.wsgi")
 _SERVERS = frozenset({"asyncio", "concurrent", "gunicorn", "threading", "uvloop"})
-_MOST_PLACES = 1000  # that are remembered as logged
-_MOST_STREAMS = 100  # of one request; more are those of a thread that belongs to none, and has its context for ever
+_MOST_PLACES = 1000  # places remembered as logged
+_MOST_STREAMS = 100  # iterations of one request; a thread outside of requests keeps its context, and its iterations, for ever
 
 
 class Marker(bytes):
-    """Stands in an iterable for the asynchronous body that it carries.
+    """Empty item that stands in an iterable for the asynchronous body that it carries.
 
-    It is empty, so that who joins or compresses what comes adds nothing to the
-    body by it. It is true nevertheless, because Bottle and others skip what is
-    false while they look for the first piece; and ``bytes()`` of it, by which
-    Django takes what it sends, is the marker itself.
+    Empty, so that code that joins or compresses the items gains no bytes by it. True nevertheless, because Bottle and
+    others skip false items while they look for the first piece; and ``bytes()`` of it, which Django sends, is the marker
+    itself.
     """
 
     stream: BodyStream
@@ -52,7 +51,7 @@ class Marker(bytes):
         return self
 
     def __reduce__(self) -> tuple[type[bytes], tuple[()]]:
-        return bytes, ()  # in a cache it means nothing
+        return bytes, ()  # a copy, for instance in a cache, carries no body
 
 
 class AsyncBody:
@@ -60,14 +59,14 @@ class AsyncBody:
 
     WebOb, Pyramid and Falcon hand an asynchronous iterator to the server as it
     is, and Django has its own way. Flask and Bottle insist on iterating, and so
-    does much that stands between an application and its server: under
-    our workers this object gives them one marker, behind which the worker goes
-    on with ``async for``. Who asks for more before the marker has reached the
-    worker joins, compresses or measures the body: then this iterates
-    synchronously and gives the data itself, as it does under any other server.
+    does much middleware: under these workers this object gives them one marker,
+    behind which the worker goes on with ``async for``. Code that asks for a
+    second item before the marker has reached the worker joins, compresses or
+    measures the body: then the object iterates synchronously and gives the data
+    itself, as it does under any other server.
 
     :param iterable: yields ``bytes``.
-    :raises TypeError: it cannot be iterated asynchronously.
+    :raises TypeError: *iterable* cannot be iterated asynchronously.
     """
 
     def __init__(self, iterable: AsyncIterable[bytes]) -> None:
@@ -88,7 +87,7 @@ class AsyncBody:
         return BodyStream(self, _server)
 
     def close(self) -> None:
-        """Close what an ordinary iteration of this request began; PEP 3333 has it called at the end."""
+        """Close the ordinary iterations of this body in the present request; the server calls it at the end (PEP 3333)."""
         bodies = bodies_of_request.get()
         if bodies is not None:
             bodies.close(self)
@@ -104,7 +103,9 @@ class AsyncBody:
 
 
 class _State(enum.Enum):
-    FRESH = "nobody has asked for anything"
+    """State of one ordinary iteration of an asynchronous body."""
+
+    FRESH = "no item was requested"
     HANDED_OUT = "the marker is on its way"
     VOID = "the marker that is on its way means nothing: bodies are iterated side by side, item by item"
     CLAIMED = "the marker reached the worker, which iterates"
@@ -113,7 +114,7 @@ class _State(enum.Enum):
 
 
 class BodyStream(Iterator[bytes]):
-    """What an :class:`AsyncBody` gives to those that iterate: its marker, or else the data.
+    """Ordinary iterator of an :class:`AsyncBody`, which gives its marker, or else the data.
 
     :ivar body: whose it is.
     :ivar place: what asked first, in words.
@@ -158,7 +159,7 @@ class BodyStream(Iterator[bytes]):
         return piece
 
     def raise_error(self) -> None:
-        """Raise what ended the body, once."""
+        """Raise the error that ended the body, once."""
         error, self.error = self.error, None
         if error is not None:
             raise error
@@ -176,7 +177,7 @@ class BodyStream(Iterator[bytes]):
         return aiter(self.body)
 
     def claim(self) -> bool:
-        """Take over the body; call this where the marker arrives.
+        """Claim the body for the worker, which has received the marker.
 
         :return: whether the stream is to be iterated asynchronously; otherwise its data comes by itself.
         """
@@ -187,14 +188,17 @@ class BodyStream(Iterator[bytes]):
             return True
 
     def void(self) -> bool:
-        """Have the marker mean nothing, if it is on its way; the data comes to those who ask."""
+        """Void the marker, if it is on its way: the data is given item by item.
+
+        :return: whether the marker is void.
+        """
         with self._lock:
             if self._state is _State.HANDED_OUT:
                 self._state = _State.VOID
         return self._state is _State.VOID
 
     def close(self) -> None:
-        """End what :meth:`__next__` gives."""
+        """End the iteration, unless the worker has claimed the body."""
         self._close(wait=True)
 
     def _close(self, wait: bool) -> None:
@@ -214,21 +218,21 @@ class BodyStream(Iterator[bytes]):
 
     @property
     def unclaimed(self) -> bool:
-        """Whether the marker is on its way."""
+        """True while the marker was handed out and has not arrived."""
         return self._state is _State.HANDED_OUT or self._state is _State.VOID
 
     @property
     def closed_unclaimed(self) -> bool:
-        """Whether it was closed with nothing but the marker given."""
+        """True if the iteration was closed after the marker and before any data."""
         return self._state is _State.CLOSED and self._steps is None and bool(self.place)
 
     @property
     def consumed(self) -> bool:
-        """Whether somebody got the data."""
+        """True if the worker has claimed the body, or its data was given."""
         return self._state is _State.CLAIMED or self._steps is not None
 
     def leave(self, cancel_later: Callable[[asyncio.Task[None]], None]) -> None:
-        """Take up, on the worker's loop, that the client has gone."""
+        """Cancel a pending item, on the worker's loop, because the client has disconnected."""
         steps = self._steps
         if steps is not None and steps.task is not None and not steps.client_left:
             steps.client_left = True
@@ -236,7 +240,7 @@ class BodyStream(Iterator[bytes]):
 
 
 class LostBodyError(RuntimeError):
-    """A part of the response took the marker of an asynchronous body and gave nothing for it."""
+    """The marker of an asynchronous body was taken by some middleware, and neither handed on nor exchanged for the data."""
 
 
 _LOST = (
@@ -246,13 +250,13 @@ _LOST = (
 
 
 class RequestBodies:
-    """The asynchronous bodies that were iterated in one request."""
+    """Registry of the asynchronous bodies iterated in one request."""
 
     def __init__(self) -> None:
         self._streams: list[BodyStream] = []
 
     def add(self, stream: BodyStream) -> bool:
-        """Take up that somebody asked for the first item.
+        """Register an iteration whose first item was requested.
 
         :return: whether no marker of another body is on its way.
         """
@@ -263,11 +267,11 @@ class RequestBodies:
         return not [one for one in others if one.void()]
 
     def check(self, replaced: bool) -> None:
-        """Refuse to call a response complete that lacks a body.
+        """Check, at the end of a response, that none of its asynchronous bodies is lost.
 
-        :param replaced: whether what was closed before its marker arrived was left out on purpose.
-        :raises LostBodyError: a marker did not come back.
-        :raises BaseException: a body failed, and the application did not ask any further.
+        :param replaced: the response was replaced, so that a body closed before its marker arrived was left out on purpose.
+        :raises LostBodyError: a marker did not arrive.
+        :raises BaseException: the error of a body that the application did not iterate to its end.
         """
         for stream in self._streams:
             stream.raise_error()
@@ -277,7 +281,7 @@ class RequestBodies:
                     raise LostBodyError(_LOST % stream.place)
 
     def leave(self, cancel_later: Callable[[asyncio.Task[None]], None]) -> None:
-        """Take up, on the worker's loop, that the client has gone."""
+        """Cancel a pending item, on the worker's loop, because the client has disconnected."""
         for stream in list(self._streams):
             stream.leave(cancel_later)
 
@@ -302,11 +306,11 @@ def _join_request(stream: BodyStream) -> bool:
 
 
 class BodyServer:
-    """What asynchronous bodies have to know of the worker that serves them.
+    """The worker as asynchronous bodies see it: its loop, and its log.
 
-    :param loop: the worker's.
-    :param in_threads: whether ordinary code has threads of its own, so that the loop runs while it waits.
-    :ivar used: whether any was iterated.
+    :param loop: loop of the worker.
+    :param in_threads: whether ordinary code runs in threads, so that the loop runs while it waits.
+    :ivar used: whether any asynchronous body was iterated.
     """
 
     def __init__(
@@ -326,7 +330,7 @@ class BodyServer:
         self.used = False
 
     def loop_for_caller(self) -> asyncio.AbstractEventLoop | None:
-        """Return the worker's loop, if the caller may wait for it."""
+        """Return the worker's loop, or ``None`` if the caller must not wait for it."""
         return self._loop if self._in_threads and threading.get_ident() != self._loop_thread else None
 
     def run(self, coroutine: Any) -> None:
@@ -358,13 +362,13 @@ _server: BodyServer | None = None
 
 
 def declare_server(server: BodyServer | None) -> None:
-    """Tell this process that one of our workers serves it (it does so at start)."""
+    """Declare that a worker of this distribution serves this process; the worker calls it at start."""
     global _server
     _server = server
 
 
 def _callers(frame: FrameType | None) -> list[tuple[str, str]]:
-    """Return module and place of what waits for the next item, innermost first, up to the server."""
+    """Return module and place of each function that waits for the next item, innermost first, up to the server."""
     callers: list[tuple[str, str]] = []
     while frame is not None and len(callers) < 30:
         name = frame.f_globals.get("__name__", "?")
@@ -378,6 +382,6 @@ def _callers(frame: FrameType | None) -> list[tuple[str, str]]:
 
 
 def _name_place(callers: list[tuple[str, str]]) -> str:
-    """Name what most likely does what it should not: what is not known to hand on, if there is such."""
+    """Name the most likely culprit: the functions that are not known to hand items on, if there are any."""
     places = [place for name, place in callers if not f"{name}.".startswith(tuple(f"{carrier}." for carrier in _CARRIERS))]
     return ", ".join((places or [place for _, place in callers])[:4]) or "what wraps the response"

@@ -1,4 +1,4 @@
-"""``wsgi.file_wrapper``, and which files are nothing but what is on the disk.
+"""``wsgi.file_wrapper`` (PEP 3333), and the choice of the files that the kernel can send (sendfile).
 
 Not compiled: applications wrap, extend and patch these objects.
 """
@@ -17,7 +17,7 @@ from typing import Any
 
 _BLOCK = 64 * 1024
 
-# What reading goes through, of a buffered file and of the one below it.
+# Methods through which a buffered file, and the raw file below it, are read.
 _BUFFERED = ("read", "tell", "fileno")
 _RAW = ("read", "readall", "readinto", "seek", "tell", "fileno")
 _CLOSER = getattr(tempfile, "_TemporaryFileCloser", None)
@@ -67,7 +67,7 @@ def _checked(block_size: Any) -> int:
 
 
 def _is_text(filelike: Any) -> bool:
-    """Say whether *filelike* is known to give text: itself, or as ``tempfile`` and Django wrap it."""
+    """Return whether *filelike*, or the file that ``tempfile`` or Django wrapped in it, is known to give text."""
     kinds = (io.TextIOBase, codecs.StreamReader, codecs.StreamReaderWriter)
     return isinstance(filelike, kinds) or isinstance(getattr(filelike, "file", None), kinds)
 
@@ -77,7 +77,7 @@ def _text_error(filelike: Any) -> TypeError:
 
 
 def plain_file(filelike: Any) -> io.FileIO | io.BufferedReader | io.BufferedRandom | None:
-    """Return the file that reading *filelike* reads, if that gives just what is on the disk.
+    """Return the file behind *filelike*, if reading gives the bytes on the disk and nothing else.
 
     What counts is whose method ``filelike.read`` is: wrappers such as Django's,
     Werkzeug's and ``tempfile``'s hand out that of the file within. A class that
@@ -105,7 +105,7 @@ def plain_file(filelike: Any) -> io.FileIO | io.BufferedReader | io.BufferedRand
 
 
 def _reads_as(file: object, base: type, names: tuple[str, ...]) -> bool:
-    """Say whether *file* has the methods of the standard library's *base*, neither overridden nor replaced."""
+    """Return whether *file* has the methods of the standard library's *base*, neither overridden nor replaced."""
     kind = type(file)
     own = vars(file) if hasattr(file, "__dict__") else {}
     return not any(name in own for name in names) and (

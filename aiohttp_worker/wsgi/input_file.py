@@ -1,4 +1,4 @@
-"""``wsgi.input`` of a body that is stepped through: a file of bytes, which may also be awaited and delegated to."""
+"""``wsgi.input`` of ordinary callables and generators: a file whose reads can also be awaited and delegated to."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from .call_sites import Use, delegates_now, use_of_call
 from .environ import Environ
 
 _FILES: Final = (io.BytesIO, io.BufferedReader, BlockingReader)
-_MOST_EMPTY_READS: Final = 3  # behind the end, for those who wait for EofStream
+_MOST_EMPTY_READS: Final = 3  # after the end of the body, before EofStream is raised
 
 
 class InputBytes(bytes):
-    """What a read gave: ``bytes``, and with ``await`` or ``yield from`` these bytes again.
+    """Result of a read: ``bytes`` which ``await`` and ``yield from`` give again.
 
-    ``yield from`` asks for an iterator as ``for`` does, and gets another one: to delegate to a number of integers has no use in
-    an application, so whoever does it reads in the dialect of the streams.
+    ``yield from`` asks for an iterator as ``for`` does, and gets another one: delegating to a row of integers has no use in
+    an application, so code that does it treats the input as a stream.
     """
 
-    _file: InputFile | None = None  # of an empty read at the end
+    _file: InputFile | None = None  # set on an empty read at the end
 
     def __iter__(self) -> Iterator[int]:
         if delegates_now(sys._getframe(1)):
@@ -38,7 +38,7 @@ class InputBytes(bytes):
             self._file.count_empty()
         return _outcome(bytes(self))
 
-    # A copy that outlives the request, or leaves the process, is plain.
+    # A copy may outlive the request or leave the process, and is plain bytes.
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         return bytes, (bytes(self),)
 
@@ -50,14 +50,13 @@ def _outcome(data: bytes) -> Generator[Any, Any, bytes]:
 
 @io.BufferedIOBase.register
 class InputFile:
-    """A file of bytes for both dialects: ``data = file.read()`` and ``data = yield from file.read()``.
+    """File of bytes for both dialects: ``data = file.read()`` and ``data = yield from file.read()``.
 
-    Beside the methods of a file it has those of a stream, which give what can be awaited.
+    It has the methods of a file and those of a stream. A read gives plain ``bytes`` to all code that can neither await nor
+    delegate, and with that to every library.
 
-    What is read is plain ``bytes`` to all code that can neither await nor delegate, and with that to every library.
-
-    :param file: what is read: a collected body, or one that blocks until it comes.
-    :ivar is_driven: the generator that reads it sees the loop.
+    :param file: the file that is read: a collected body, or a :class:`BlockingReader`.
+    :ivar is_driven: the generator that reads the file is driven by the loop.
     """
 
     __slots__ = ("_empty_reads", "file", "is_driven")
@@ -70,18 +69,18 @@ class InputFile:
         self.is_driven = False
 
     def count_empty(self) -> None:
-        """Count an empty read behind the end.
+        """Count an empty read after the end of the body.
 
-        :raises EofStream: it is the third one.
+        :raises EofStream: at the third one.
         """
         self._empty_reads += 1
         if self._empty_reads >= _MOST_EMPTY_READS:
             raise EofStream("the body of the request was read to its end")
 
     def _read(self, read: Callable[..., bytes], *arguments: Any, counted: bool = True) -> Any:
-        """Read for the caller of the method that called this."""
+        """Read, with a result that suits its use in the caller's caller."""
         if self._blocks:
-            # A coroutine, with which a generator goes on that is stepped in a thread.
+            # A coroutine on the loop that would feed the file, or on one that a thread runs.
             if self.file.is_on_loop or use_of_call(sys._getframe(2)) is Use.AWAITED:
                 return asyncio.get_running_loop().run_in_executor(None, read, *arguments)
         data = read(*arguments)
@@ -95,11 +94,11 @@ class InputFile:
 
     @property
     def _blocks(self) -> bool:
-        """Whether a read would wait for the loop, on which it is called."""
+        """True if a read may block a running loop: the body has not arrived completely, and a loop runs in this thread."""
         file = self.file
         return isinstance(file, BlockingReader) and not file.ended and asyncio._get_running_loop() is not None
 
-    # A file.
+    # Methods of a file.
 
     def readable(self) -> bool:
         return True
@@ -111,7 +110,7 @@ class InputFile:
         return False
 
     def flush(self) -> None:
-        """Do nothing: there is nothing to write."""
+        """Do nothing, as every file open for reading only."""
 
     def __enter__(self) -> Self:
         return self
@@ -123,7 +122,7 @@ class InputFile:
         return self
 
     def close(self) -> None:
-        """Leave that to the worker: whoever wraps the file, and goes, would close it for the others."""
+        """Do nothing: a wrapper that is deleted would close the file for all others. The worker closes it."""
 
     def seekable(self) -> bool:
         return bool(self.file.seekable())
@@ -178,17 +177,17 @@ class InputFile:
             raise AttributeError(name)
         return getattr(self.file, name)
 
-    # A stream.
+    # Methods of a stream.
 
     def readany(self) -> bytes:
-        """Read what has arrived."""
+        """Read the bytes that have arrived."""
         data: bytes = self._read(self.file.read1, -1)
         return data
 
     def readexactly(self, size: int) -> bytes:
         """Read exactly *size* bytes.
 
-        :raises asyncio.IncompleteReadError: the body ended before.
+        :raises asyncio.IncompleteReadError: the body is shorter.
         """
         if size < 0:
             raise ValueError(f"the size to read exactly must not be negative: {size}")
@@ -202,9 +201,9 @@ class InputFile:
         return data
 
     def readuntil(self, separator: bytes = b"\n") -> bytes:
-        """Read up to and with *separator*.
+        """Read up to and including *separator*.
 
-        :raises asyncio.IncompleteReadError: the body ended before.
+        :raises asyncio.IncompleteReadError: the body ends before it.
         """
         data: bytes = self._read(self._until, separator_bytes(separator), counted=False)
         return data
@@ -220,7 +219,7 @@ class InputFile:
         return bytes(data)
 
     def at_eof(self) -> bool:
-        """Say whether everything has been read."""
+        """Return whether the body has been read to its end."""
         if not self.file.seekable():
             return bool(self.file.at_eof())
         position = self.file.tell()
@@ -239,9 +238,9 @@ class InputFile:
 
 
 def let_delegate(environ: Environ, driven: bool = False) -> None:
-    """Make ``wsgi.input`` serve both dialects, if it is a file that the worker made.
+    """Wrap ``wsgi.input`` in an :class:`InputFile`, if it is a file that the worker made.
 
-    :param driven: by a generator that sees the loop.
+    :param driven: the generator that reads the file is driven by the loop.
     """
     file = environ.get("wsgi.input")
     if isinstance(file, _FILES):
@@ -251,7 +250,7 @@ def let_delegate(environ: Environ, driven: bool = False) -> None:
 
 
 class InputLines(list[bytes]):
-    """What ``readlines`` gave: a list, and with ``await`` this list again; ``yield from`` sends its lines."""
+    """Result of ``readlines``: a list which ``await`` gives again; ``yield from`` sends its lines."""
 
     def __await__(self) -> Generator[Any, Any, list[bytes]]:
         return list(self)

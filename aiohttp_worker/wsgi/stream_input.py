@@ -1,4 +1,4 @@
-"""How an application says that it wants its input as it arrives."""
+"""``stream_input``: the mark of an application that reads the request body while it arrives."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar, overload
 
 _Application = TypeVar("_Application", bound=Callable[..., Any])
-#: Says of a request's environ, as yet without ``wsgi.input``, whether the input is to be a stream.
+#: Function of a request's environ, as yet without ``wsgi.input``: true if the input has to be a stream.
 Choice = Callable[[dict[str, Any]], bool]
 
 _MARK = "_aiohttp_worker_stream_input"
@@ -21,18 +21,19 @@ def stream_input(*, when: Choice) -> Callable[[_Application], _Application]: ...
 
 
 def stream_input(application: _Application | None = None, *, when: Choice | None = None) -> Any:
-    """Mark a WSGI callable to be called as soon as the request's head is there.
+    """Mark a WSGI callable to be called as soon as the request's head has arrived.
 
-    Coroutine functions, and generator functions whose own code says so, are
-    called so without it. Middleware around one of them, or an ordinary function
-    that returns a coroutine, hides what it is: mark it, and ``environ['wsgi.input']`` is the live stream, to be
-    awaited in what the callable returns. Under another server the mark means
-    nothing.
+    Coroutine functions, and generator functions whose own code streams the
+    input, need no mark. Middleware around one of them, or an ordinary function
+    that returns a coroutine, hides its kind: mark it, and
+    ``environ['wsgi.input']`` is the live stream, to be awaited in the coroutine
+    or generator that the callable returns. Other servers ignore the mark.
 
     :param when: for single endpoints: called with each request's environ, and
         the mark holds where it returns true. Other requests are served as
-        without the mark. It looks at environ and nothing else: everybody waits
-        for it. What it raises is answered with 500.
+        without the mark. It is called on the loop and must look at environ
+        only: every other request waits for it. An exception is answered with
+        500.
     :return: *application* itself, or with *when* a decorator.
     :raises TypeError: *application* or *when* cannot be called.
     """
@@ -49,6 +50,9 @@ def stream_input(application: _Application | None = None, *, when: Choice | None
 
 
 def stream_choice(application: object) -> Choice | bool:
-    """Return how *application* was marked by :func:`stream_input`: never, for some requests, or for all."""
+    """Return the mark of *application*: false, the choice for single requests, or true.
+
+    :param application: any callable.
+    """
     choice: Choice | bool = getattr(application, _MARK, False)
     return choice

@@ -1,4 +1,4 @@
-"""An asynchronous iterable, iterated by code that cannot await."""
+"""Synchronous iteration over an asynchronous iterable, for code that cannot await."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from aiohttp_worker.errors import ClientDisconnectedError
 
 
 class SynchronousIterator(Iterator[Any]):
-    """Iterates over an asynchronous iterable, and ends it when nobody refers to this any more.
+    """Iterator over an asynchronous iterable, which ends it when the last reference to the iterator goes.
 
-    :param iterable: it runs on a loop and in a thread of its own.
+    :param iterable: iterated on a loop and in a thread of its own.
     """
 
     def __init__(self, iterable: AsyncIterable[Any]) -> None:
@@ -25,7 +25,7 @@ class SynchronousIterator(Iterator[Any]):
         return self._steps.take()
 
     def close(self) -> None:
-        """End the iterable where it stands, and wait for that."""
+        """Close the iterable where it stands, and wait for its end."""
         self._steps.close()
 
     def __del__(self) -> None:
@@ -33,20 +33,19 @@ class SynchronousIterator(Iterator[Any]):
 
 
 class Steps:
-    """Takes item after item of an asynchronous iterable, and blocks for each.
+    """Blocking steps through an asynchronous iterable: each call takes one item.
 
-    All of the iterable runs in one task, as it would under ``async for``: what
-    it has open between two items (a time-out, a task group, a context variable)
-    stays. Nothing is taken in advance.
+    The whole iterable runs in one task, as it would under ``async for``: a time-out, a task group or a context variable
+    that it has open between two items stays open. No item is taken in advance.
 
-    The task is on a loop that runs in another thread than the caller's, where
-    it does not matter which loops the caller's thread has.
+    The task is on a loop that runs in another thread than the caller's, so that it does not matter which loops the caller's
+    thread has.
 
-    What runs refers to this, so it does not end with the last reference to it.
+    The running task refers to this object, which therefore does not end with the last reference of the caller.
 
-    :param loop: runs in another thread, and goes on running; ``None`` for a
-        loop and a thread of the iterable's own.
-    :param context: what the iterable runs in.
+    :param loop: loop that runs, and goes on running, in another thread; ``None`` for a loop and a thread of the
+        iterable's own.
+    :param context: context in which the iterable runs.
     """
 
     def __init__(
@@ -61,16 +60,17 @@ class Steps:
         self._begun = False
         self._stopped = False
         self._ended = False
-        #: What iterates, once it runs.
+        #: Task that iterates, once it runs.
         self.task: asyncio.Task[None] | None = None
-        #: Whether the task was cancelled because nobody is there to read.
+        #: True if the task was cancelled because the client has disconnected.
         self.client_left = False
 
     def take(self) -> Any:
         """Return the next item.
 
         :raises StopIteration: there is none.
-        :raises ClientDisconnectedError: nobody is there to read it.
+        :raises ClientDisconnectedError: the client has disconnected.
+        :raises BaseException: the error of the iterable.
         """
         if self._ended:
             raise StopIteration
@@ -92,12 +92,12 @@ class Steps:
         try:
             raise answer
         finally:
-            answer = None  # a reference to it would be a cycle
+            answer = None  # a reference to the error would be a cycle
 
     def close(self, wait: bool = True) -> None:
-        """End the iterable where it stands; its ``finally`` is run.
+        """Close the iterable where it stands; its ``finally`` is run.
 
-        :param wait: until it has ended; never on the loop's own thread.
+        :param wait: wait for its end; never true in the loop's own thread.
         """
         if self._ended:
             return
@@ -106,7 +106,7 @@ class Steps:
             return
         self._stopped = True
         if self._loop is None:
-            return  # its thread is only just starting, and sees it at the first item
+            return  # the thread is only just starting, and looks at _stopped at the first item
         self._go_on(False)
         if wait:
             while self._answers.get()[0]:
@@ -114,14 +114,14 @@ class Steps:
             if self._thread is not None:
                 self._thread.join()
 
-    # In the caller's thread.
+    # Called in the caller's thread.
 
     def _begin(self) -> None:
         if self._loop is None:
             self._thread = threading.Thread(target=self._run_loop, name="async-body", daemon=True)
             self._thread.start()
         else:
-            # In the task's context: the caller's is kept by callbacks that are added here, and may refer to who iterates.
+            # In the task's context: callbacks added there would keep the caller's, which may refer to the iterator.
             self._loop.call_soon_threadsafe(self._make_task, context=self._context)
 
     def _go_on(self, more: bool) -> None:
@@ -132,7 +132,7 @@ class Steps:
             if more:
                 raise
 
-    # On the loop.
+    # Called on the loop.
 
     def _run_loop(self) -> None:
         with asyncio.Runner() as runner:
@@ -154,10 +154,10 @@ class Steps:
         if self._asked is not None and not self._asked.done():
             self._asked.set_result(more)
         elif not more and self.task is not None:
-            self.task.cancel()  # whoever waited for the next item was interrupted
+            self.task.cancel()  # the caller was interrupted while it waited for the next item
 
     async def _run(self) -> None:
-        """Iterate, and hand over what comes; nothing leaves here but by the queue."""
+        """Iterate, and put every item and the end into the queue; no exception leaves the task otherwise."""
         error: BaseException | None = None
         try:
             await self._iterate()

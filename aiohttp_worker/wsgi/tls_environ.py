@@ -1,9 +1,7 @@
-"""What TLS tells the application about a connection.
+"""TLS facts for the application: ``SSL_*`` variables, the client's certificate, and ``environ['gunicorn.socket']``.
 
-Two ways lead there: variables in environ by the names of Apache's ``mod_ssl``,
-which front ends and applications have shared for decades, and
-``environ['gunicorn.socket']`` with the methods of :class:`ssl.SSLSocket` that
-ask for something.
+The variables have the names of Apache's ``mod_ssl``, which front ends and applications have shared for decades;
+``environ['gunicorn.socket']`` has the methods of :class:`ssl.SSLSocket` that read a property.
 """
 
 from __future__ import annotations
@@ -17,7 +15,7 @@ from typing import Any, Protocol
 
 RelativeName = tuple[tuple[str, str], ...]
 
-# RFC 4514 section 3 and the short names that OpenSSL gives to the others.
+# Short names of attribute types by RFC 4514 section 3, and by OpenSSL where that has none.
 _SHORT_NAMES: Mapping[str, str] = {
     "commonName": "CN",
     "countryName": "C",
@@ -44,7 +42,7 @@ _SECONDS_PER_DAY = 86400
 
 
 class TLSConnection(Protocol):
-    """What is asked of an :class:`ssl.SSLObject`."""
+    """The methods of :class:`ssl.SSLObject` that are used here."""
 
     def getpeercert(self, binary_form: bool = False, /) -> Any:
         """Return the peer's certificate."""
@@ -60,17 +58,16 @@ class TLSConnection(Protocol):
 
 
 class Transport(Protocol):
-    """What is asked of a transport of asyncio or uvloop."""
+    """The methods of a transport of asyncio or uvloop that are used here."""
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """Return a fact about the connection."""
 
 
 def offer_http1_only(context: ssl.SSLContext) -> None:
-    """Make the context agree on HTTP/1.1 and nothing else (RFC 7301).
+    """Offer HTTP/1.1 and no other protocol in the handshake (ALPN, RFC 7301).
 
-    A client that could have had a protocol of which this server speaks no
-    word, because the context was made for other servers too, gets HTTP/1.1.
+    The context may have been made for other servers too, and offer a protocol that this one does not speak.
     """
     context.set_alpn_protocols(["http/1.1"])
 
@@ -81,7 +78,7 @@ def _native(text: str) -> str:
 
 
 def _escaped_value(value: str) -> str:
-    """RFC 4514 section 2.4."""
+    """Escape the value of an attribute (RFC 4514 section 2.4)."""
     escaped = "".join(
         f"\\{character}" if character in '"+,;<>\\' else "\\00" if character == "\0" else character for character in value
     )
@@ -93,7 +90,7 @@ def _escaped_value(value: str) -> str:
 
 
 def distinguished_name(name: Iterable[RelativeName]) -> str:
-    """A name as one string (RFC 4514), the most specific part first.
+    """Return a distinguished name as one string (RFC 4514), the most specific part first.
 
     :param name: as :meth:`ssl.SSLSocket.getpeercert` has it.
     """
@@ -104,7 +101,7 @@ def distinguished_name(name: Iterable[RelativeName]) -> str:
 
 
 def _name_variables(prefix: str, name: Iterable[RelativeName]) -> dict[str, str]:
-    """``prefix`` with the whole name, and ``prefix_CN`` and the like."""
+    """Return the variable *prefix* with the whole name, and ``prefix_CN`` and the like with its parts."""
     name = list(name)
     variables = {prefix: _native(distinguished_name(name))}
     count: dict[str, int] = {}
@@ -117,7 +114,7 @@ def _name_variables(prefix: str, name: Iterable[RelativeName]) -> dict[str, str]
 
 
 def client_certificate_environ(certificate: Mapping[str, Any], der: bytes, now: float) -> dict[str, str]:
-    """The ``SSL_CLIENT_*`` variables of a certificate that was verified.
+    """Return the ``SSL_CLIENT_*`` variables of a certificate that was verified.
 
     :param certificate: as :meth:`ssl.SSLSocket.getpeercert` returns it.
     :param der: the same in its binary form.
@@ -143,7 +140,7 @@ def client_certificate_environ(certificate: Mapping[str, Any], der: bytes, now: 
 
 
 def tls_environ(ssl_object: TLSConnection) -> dict[str, str]:
-    """The variables that every request of a TLS connection gets.
+    """Return the environ variables that every request of a TLS connection gets.
 
     :param ssl_object: of a connection whose handshake is over.
     """
@@ -152,7 +149,7 @@ def tls_environ(ssl_object: TLSConnection) -> dict[str, str]:
     if cipher is not None:
         variables["SSL_CIPHER"] = cipher[0]
         variables["SSL_CIPHER_USEKEYSIZE"] = str(cipher[2])
-    # Empty without a certificate, and for one that nobody was asked to verify.
+    # Empty without a certificate, and for one that the context does not verify.
     certificate = ssl_object.getpeercert()
     if certificate:
         variables.update(client_certificate_environ(certificate, ssl_object.getpeercert(True), time.time()))
@@ -162,10 +159,10 @@ def tls_environ(ssl_object: TLSConnection) -> dict[str, str]:
 
 
 class ConnectionSocket:
-    """``environ['gunicorn.socket']``: the connection, to look at.
+    """``environ['gunicorn.socket']``: read-only view of the connection.
 
-    Reading and writing go through WSGI. A socket's methods for that are
-    missing, since bytes taken or given here would be missing or stray there.
+    A socket's methods for reading and writing are left out: bytes that an application took here would be missing in
+    ``wsgi.input``, and bytes that it wrote would appear in the middle of a response.
     """
 
     __slots__ = ("_transport",)
@@ -174,26 +171,26 @@ class ConnectionSocket:
         self._transport = transport
 
     def fileno(self) -> int:
-        """The file descriptor, or -1 once the connection is closed."""
+        """Return the file descriptor, or -1 once the connection is closed."""
         sock = self._transport.get_extra_info("socket")
         return -1 if sock is None else int(sock.fileno())
 
     def getpeername(self) -> Any:
-        """The address of the peer, as :meth:`socket.socket.getpeername`.
+        """Return the address of the peer, as :meth:`socket.socket.getpeername`.
 
-        :raises OSError: it was gone before it could be asked for.
+        :raises OSError: the connection was closed before the address was read.
         """
         return self._address("peername")
 
     def getsockname(self) -> Any:
-        """The address of this end, as :meth:`socket.socket.getsockname`.
+        """Return the local address, as :meth:`socket.socket.getsockname`.
 
-        :raises OSError: the connection was gone before it could be asked for.
+        :raises OSError: the connection was closed before the address was read.
         """
         return self._address("sockname")
 
     def getsockopt(self, level: int, option: int, size: int = 0) -> Any:
-        """A socket option, as :meth:`socket.socket.getsockopt`.
+        """Return a socket option, as :meth:`socket.socket.getsockopt`.
 
         :raises OSError: the connection is closed, or has no such option.
         """
@@ -204,7 +201,7 @@ class ConnectionSocket:
 
     @property
     def family(self) -> Any:
-        """The address family, as :attr:`socket.socket.family`."""
+        """Address family, as :attr:`socket.socket.family`."""
         sock = self._transport.get_extra_info("socket")
         return None if sock is None else sock.family
 
@@ -216,10 +213,10 @@ class ConnectionSocket:
 
 
 class TLSConnectionSocket(ConnectionSocket):
-    """The same for a connection with TLS.
+    """``environ['gunicorn.socket']`` of a connection with TLS.
 
-    Whether ``environ['gunicorn.socket']`` has ``getpeercert`` tells them apart,
-    as with the sockets of the standard library.
+    Only this class has ``getpeercert``, by which applications tell the two apart, as with the sockets of the standard
+    library.
     """
 
     __slots__ = ("_ssl_object",)
@@ -229,24 +226,24 @@ class TLSConnectionSocket(ConnectionSocket):
         self._ssl_object = ssl_object
 
     def getpeercert(self, binary_form: bool = False) -> Any:
-        """The client's certificate, as :meth:`ssl.SSLSocket.getpeercert`."""
+        """Return the client's certificate, as :meth:`ssl.SSLSocket.getpeercert`."""
         return self._ssl_object.getpeercert(binary_form)
 
     def cipher(self) -> tuple[str, str, int] | None:
-        """The cipher in use, as :meth:`ssl.SSLSocket.cipher`."""
+        """Return the cipher in use, as :meth:`ssl.SSLSocket.cipher`."""
         return self._ssl_object.cipher()
 
     def version(self) -> str | None:
-        """The protocol in use, as :meth:`ssl.SSLSocket.version`."""
+        """Return the protocol version in use, as :meth:`ssl.SSLSocket.version`."""
         return self._ssl_object.version()
 
     def selected_alpn_protocol(self) -> str | None:
-        """The protocol agreed on (RFC 7301): ``http/1.1`` or ``None``."""
+        """Return the protocol agreed on (RFC 7301): ``http/1.1`` or ``None``."""
         return self._ssl_object.selected_alpn_protocol()
 
 
 def connection_socket(transport: Transport) -> ConnectionSocket:
-    """The object for ``environ['gunicorn.socket']``, one per connection."""
+    """Return the object for ``environ['gunicorn.socket']``, one per connection."""
     ssl_object = transport.get_extra_info("ssl_object")
     if ssl_object is None:
         return ConnectionSocket(transport)
