@@ -45,6 +45,7 @@ COMPILED = (
             "server/request_body",
             "server/settings",
             "server/state",
+            "server/stream",
             "server/thread_pool",
             "transport/backlog",
             "transport/sendfile",

@@ -188,11 +188,13 @@ WITHOUT_A_TEST_FILE = {
     "http2.errors": "names alone",
     "http2.events": "names alone",
     "http1.response_encoder": "tests/wsgi/test_start_response.py encodes what applications start with",
+    "http1.response_side": "tests/http1/test_server_connection.py has every state and event of it",
     "integration.hooks": "tests/functional/test_hooks.py compares with what gthread shows",
     "integration.master": "only a real master reloads: tests/functional/test_refused_starts.py",
     "paste.ini": "tests/paste/test_runner.py reads each ini as the runner does",
     "server.channels": "tests/server/test_exchange.py sends by each",
     "server.coroutines": "tests/server/test_exchange.py and test_dialects.py run each kind",
+    "server.stream": "an interface; tests/server/test_exchange.py uses it by a connection",
     "server.forked": "only a real process forks: tests/functional/test_forks.py",
     "worker": "only a real master runs one: tests/functional",
 }

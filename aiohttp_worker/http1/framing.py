@@ -21,6 +21,7 @@ class Framing(enum.Enum):
     LENGTH = "Content-Length"
     CHUNKED = "Transfer-Encoding: chunked"
     CLOSE = "the end of the connection"
+    STREAM = "the end of the stream (RFC 9113 section 8.1)"
 
 
 def read_framing(fields: FieldSection, name: str, value: str) -> None:
@@ -89,6 +90,8 @@ def response_framing(
         return Framing.NONE
     if content_length is not None:
         return Framing.LENGTH
+    if version >= (2, 0):
+        return Framing.STREAM
     if version >= (1, 1):
         return Framing.CHUNKED
     return Framing.CLOSE

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
+from aiohttp_worker.http1.response_side import CloseReason
 from aiohttp_worker.server.exchange import Exchange
 from aiohttp_worker.wsgi.environ import decoded_path
 from aiohttp_worker.wsgi.forwarded import kept_headers, path_below
@@ -73,7 +74,7 @@ class HookRequest:
 
     def _received(self) -> list[tuple[str, str]]:
         exchange = self._exchange
-        connection: Connection = exchange.client  # type: ignore[assignment]
+        connection: Connection = exchange.stream  # type: ignore[assignment]
         headers = [(name.upper(), value) for name, value in exchange.head.headers]
         return kept_headers(exchange.state.settings.forwarding, headers, connection.trusted)
 
@@ -122,7 +123,7 @@ class HookRequest:
     @cached_property
     def req_number(self) -> int:
         """Which request of its connection it is; the first one is 1."""
-        return self._exchange.client.requests
+        return self._exchange.stream.requests
 
     @property
     def limit_request_line(self) -> int:
@@ -147,7 +148,7 @@ class HookRequest:
     def force_close(self) -> None:
         """Have the connection end with this request."""
         self.must_close = True
-        self._exchange.response.keep_alive = False
+        self._exchange.response.close_after(CloseReason.HOOK)
 
     def should_close(self) -> bool:
         """Say whether the connection is to end with this request, as far as the request goes."""
@@ -182,9 +183,9 @@ class HookResponse:
         self.cfg = req.cfg
         self.sock = exchange.environ.get("gunicorn.socket")
         self.version = exchange.state.settings.server
-        self.status = response.status
-        self.status_code = response.status_code
-        self.headers = response.headers
+        self.status = exchange.status
+        self.status_code = exchange.status_code
+        self.headers = exchange.headers
         self.headers_sent = response.head_sent
         self.sent = response.sent
         self.response_length = response.announced
@@ -197,7 +198,7 @@ class HookResponse:
 
     def force_close(self) -> None:
         """Have the connection end."""
-        self._response.keep_alive = False
+        self._response.close_after(CloseReason.HOOK)
 
     def should_close(self) -> bool:
         """Say whether the connection ends."""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from aiohttp_worker.http1.errors import RemoteProtocolError
+from aiohttp_worker.http1.response_side import CloseReason
 from aiohttp_worker.server.connection import Connection
 from aiohttp_worker.server.exchange import Exchange
 from aiohttp_worker.server.settings import Observers
@@ -71,7 +72,7 @@ class RequestEvents:
 
     def begin(self, exchange: Exchange) -> None:
         """Run ``pre_request``, then count the request, in the order of Gunicorn's own workers; in any thread."""
-        exchange.client.requests += 1
+        exchange.stream.requests += 1
         if self._runs_pre_request:
             self._pre_request(exchange)
         worker = self._worker
@@ -79,7 +80,7 @@ class RequestEvents:
             worker.nr += 1
             if worker.nr < worker.max_requests:
                 return
-            exchange.response.keep_alive = False
+            exchange.response.close_after(CloseReason.STOP)
             self._recycle()
 
     def _pre_request(self, exchange: Exchange) -> None:
@@ -114,11 +115,10 @@ class RequestEvents:
 
     def _write_line(self, exchange: Exchange, environ: dict[str, Any]) -> None:
         assert self._write_access is not None
-        response = exchange.response
         self._write_access(
-            response.status or "-",
-            response.sent,
-            response.headers,
+            exchange.status or "-",
+            exchange.response.sent,
+            exchange.headers,
             exchange.head.headers,
             environ,
             time.monotonic() - exchange.started,

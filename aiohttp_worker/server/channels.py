@@ -6,27 +6,23 @@ import abc
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
-from inspect import Parameter, Signature
-from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Final
+from typing import Any, Final
 
 from aiohttp_worker.errors import ClientDisconnectedError
 from aiohttp_worker.http1.messages import RequestHead
 from aiohttp_worker.http1.response_encoder import shown
+from aiohttp_worker.http1.response_side import CloseReason
 from aiohttp_worker.transport.backlog import Backlog
 from aiohttp_worker.transport.storage import storage_error
 from aiohttp_worker.transport.write_batch import MOST_HELD
-from aiohttp_worker.transport.write_queue import WRITE_HIGH_MARK, WriteQueue
+from aiohttp_worker.transport.write_queue import WRITE_HIGH_MARK
 from aiohttp_worker.wsgi.async_body import Marker, bodies_of_request
-from aiohttp_worker.wsgi.environ import Environ
-from aiohttp_worker.wsgi.start_response import Response
+from aiohttp_worker.wsgi.start_response import StartResponse
 
 from .coroutines import Written
 from .state import State
+from .stream import Stream
 from .thread_pool import PoolThread
-
-if TYPE_CHECKING:
-    from .exchange import Exchange
 
 # What an application may send before others get their turn.
 TURN_SECONDS: Final = 0.001
@@ -37,63 +33,7 @@ _MOST_UNSENT: Final = 32 * 1024 * 1024
 _monotonic: Final = time.monotonic
 
 
-class Client(abc.ABC):
-    """What an exchange asks of the connection it belongs to.
-
-    :ivar requests: of it that began; only counted where hooks may ask.
-    """
-
-    write_queue: WriteQueue
-    disconnected: bool
-    requests: int
-
-    @abc.abstractmethod
-    def exchange_ended(self, exchange: Exchange, now: float) -> None:
-        """Take up that the exchange is over.
-
-        :param now: the time of the monotonic clock, in seconds.
-        """
-
-    @abc.abstractmethod
-    def awaitable_input(self, environ: Environ) -> None:
-        """Make ``wsgi.input`` one that can be awaited."""
-
-    @abc.abstractmethod
-    def keep_file(self, file: BinaryIO) -> None:
-        """Close *file*, where the request's body is, when the request is answered."""
-
-    @abc.abstractmethod
-    def wait_writable(self) -> None:
-        """Block the calling thread until something was sent, or a while."""
-
-    @abc.abstractmethod
-    def wake_thread(self) -> None:
-        """Wake the thread that waits so."""
-
-    @property
-    def body_read(self) -> int:
-        """Bytes of the request's body that the application has read while it came."""
-        return 0
-
-    @property
-    def awaits_body(self) -> bool:
-        """Whether a thread waits for more of the request's body."""
-        return False
-
-    @abc.abstractmethod
-    def pause_writing(self) -> None:
-        """Take up that the client reads more slowly than is sent."""
-
-    @abc.abstractmethod
-    def resume_writing(self) -> None:
-        """Take up that everything is sent."""
-
-    @abc.abstractmethod
-    def leaves_body(self, exchange: Exchange) -> bool:
-        """Say whether there is a body that nobody asked for, too much to skip."""
-
-
-class Delivery(abc.ABC):
+class Delivery(StartResponse):
     """The sending side of one request's answer.
 
     From a task, and from an application that runs inline, pieces go to the
@@ -102,17 +42,7 @@ class Delivery(abc.ABC):
     body, while clients leave too much unread.
     """
 
-    # What else a function has, for those that look at a start_response before they wrap it.
-    __signature__: ClassVar[Signature] = Signature(
-        [
-            Parameter("status", Parameter.POSITIONAL_OR_KEYWORD),
-            Parameter("headers", Parameter.POSITIONAL_OR_KEYWORD),
-            Parameter("exc_info", Parameter.POSITIONAL_OR_KEYWORD, default=None),
-        ]
-    )
-
     __slots__ = (
-        "__weakref__",
         "_backlog",
         "_member",
         "_outbox",
@@ -122,20 +52,18 @@ class Delivery(abc.ABC):
         "_turned",
         "_whole",
         "_wrote",
-        "client",
         "head",
         "in_task",
-        "response",
-        "state",
         "started",
+        "state",
+        "stream",
     )
 
-    def __init__(self, state: State, client: Client, head: RequestHead, keep_alive: bool) -> None:
+    def __init__(self, state: State, stream: Stream, head: RequestHead) -> None:
+        super().__init__(stream.response)
         self.state = state
-        self.client = client
+        self.stream = stream
         self.head = head
-        line = head.line
-        self.response = Response(state.encoder, line.method, line.version, keep_alive)
         self.started = 0.0
         self._member: PoolThread | None = None  # the thread that runs the application
         self._task: asyncio.Task[Any] | None = None  # or the task
@@ -149,21 +77,6 @@ class Delivery(abc.ABC):
         self._backlog: Backlog | None = None
 
     # What the application calls.
-
-    @property
-    def __name__(self) -> str:
-        return "start_response"
-
-    # Not in the class that extends this: mypyc gives whatever has a __call__ a field
-    # before its attributes, and the two would not agree where those are.
-    # What applications give is `object`: mypyc would refuse a type in words of its own.
-    def __call__(self, status: object, headers: object, exc_info: object = None) -> Callable[[object], Written]:
-        """PEP 3333's ``start_response``: applications get the exchange itself, a method of it costs more than the rest."""
-        try:
-            self.response.start(status, headers, exc_info)
-        finally:
-            exc_info = None  # a reference to it would be a cycle (PEP 3333)
-        return self.write
 
     def write(self, data: object) -> Written:
         """PEP 3333's ``write``; deprecated there, and here for what it cannot wait for.
@@ -181,16 +94,16 @@ class Delivery(abc.ABC):
         if isinstance(data, Marker):
             data = b""  # it is not false, and there is nothing to wait with; who asks for more is given the data
         self._check_client()
-        pieces = self.response.piece(data)
+        pieces = self.piece(data)
         if self._member is None and not self.in_task:
             self._send_or_store(pieces)
             self._check_client()
             return Written(self)
         self._send(pieces)
         if self._member is not None:
-            write_queue = self.client.write_queue
+            write_queue = self.stream.write_queue
             while (write_queue.paused or self._outbox_size > WRITE_HIGH_MARK) and not write_queue.closed:
-                self.client.wait_writable()
+                self.stream.wait_writable()
             self._check_client()
         return Written(self)
 
@@ -199,7 +112,7 @@ class Delivery(abc.ABC):
 
         :raises OSError: the file takes no more; the connection is reset.
         """
-        write_queue = self.client.write_queue
+        write_queue = self.stream.write_queue
         state = self.state
         if not self._wrote:
             self._wrote = True
@@ -223,7 +136,7 @@ class Delivery(abc.ABC):
                 backlog = self._backlog = Backlog(self.state.settings.body_directory)
             backlog.add(pieces)
         except OSError as error:
-            self.client.write_queue.give_up()
+            self.stream.write_queue.give_up()
             raise storage_error(self.state.settings.body_directory, error) from None
         return backlog
 
@@ -238,7 +151,7 @@ class Delivery(abc.ABC):
         Nothing is sent to a client of HTTP/1.0, or once the response began.
         """
         if not self.response.head_sent and self.head.line.version >= (1, 1):
-            self._send([self.state.encoder.early_hints(headers)])
+            self._send([self.response.early_hints(headers)])
 
     # What its result is sent by.
 
@@ -259,10 +172,10 @@ class Delivery(abc.ABC):
                 if type(item) is not bytes:
                     return False
             data = b"".join(body)
-        pieces = response.whole(data)
+        pieces = self.whole(data)
         if self._outbox is None and len(data) <= MOST_HELD:
             began = self.started if self._task is None else _monotonic()
-            self.state.write_batch.put(self.client.write_queue, pieces, began)
+            self.state.write_batch.put(self.stream.write_queue, pieces, began)
         else:
             self._whole = True
             self._send(pieces)
@@ -285,7 +198,7 @@ class Delivery(abc.ABC):
     def _send_on_loop(self, pieces: list[bytes]) -> None:
         """Send *pieces*, or store what the client does not read now, if nothing follows and too much waits in memory."""
         if not self._whole or self.state.unsent <= _MOST_UNSENT:
-            self.client.write_queue.send(pieces)
+            self.stream.write_queue.send(pieces)
             return
         try:
             self._send_or_store(pieces)
@@ -300,19 +213,19 @@ class Delivery(abc.ABC):
         if not pieces:
             return
         if self._outbox is None and not self._wrote and not self._turned and size <= MOST_HELD and self.response.keep_alive:
-            self.state.write_batch.put_early(self.client.write_queue, pieces, self.started)
+            self.state.write_batch.put_early(self.stream.write_queue, pieces, self.started)
         else:
             self._send(pieces)
 
     @property
     def progress(self) -> int:
         """A number that changes when the application gives or takes something, while the same piece of it runs in a thread."""
-        return self.response.sent + self.client.body_read
+        return self.response.sent + self.stream.body_read
 
     @property
     def waits_for_client(self) -> bool:
         """Whether the thread that runs the application waits for the client to read or to send."""
-        return self.client.write_queue.paused or self._outbox_size > WRITE_HIGH_MARK or self.client.awaits_body
+        return self.stream.write_queue.paused or self._outbox_size > WRITE_HIGH_MARK or self.stream.awaits_body
 
     @abc.abstractmethod
     def returned(self) -> None:
@@ -328,7 +241,7 @@ class Delivery(abc.ABC):
             pieces.append(outbox.popleft())
         self._outbox_size = 0
         self._send_on_loop(pieces)
-        self.client.wake_thread()
+        self.stream.wake_thread()
 
     # From a task.
 
@@ -340,14 +253,14 @@ class Delivery(abc.ABC):
         :raises ClientDisconnectedError: nobody is there to read it.
         """
         self._check_client()
-        write_queue = self.client.write_queue
-        write_queue.send(self.response.piece(data))
+        write_queue = self.stream.write_queue
+        write_queue.send(self.piece(data))
         return write_queue.paused or _monotonic() > self._turn_ends
 
     @property
     def must_wait(self) -> bool:
         """Whether what was written waits for the client to read."""
-        return self._backlog is not None or self.client.write_queue.paused
+        return self._backlog is not None or self.stream.write_queue.paused
 
     def turn_is_over(self) -> bool:
         """Say whether others are to have their turn."""
@@ -361,7 +274,7 @@ class Delivery(abc.ABC):
         """End the response, from the task."""
         if self.state.bodies.used:
             self._check_bodies()
-        self.client.write_queue.send(self.response.end())
+        self.stream.write_queue.send(self.end())
         self._check_complete()
 
     # Asynchronous bodies within ordinary ones.
@@ -370,7 +283,7 @@ class Delivery(abc.ABC):
         """Take over the body that *marker* stands for, if it does not come by itself."""
         if not marker.stream.claim():
             return False
-        self.response.forget_no_length()
+        self.forget_no_length()
         return True
 
     def _check_bodies(self) -> None:
@@ -379,22 +292,22 @@ class Delivery(abc.ABC):
         if bodies is None:
             return
         response = self.response
-        if self.head.method != "HEAD" and response.status_code not in (204, 205, 304):
-            bodies.check(response.sent > 0 or response.status_code >= 300)
+        if self.head.method != "HEAD" and self.status_code not in (204, 205, 304):
+            bodies.check(response.sent > 0 or self.status_code >= 300)
 
     # Ends.
 
     def _check_client(self) -> None:
-        if self.client.write_queue.closed:
+        if self.stream.write_queue.closed:
             raise ClientDisconnectedError("the client went away")
 
     def _check_complete(self) -> None:
         """Refuse to call complete what is shorter than was announced, and say what was dropped."""
         if self.response.dropped:
-            self.state.warn_dropped_body(self.head, self.response.status_code)
+            self.state.warn_dropped_body(self.head, self.status_code)
         missing = self.response.missing
         if missing:
-            self.response.keep_alive = False
+            self.response.close_after(CloseReason.SHORT)
             self.state.log_error(
                 "%s %s: the body is %d bytes shorter than its Content-Length; the connection is closed",
                 self.head.method,

@@ -11,22 +11,23 @@ from typing import Any, BinaryIO, Final
 from aiohttp_worker.errors import IncompleteBodyError
 from aiohttp_worker.http1.errors import RemoteProtocolError, UnservableRequestError
 from aiohttp_worker.http1.messages import RequestHead
-from aiohttp_worker.http1.request_reader import END, NEED_DATA, RequestReader
+from aiohttp_worker.http1.server_connection import BODY, END, CloseReason, ServerConnection
+from aiohttp_worker.http1.server_connection import IDLE as NO_REQUEST
 from aiohttp_worker.transport.write_queue import ReadGate, WriteQueue
 from aiohttp_worker.wsgi.application import ApplicationKind
 from aiohttp_worker.wsgi.environ import Environ
 from aiohttp_worker.wsgi.forwarded import peer_is_trusted
 from aiohttp_worker.wsgi.input import EmptyReader
-from aiohttp_worker.wsgi.start_response import Response, error_response
+from aiohttp_worker.wsgi.start_response import error_response
 from aiohttp_worker.wsgi.tls_environ import connection_socket, tls_environ
 
-from .channels import Client
 from .exchange import Exchange
-from .lifetime import CLOSED, CLOSING, COLLECT, HEAD, HELD, IDLE, LINGER, NEVER, NEW, RUN, SKIP, Lifetime
+from .lifetime import CALL, CLOSED, CLOSING, COLLECT, HEAD, HELD, IDLE, LINGER, NEVER, NEW, RUN, SKIP, Lifetime
 from .proxy_protocol import ProxyHeaderReader
 from .request_body import RequestBody, make_input_awaitable
 from .settings import OverloadLimits
 from .state import State
+from .stream import Stream
 
 _monotonic: Final = time.monotonic
 _BytesIO: Final = io.BytesIO
@@ -42,7 +43,7 @@ _TURN_SECONDS: Final = 0.001
 _ORDINARY: Final = ApplicationKind.ORDINARY
 
 
-class Connection(Client):
+class Connection(Stream):
     """The requests of one connection, one after the other.
 
     :param state: what all connections share.
@@ -52,25 +53,23 @@ class Connection(Client):
     """
 
     __slots__ = (
-        "_advancing",
         "_base",
         "_body",
         "_builder",
         "_can_half_close",
         "_counted",
         "_discarded",
-        "_eof",
         "_exchange",
         "_gate",
         "_proxy",
         "_read_at",
-        "_reader",
         "_resumed",
         "_state",
         "_sock",
         "_sockname",
         "_unsent",
         "disconnected",
+        "http",
         "lifetime",
         "peername",
         "requests",
@@ -86,12 +85,10 @@ class Connection(Client):
         self.disconnected = False
         self.requests = 0
         self.peername = peername
-        self._advancing = False
         self._exchange: Exchange | None = None
         self._body: RequestBody | None = None  # of the request that is answered now, or was last
         self._counted = 0  # in the account of what clients have not read
         self._discarded = 0
-        self._eof = False
         self._proxy: ProxyHeaderReader | None = None
         self._unsent = 0  # the client had not read when that was last looked at
         self._read_at = 0.0  # by the client, for the last time while there was something
@@ -109,7 +106,7 @@ class Connection(Client):
         self._gate = ReadGate(transport)
         settings = state.settings
         trusted = peer_is_trusted(settings.forwarding, self.peername)
-        self._reader = RequestReader(state.parsers[trusted])
+        self.http = self.response = ServerConnection(state.parsers[trusted], state.encoder)
         self._builder = state.builders[trusted]
         self._can_half_close = ssl_object is None
         self._base: Environ = {}
@@ -141,7 +138,7 @@ class Connection(Client):
             if rest is None:
                 return
             data = rest
-        self._reader.feed(data)
+        self.http.receive_data(data)
         if phase is RUN:
             self._receive_beside()
         elif phase is not HELD:
@@ -149,7 +146,7 @@ class Connection(Client):
 
     def eof_received(self) -> bool:
         """Take up that the client sends no more; it may still read."""
-        self._eof = True
+        self.http.receive_eof()
         phase = self.lifetime.phase
         if phase is RUN:
             self._note_no_more()
@@ -157,9 +154,9 @@ class Connection(Client):
             return self._can_half_close
         if phase is HELD:
             return self._can_half_close
-        if phase is COLLECT or not self._reader.between_requests:
+        if phase is COLLECT or not self.http.between_requests:
             try:
-                self._reader.feed_eof()
+                self.http.check_eof()
             except RemoteProtocolError as error:
                 self._state.observers.log_debug("%s: %s", self.peer, error)
         if phase is not LINGER:
@@ -171,10 +168,9 @@ class Connection(Client):
         body = self._body
         if body is not None and not body.ended:
             body.fail(IncompleteBodyError("the client ended the connection"))
-        elif self._reader.buffered:
+        elif self.http.buffered:
             return  # more requests
-        if self._exchange is not None:
-            self._exchange.response.keep_alive = False
+        self.http.close_after(CloseReason.CLIENT_ENDED)
 
     def _note_peer_left(self) -> None:
         if not self.disconnected:
@@ -188,7 +184,7 @@ class Connection(Client):
         self.lifetime.phase = CLOSED
         self.disconnected = True
         self._base = {}  # it leads back to here, as what was made of the last head does
-        self._reader.forget()
+        self.http.forget()
         state = self._state
         state.connections.discard(self)
         body = self._body
@@ -245,35 +241,27 @@ class Connection(Client):
 
     def _advance(self) -> None:
         """Go through what has been received, up to a request that takes time."""
-        reader = self._reader
-        write_queue = self.write_queue
+        http = self.http
+        lifetime = self.lifetime
         turn_ends = 0.0
-        self._advancing = True
         try:
             while True:
-                if write_queue.paused and self._exchange is None and self.lifetime.phase is not SKIP and reader.buffered:
+                if self.write_queue.paused and http.request_state is NO_REQUEST and http.buffered:
                     self._hold()  # the next answer would only wait behind what the client does not read
                     return
-                event = reader.next_event()
-                if event is NEED_DATA:
-                    self._wait()
-                    return
+                event = http.next_event()
                 if isinstance(event, RequestHead):
                     self._begin(event)
-                elif event is END:
-                    self._end_body()
                 elif isinstance(event, bytes):
                     assert self._body is not None
                     self._body.receive(event)
-                phase = self.lifetime.phase
-                if phase is CLOSING or phase is LINGER or phase is CLOSED:
+                elif event is END:
+                    self._end_body()
+                else:
+                    self._wait()
                     return
-                if phase is RUN and self._busy:
-                    if (self._body is not None and not self._body.ended) or reader.buffered:
-                        self._receive_beside()
-                    if self._busy:
-                        return
-                elif phase is HEAD:  # one was answered, and more have come
+                phase = lifetime.phase
+                if phase is HEAD:  # one was answered, and more have come
                     now = _monotonic()
                     if not turn_ends:
                         turn_ends = now + _TURN_SECONDS
@@ -281,10 +269,15 @@ class Connection(Client):
                         self._hold()
                         self._state.loop.call_soon(self._go_on)
                         return
+                elif phase is RUN:
+                    if http.request_state is BODY or http.buffered:
+                        self._receive_beside()
+                    if lifetime.phase is RUN:
+                        return
+                elif phase is not COLLECT and phase is not SKIP and (phase is not IDLE or not http.eof):
+                    return
         except RemoteProtocolError as error:
             self._refuse(error)
-        finally:
-            self._advancing = False
 
     def _hold(self) -> None:
         """Let what has come wait, and no more come, until :meth:`_go_on`."""
@@ -300,19 +293,14 @@ class Connection(Client):
             self._gate.reopen()
             self._advance()
 
-    @property
-    def _busy(self) -> bool:
-        """Whether a request is being answered."""
-        return self._exchange is not None
-
     def _wait(self) -> None:
         """Enter the phase of what is missing."""
         lifetime = self.lifetime
         phase = lifetime.phase
-        if self._eof:
+        if self.http.eof:
             self._close()  # it does not come any more
         elif phase is not COLLECT and phase is not SKIP:
-            awaited = IDLE if self._reader.between_requests else HEAD
+            awaited = IDLE if self.http.between_requests else HEAD
             if phase is not awaited and not (phase is NEW and awaited is IDLE):
                 lifetime.enter(awaited, _monotonic())
 
@@ -328,13 +316,13 @@ class Connection(Client):
         """Begin to answer a request, or to collect its body."""
         state = self._state
         environ = self._builder.build(head, self._base)
-        exchange = Exchange(
-            state,
-            self,
-            head,
-            environ,
-            head.keep_alive and not state.draining and state.times.keep_alive > 0 and not self._is_last,
-        )
+        exchange = Exchange(state, self, head, environ)
+        if state.draining:
+            self.http.close_after(CloseReason.STOP)
+        elif state.times.keep_alive <= 0:
+            self.http.close_after(CloseReason.KEEP_ALIVE)
+        elif self.http.eof and self.http.buffered == 0:
+            self.http.close_after(CloseReason.CLIENT_ENDED)
         awaits_input = state.awaits_input
         if state.stream_when is not None:
             awaits_input = self._chooses_stream(environ)
@@ -349,23 +337,18 @@ class Connection(Client):
         early = awaits_input or state.bodies_in_threads < state.most_bodies_in_threads
         if not early and 0 < length <= settings.body_memory_size:
             # A small body has come with its head, as a rule: nothing is to be waited for.
-            body = self._reader.take_whole_body()
+            body = self.http.take_whole_body()
             if body is not None:
                 self._run_with_body(exchange, _BytesIO(body))
                 return
-        self._body = body_to_come = RequestBody(state, head, exchange.response, self.write_queue, self._gate)
+        self._body = body_to_come = RequestBody(state, head, self.http, self.write_queue, self._gate)
         if early:
             environ["wsgi.input"] = body_to_come.stream(awaits_input)
             self._run(exchange)
             return
         self.lifetime.phase = COLLECT
         self._exchange = exchange
-        body_to_come.collect(comes_already=self._reader.buffered > 0)
-
-    @property
-    def _is_last(self) -> bool:
-        """Whether the client has ended its side, and asked for nothing behind this."""
-        return self._eof and self._reader.buffered == 0
+        body_to_come.collect(comes_already=self.http.buffered > 0)
 
     def _chooses_stream(self, environ: Environ) -> bool:
         """Ask the application whether it wants to await this request's input.
@@ -381,7 +364,8 @@ class Connection(Client):
 
     def _run(self, exchange: Exchange) -> None:
         """Have the application called."""
-        self.lifetime.phase = RUN
+        lifetime = self.lifetime
+        lifetime.phase = CALL
         self._exchange = exchange
         state = self._state
         if state.pool is not None:
@@ -390,6 +374,8 @@ class Connection(Client):
             exchange.run_inline()
         else:
             exchange.run_as_task()
+        if lifetime.phase is CALL:
+            lifetime.phase = RUN
 
     def _end_body(self) -> None:
         """Take up that a collected or skipped body is complete."""
@@ -399,7 +385,7 @@ class Connection(Client):
         body.end()
         if exchange is None:
             self._body = None
-            self.lifetime.enter(IDLE, _monotonic())
+            self._next_cycle(_monotonic())
         else:
             self._run_with_body(exchange, body.collected(exchange.environ))
 
@@ -410,35 +396,33 @@ class Connection(Client):
 
     def _receive_beside(self) -> None:
         """Go through what has been received while a request is being answered."""
-        reader = self._reader
+        http = self.http
         body = self._body
-        if body is not None and not body.ended:
+        if body is not None and http.request_state is BODY:
             try:
                 self._receive_body(body)
             except RemoteProtocolError as error:
                 body.refuse(IncompleteBodyError(str(error), error.status_code))
-                if self._exchange is not None:
-                    self._exchange.response.keep_alive = False
+                http.close_after(CloseReason.BODY_FAILED)
                 self._state.observers.log_warning("Invalid request from %s: %s", self.peer, error)
                 self._gate.shut()
                 return
         if body is None or body.ended:
-            if reader.buffered > _MOST_PIPELINED:
+            if http.buffered > _MOST_PIPELINED:
                 self._gate.shut()
         elif body.too_full:
             self._gate.shut()
 
     def _receive_body(self, body: RequestBody) -> None:
-        reader = self._reader
-        while not body.ended:
-            event = reader.next_event()
+        http = self.http
+        while http.request_state is BODY:
+            event = http.next_event()
             if isinstance(event, bytes):
                 body.receive(event)
-                continue
-            if event is END:
+            elif event is END:
                 body.end()
-            elif event is NEED_DATA:
-                if self._eof:  # it came before this request had its turn
+            else:
+                if http.eof:  # it came before this request had its turn
                     self._note_no_more()
                 return
 
@@ -449,26 +433,31 @@ class Connection(Client):
         if body is not None:
             body.leave()
             if body.ended:
-                self._body = body = None
+                self._body = None
+        called = self.lifetime.phase is CALL
+        if self.lifetime.phase is CLOSED:
+            return
+        self._next_cycle(now)
+        if not called:  # otherwise _advance() goes on
+            if self.http.buffered:
+                self._advance()
+            elif self.http.eof:
+                self._close()
+
+    def _next_cycle(self, now: float) -> None:
+        """Enter the phase that follows an answer: that of the next request, of the rest of a body, or of the end."""
+        http = self.http
         lifetime = self.lifetime
-        if lifetime.phase is CLOSED:
-            return
-        if not exchange.response.keep_alive:
-            self._close()
-            return
-        if body is not None:
-            if body.continue_due or body.missing > _MOST_UNREAD:
-                self._close()  # it may never come (RFC 9110 section 10.1.1), or is too much
+        if http.next_cycle():
+            lifetime.enter(IDLE if http.between_requests else HEAD, now)
+        else:
+            body = self._body
+            # It may never come (RFC 9110 section 10.1.1), or is too much.
+            if body is None or body.continue_due or body.missing > _MOST_UNREAD or http.close_reason is not None:
+                self._close()
                 return
             lifetime.phase = SKIP
-        else:
-            lifetime.enter(IDLE if self._reader.between_requests else HEAD, now)
         self._gate.reopen()
-        if not self._advancing:
-            if self._reader.buffered:
-                self._advance()
-            elif self._eof:
-                self._close()
 
     def leaves_body(self, exchange: Exchange) -> bool:
         """Say whether there is a body that nobody asked for, too much to skip."""
@@ -569,8 +558,7 @@ class Connection(Client):
         elif phase is RUN:
             if self._body is not None:
                 self._body.fail(IncompleteBodyError("the body did not come in time", 408))
-            if self._exchange is not None:
-                self._exchange.response.keep_alive = False
+            self.http.close_after(CloseReason.BODY_FAILED)
         else:
             self.transport.abort()
 
@@ -613,13 +601,13 @@ class Connection(Client):
         phase = self.lifetime.phase
         if phase is IDLE or phase is NEW:
             self.lifetime.enter(IDLE, now)
-        elif self._exchange is not None and not self._exchange.response.head_sent:
-            self._exchange.response.keep_alive = False
+        elif self._exchange is not None and not self.http.head_sent:
+            self.http.close_after(CloseReason.STOP)
 
     def cut(self) -> None:
         """End the connection at once, so that an answer in the middle does not look complete."""
         exchange = self._exchange
-        if self.write_queue.unsent or (exchange is not None and exchange.response.cut_looks_complete):
+        if self.write_queue.unsent or (exchange is not None and self.http.cut_looks_complete):
             self.write_queue.reset_on_close()
         self.transport.abort()
 
@@ -629,20 +617,19 @@ class Connection(Client):
         self._exchange = None
         if self._body is not None:
             self._body.give_up()
-        if self._reader.starts_tls:
+        if self.http.starts_tls:
             error = RemoteProtocolError("this is TLS, on a port without it")
         if isinstance(error, UnservableRequestError):
             state.observers.log_error("%s: %s", self.peer, error)
         else:
             state.observers.log_warning("Invalid request from %s: %s", self.peer, error)
-        if self._reader.starts_tls:
+        if self.http.starts_tls:
             self.transport.abort()
             return
         code = error.status_code
         status, headers, data = error_response(code, "" if code >= 500 else str(error))
-        response = Response(state.encoder, "GET", (1, 1), False)
-        response.start(status, headers)
-        self.write_queue.send(response.whole(data))
+        encoder = state.encoder
+        self.write_queue.send(self.http.refuse(encoder.status_line(status), encoder.field_block(headers), data))
         if state.observers.on_refused is not None:
             state.observers.on_refused(self, error)
         self._close(more_comes=True)
@@ -658,9 +645,10 @@ class Connection(Client):
         transport = self.transport
         self.write_queue.stop()
         if transport.is_closing():
+            self.lifetime.enter(CLOSING, _monotonic())
             return
-        more_comes = more_comes or (self._body is not None and not self._body.ended) or self._reader.buffered > 0
-        if self._eof or not more_comes:
+        more_comes = more_comes or (self._body is not None and not self._body.ended) or self.http.buffered > 0
+        if self.http.eof or not more_comes:
             self.lifetime.enter(CLOSING, _monotonic())
             transport.close()
             return

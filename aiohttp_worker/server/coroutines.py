@@ -104,7 +104,7 @@ async def prepare_input(exchange: Exchange, generator: types.GeneratorType[Any, 
     environ = exchange.environ
     current = environ.get("wsgi.input")
     if isinstance(current, BlockingReader) and not current.ended:
-        exchange.client.awaitable_input(environ)
+        exchange.stream.awaitable_input(environ)
         stream = environ["wsgi.input"]
         if isinstance(stream, StreamReader) and generator_dialect(generator) is not Dialect.STREAMING:
             settings = exchange.state.settings
@@ -115,7 +115,7 @@ async def prepare_input(exchange: Exchange, generator: types.GeneratorType[Any, 
                 file = collector.finish()
             finally:
                 collector.close()
-            exchange.client.keep_file(file)
+            exchange.stream.keep_file(file)
             environ["wsgi.input"] = file
     let_delegate(environ, driven=True)
 
@@ -148,7 +148,7 @@ class Written:
 
 
 async def _drain(delivery: Delivery) -> None:
-    write_queue = delivery.client.write_queue
+    write_queue = delivery.stream.write_queue
     if write_queue.paused:
         await write_queue.drained()
     elif delivery.turn_is_over():
@@ -282,13 +282,13 @@ async def _send(exchange: Exchange, data: bytes) -> bool:
         if exchange.claim(data):
             await _send_all(exchange, data.stream)
     elif exchange.send_piece(data):
-        write_queue = exchange.client.write_queue
+        write_queue = exchange.stream.write_queue
         if write_queue.paused:
             await write_queue.drained()
         else:
             await asyncio.sleep(0)
         exchange.turn_begins()
-    return not exchange.response.full
+    return not exchange.response.surplus
 
 
 async def _await(awaitable: Awaitable[Any]) -> Any:

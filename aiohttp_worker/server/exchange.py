@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from aiohttp_worker.errors import ClientDisconnectedError, IncompleteBodyError
 from aiohttp_worker.http1.messages import RequestHead
+from aiohttp_worker.http1.response_side import CloseReason
 from aiohttp_worker.transport.backlog import Backlog
 from aiohttp_worker.transport.sendfile import FilePart, FileSending
 from aiohttp_worker.transport.write_queue import WRITE_HIGH_MARK
@@ -23,9 +24,10 @@ from aiohttp_worker.wsgi.input import StreamReader, explain_misuse
 from aiohttp_worker.wsgi.input_file import let_delegate
 from aiohttp_worker.wsgi.start_response import error_response
 
-from .channels import TURN_SECONDS, Client, Delivery
+from .channels import TURN_SECONDS, Delivery
 from .coroutines import call_application, guard, respond, send_awaited
 from .state import State
+from .stream import Stream
 
 # What an inline iterable may send before others get their turn, besides what it may take.
 _TURN_BYTES: Final = 1024 * 1024
@@ -88,12 +90,11 @@ class Exchange(Delivery):
     def __init__(
         self,
         state: State,
-        client: Client,
+        stream: Stream,
         head: RequestHead,
         environ: Environ,
-        keep_alive: bool,
     ) -> None:
-        super().__init__(state, client, head, keep_alive)
+        super().__init__(state, stream, head)
         self.environ = environ
         self.iterable: Any = None
         self.ended = False
@@ -109,13 +110,11 @@ class Exchange(Delivery):
         self._sent_in: Any = None
         self._thrown_in: BaseException | None = None
         self._part: FilePart | None = None
-        if head.has_body:
-            self.response.before_head = self._before_head
 
-    def _before_head(self) -> None:
+    def before_head(self) -> None:
         """Announce that the connection ends, where a body is left that nobody reads."""
-        if self.client.leaves_body(self):
-            self.response.keep_alive = False
+        if self.head.has_body and self.stream.leaves_body(self):
+            self.response.close_after(CloseReason.BODY_UNREAD)
 
     # Ordinary applications.
 
@@ -220,7 +219,7 @@ class Exchange(Delivery):
         assert iterator is not None
         is_generator = type(iterator) is _GeneratorType
         response = self.response
-        write_queue = self.client.write_queue
+        write_queue = self.stream.write_queue
         deadline = 0.0
         sent = 0
         try:
@@ -234,7 +233,7 @@ class Exchange(Delivery):
                             continue
                         self._awaited = item.stream
                         return _ITEM
-                    pieces = response.piece(item)
+                    pieces = self.piece(item)
                     if response.complete:
                         self._send_last(pieces, len(item))
                     else:
@@ -244,9 +243,9 @@ class Exchange(Delivery):
                     return _ITEM
                 else:
                     raise wrong_item(item)
-                if response.full:
+                if response.surplus:
                     return self._finish()
-                if self.client.disconnected:
+                if self.stream.disconnected:
                     self._check_client()
                 if write_queue.paused:
                     return _DRAIN
@@ -306,7 +305,7 @@ class Exchange(Delivery):
         """Step on, after a wait."""
         error, self._error = self._error, None
         awaited, self._awaited = self._awaited, None
-        if self.client.disconnected and self.client.write_queue.closed:
+        if self.stream.disconnected and self.stream.write_queue.closed:
             return self._fail(ClientDisconnectedError("the client went away"))
         if error is None:
             return self._step()
@@ -324,7 +323,7 @@ class Exchange(Delivery):
             awaited = self._awaited
             if isinstance(awaited, BodyStream):
                 awaited.raise_error()
-        self._send_last(self.response.end(), 0)
+        self._send_last(self.end(), 0)
         self._check_complete()
         return self._close_iterable()
 
@@ -335,14 +334,14 @@ class Exchange(Delivery):
         elif following is _TURN:
             self.state.loop.call_soon(self._step_on, Exchange._resume)
         elif following is _DRAIN:
-            write_queue = self.client.write_queue
+            write_queue = self.stream.write_queue
             if write_queue.paused:
                 write_queue.on_resume(lambda: self._step_on(Exchange._resume))
             else:
                 self.state.loop.call_soon(self._step_on, Exchange._resume)
         elif following is _ASYNC:
             if type(self._result) is not _GeneratorType:
-                self.client.awaitable_input(self.environ)
+                self.stream.awaitable_input(self.environ)
             self._start_task(respond(self, self._result))
         elif following is _FILE:
             self._send_file()
@@ -357,12 +356,12 @@ class Exchange(Delivery):
         part = self._part
         assert part is not None
         try:
-            head, size = self.response.start_file(part.size)
+            head, size = self.start_file(part.size)
         except BaseException as error:
             self._error = error
             self._step_on(Exchange._resume)
             return
-        self.client.write_queue.send([head])
+        self.stream.write_queue.send([head])
         if size is None:
             # Only pieces can be framed: the application did not say how long it is,
             # and the file does not tell either.
@@ -372,18 +371,18 @@ class Exchange(Delivery):
         self._send_part(part, size, self._file_sent)
 
     def _send_part(self, part: FilePart, size: int, done: Callable[[int, OSError | None], None]) -> None:
-        client = self.client
-        FileSending(client.write_queue, part, size, self.state.writable, client.pause_writing, client.resume_writing, done).run()
+        stream = self.stream
+        FileSending(stream.write_queue, part, size, self.state.writable, stream.pause_writing, stream.resume_writing, done).run()
 
     def _file_sent(self, sent: int, error: OSError | None) -> None:
-        self.response.sent += sent
+        self.response.file_sent(sent)
         if not self._file_failed(error):
             self._check_complete()
             self._step_on(Exchange._close_iterable)
 
     def _file_failed(self, error: OSError | None) -> bool:
         """Have the response end as failed, if a file could not be sent."""
-        if isinstance(error, ConnectionError) or self.client.write_queue.closed:
+        if isinstance(error, ConnectionError) or self.stream.write_queue.closed:
             error = ClientDisconnectedError("the client went away")
         if error is None:
             return False
@@ -495,9 +494,9 @@ class Exchange(Delivery):
         state = self.state
         state.check_exit(error)
         response = self.response
-        if isinstance(error, ClientDisconnectedError) or (isinstance(error, asyncio.CancelledError) and self.client.disconnected):
+        if isinstance(error, ClientDisconnectedError) or (isinstance(error, asyncio.CancelledError) and self.stream.disconnected):
             state.log_debug("%s %s: the client went away", self.head.method, self.head.target)
-            response.keep_alive = False
+            response.close_after(CloseReason.CLIENT_GONE)
         elif isinstance(error, IncompleteBodyError) and not response.head_sent:
             state.log_debug("%s %s: %s", self.head.method, self.head.target, error)
             self._answer(error.status_code, str(error))
@@ -505,9 +504,9 @@ class Exchange(Delivery):
             explain_misuse(error)
             state.log_failure(self.head, error)
             if response.head_sent:
-                response.keep_alive = False
+                response.close_after(CloseReason.FAILED)
                 if response.cut_looks_complete:
-                    self.client.write_queue.reset_on_close()
+                    self.stream.write_queue.reset_on_close()
             else:
                 self._answer(500, "")
         return self._close_iterable()
@@ -516,9 +515,9 @@ class Exchange(Delivery):
         """Answer in the application's place."""
         response = self.response
         status, headers, data = error_response(status_code, message)
-        response.replace(status, headers)
-        response.keep_alive = False
-        self._send(response.whole(data))
+        self.replace(status, headers)
+        response.close_after(CloseReason.FAILED)
+        self._send(self.whole(data))
 
     def abandon(self, status_code: int) -> None:
         """Answer in the place of an application that hangs, or was not called, as far as it has not: its worker ends."""
@@ -526,13 +525,13 @@ class Exchange(Delivery):
         self.ended = True
         if not response.head_sent:
             status, headers, data = error_response(status_code, "")
-            response.replace(status, headers)
-            response.keep_alive = False
-            self.client.write_queue.send(response.whole(data))
+            self.replace(status, headers)
+            response.close_after(CloseReason.FAILED)
+            self.stream.write_queue.send(self.whole(data))
         else:
-            response.keep_alive = False
+            response.close_after(CloseReason.FAILED)
             if response.cut_looks_complete:
-                self.client.write_queue.reset_on_close()
+                self.stream.write_queue.reset_on_close()
 
     def _close_iterable(self) -> _Next:
         iterable, self.iterable = self.iterable, None
@@ -552,7 +551,7 @@ class Exchange(Delivery):
             self.state.check_exit(error)
             self.state.log_failure(self.head, error)
             if self.response.head_sent:
-                self.response.keep_alive = False
+                self.response.close_after(CloseReason.FAILED)
         return _END
 
     def _end(self, now: float) -> None:
@@ -567,7 +566,7 @@ class Exchange(Delivery):
             self._run_post_request()
         if state.on_end is not None:
             state.on_end(self)
-        self.client.exchange_ended(self, now)
+        self.stream.exchange_ended(self, now)
 
     def _run_post_request(self) -> None:
         """Run Gunicorn's hook as a piece of the application's code."""

@@ -18,6 +18,7 @@ class Phase(enum.Enum):
     IDLE = "between two requests"
     HEAD = "a head is being received"
     COLLECT = "a body is being received for an application that is called with all of it"
+    CALL = "the application is being called; what it answers at once needs no other phase"
     RUN = "a request is being answered"
     HELD = "received requests wait until the client reads, or until other connections had their turn"
     SKIP = "answered; the rest of a body, which nobody reads, is being received"
@@ -34,6 +35,7 @@ NEW: Final = Phase.NEW
 IDLE: Final = Phase.IDLE
 HEAD: Final = Phase.HEAD
 COLLECT: Final = Phase.COLLECT
+CALL: Final = Phase.CALL
 RUN: Final = Phase.RUN
 HELD: Final = Phase.HELD
 SKIP: Final = Phase.SKIP

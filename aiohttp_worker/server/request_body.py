@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, Final
 from aiohttp_worker.errors import IncompleteBodyError
 from aiohttp_worker.http1.errors import RemoteProtocolError, UnservableRequestError
 from aiohttp_worker.http1.messages import RequestHead
+from aiohttp_worker.http1.response_side import ResponseSide
 from aiohttp_worker.transport.descriptors import reopen
 from aiohttp_worker.transport.storage import storage_error
 from aiohttp_worker.transport.write_queue import ReadGate, WriteQueue
@@ -19,7 +20,6 @@ from aiohttp_worker.wsgi.body_collector import BodyCollector
 from aiohttp_worker.wsgi.environ import Environ
 from aiohttp_worker.wsgi.input import HIGH_MARK, LOW_MARK, FileReader, StreamReader
 from aiohttp_worker.wsgi.input_file import InputFile
-from aiohttp_worker.wsgi.start_response import Response
 
 from .settings import OverloadLimits
 from .state import State
@@ -73,13 +73,13 @@ class RequestBody:
         self,
         state: State,
         head: RequestHead,
-        response: Response,
+        response: ResponseSide,
         write_queue: WriteQueue,
         gate: ReadGate,
     ) -> None:
         self._state = state
         self._head = head
-        self._response: Response | None = response
+        self._response: ResponseSide | None = response
         self._write_queue = write_queue
         self._gate = gate
         self._collector: BodyCollector | None = None

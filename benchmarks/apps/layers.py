@@ -16,9 +16,10 @@ from wsgi import hello, varying
 from aiohttp_worker.http1.messages import Limits, RequestHead
 from aiohttp_worker.http1.request_reader import HeadParser, RequestReader
 from aiohttp_worker.http1.response_encoder import HeadEncoder
+from aiohttp_worker.http1.server_connection import ServerConnection
 from aiohttp_worker.wsgi.environ import EnvironBuilder
 from aiohttp_worker.wsgi.forwarded import ForwardingPolicy
-from aiohttp_worker.wsgi.start_response import Response
+from aiohttp_worker.wsgi.start_response import StartResponse
 
 PLAIN = b"GET %b HTTP/1.1\r\nHost: 127.0.0.1:8000\r\n%b\r\n"
 BROWSER = (
@@ -50,7 +51,7 @@ class Layers:
         self.parser = HeadParser(Limits())
         self.reader = RequestReader(self.parser)
         self.builder = EnvironBuilder(ForwardingPolicy(), False, {})
-        self.encoder = HeadEncoder("benchmark")
+        self.response = ServerConnection(self.parser, HeadEncoder("benchmark"))
         self.base: dict[str, object] = {
             "wsgi.version": (1, 0),
             "wsgi.url_scheme": "http",
@@ -81,9 +82,10 @@ class Layers:
     def answer(self, request: bytes, application: Callable[..., Any]) -> bytes:
         head = self.parse(request)
         environ = self.builder.build(head, self.base)
-        response = Response(self.encoder, head.line.method, head.line.version, head.keep_alive)
-        (data,) = application(environ, response.start)
-        return b"".join(response.whole(data))
+        self.response.expect(head.line)
+        start_response = StartResponse(self.response)
+        (data,) = application(environ, start_response)
+        return b"".join(start_response.whole(data))
 
 
 def cases() -> dict[str, tuple[Callable[[bytes], Any], list[bytes]]]:

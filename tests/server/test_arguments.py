@@ -15,11 +15,14 @@ from urllib.parse import quote
 import pytest
 
 from aiohttp_worker import AsyncBody, stream_input
+from aiohttp_worker.http1.messages import Limits, RequestLine
+from aiohttp_worker.http1.request_parser import HeadParser
 from aiohttp_worker.http1.response_encoder import HeadEncoder
+from aiohttp_worker.http1.server_connection import ServerConnection
 from aiohttp_worker.wsgi.blocking_reader import BlockingReader
 from aiohttp_worker.wsgi.body_collector import BodyCollector
 from aiohttp_worker.wsgi.input import FileReader, StreamReader
-from aiohttp_worker.wsgi.start_response import Response
+from aiohttp_worker.wsgi.start_response import StartResponse
 from tests.functional.apps import arguments
 
 from .fakes import GET, FakeLoop, FakeServer
@@ -308,15 +311,21 @@ def test_outcome(name: str) -> None:
     assert MYPYC.search(found) is None
 
 
+def start_response_of(encoder: HeadEncoder) -> StartResponse:
+    connection = ServerConnection(HeadParser(Limits()), encoder)
+    connection.expect(RequestLine("GET", "/", None, "/", "", (1, 1)))
+    return StartResponse(connection)
+
+
 @pytest.mark.parametrize("name", arguments.HEADERS)
 def test_what_is_remembered_changes_no_outcome(name: str) -> None:
     """The tables know a field from the second time on, and a whole section from the third."""
     encoder = HeadEncoder("me")
 
     def head() -> bytes | str:
-        response = Response(encoder, "GET", (1, 1), True)
+        response = start_response_of(encoder)
         try:
-            response.start("200 OK", arguments.HEADERS[name]())
+            response("200 OK", arguments.HEADERS[name]())
         except Exception as error:
             assert response.status is None
             return re.sub(" at 0x[0-9a-f]+", "", f"{type(error).__name__}: {error}")
@@ -333,9 +342,9 @@ def test_a_status_is_the_same_each_time(name: str) -> None:
     encoder = HeadEncoder("me")
     outcomes = set()
     for _ in range(3):
-        response = Response(encoder, "GET", (1, 1), True)
+        response = start_response_of(encoder)
         try:
-            response.start(arguments.STATUSES[name], [])
+            response(arguments.STATUSES[name], [])
         except Exception as error:
             outcomes.add(f"{type(error).__name__}: {error}")
         else:
@@ -345,11 +354,11 @@ def test_a_status_is_the_same_each_time(name: str) -> None:
 
 
 def test_nothing_is_taken_up_of_what_is_refused() -> None:
-    response = Response(HeadEncoder("me"), "GET", (1, 1), True)
-    response.start("200 OK", [("X-A", "first")])
+    response = start_response_of(HeadEncoder("me"))
+    response("200 OK", [("X-A", "first")])
     for status, headers in (("404 Not Found", [("X-A", 5)]), ("no status", [])):
         with pytest.raises(Exception, match="must be"):
-            response.start(status, headers, arguments.error())
+            response(status, headers, arguments.error())
         assert (response.status, response.status_code, response.headers) == ("200 OK", 200, [("X-A", "first")])
 
 

@@ -130,7 +130,7 @@ def test_what_waits_for_its_client_does_not_hang(how: str) -> None:
         if how == "reader":
             exchange.environ["wsgi.input"].waits = waits
         elif how == "paused":
-            exchange.client.write_queue.paused = waits
+            exchange.stream.write_queue.paused = waits
         else:
             exchange._outbox_size = 1 << 20 if waits else 0
 
@@ -166,7 +166,7 @@ def test_an_answer_that_has_begun_is_cut() -> None:
     exchange = server.connection.exchange
     assert exchange is not None
     exchange("200 OK", [])
-    exchange.client.write_queue.send(exchange.response.piece(b"some"))
+    exchange.stream.write_queue.send(exchange.piece(b"some"))
     exchange.abandon(500)
     server.connection.exchange_ended(exchange, 0.0)
     sent = server.take_sent()

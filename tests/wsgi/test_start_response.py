@@ -5,10 +5,30 @@ import re
 import pytest
 
 from aiohttp_worker.http1.errors import LocalProtocolError
+from aiohttp_worker.http1.messages import Limits, RequestLine
+from aiohttp_worker.http1.request_parser import HeadParser
 from aiohttp_worker.http1.response_encoder import HeadEncoder, Headers
-from aiohttp_worker.wsgi.start_response import Response
+from aiohttp_worker.http1.server_connection import CloseReason, ServerConnection
+from aiohttp_worker.wsgi.start_response import StartResponse
 
 TEXT = ("Content-Type", "text/plain")
+
+
+def started(
+    encoder: HeadEncoder,
+    status: str,
+    headers: Headers,
+    method: str = "GET",
+    version: tuple[int, int] = (1, 1),
+    keep_alive: bool = True,
+) -> StartResponse:
+    connection = ServerConnection(HeadParser(Limits()), encoder)
+    connection.expect(RequestLine(method, "/", None, "/", "", version))
+    if not keep_alive:
+        connection.close_after(CloseReason.CLIENT)
+    start_response = StartResponse(connection)
+    start_response(status, headers)
+    return start_response
 
 
 def whole(
@@ -21,9 +41,7 @@ def whole(
     version: tuple[int, int] = (1, 1),
     keep_alive: bool = True,
 ) -> bytes:
-    response = Response(encoder, method, version, keep_alive)
-    response.start(status, headers)
-    return b"".join(response.whole(data))
+    return b"".join(started(encoder, status, headers, method, version, keep_alive).whole(data))
 
 
 def fields(data: bytes) -> list[tuple[str, str]]:
@@ -97,10 +115,9 @@ def test_status_lines_do_not_mix(encoder: HeadEncoder) -> None:
 
 def test_connection_close_of_the_application(encoder: HeadEncoder) -> None:
     for _ in range(4):
-        response = Response(encoder, "GET", (1, 1), True)
-        response.start("200 OK", [("Connection", "Close"), ("Content-Length", "5")])
-        assert b"Connection: close\r\n" in b"".join(response.whole(b"hello"))
-        assert not response.keep_alive
+        one = started(encoder, "200 OK", [("Connection", "Close"), ("Content-Length", "5")])
+        assert b"Connection: close\r\n" in b"".join(one.whole(b"hello"))
+        assert one.response.close_reason is CloseReason.APPLICATION
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,97 @@
+"""Stream: what one request and its response travel by, whatever protocol carries them.
+
+An exchange knows two things of its way to the client. :attr:`Stream.response` turns a head and a body into bytes, and knows
+what may be sent; it is pure. The rest of :class:`Stream` is input and output: the queue that takes these bytes, the body of
+the request, and what becomes of the client.
+
+Of HTTP/1 a connection is the stream of the request that it answers, and its ``ServerConnection`` is the response side. A
+protocol that answers several requests at a time, like HTTP/2, has one stream for each:
+
+- The response side extends ``ResponseSide``, which counts what was announced and given. ``start()`` may be called in a thread,
+  so it keeps status and fields and returns ``b""`` where heads must be encoded in the order in which they are sent (HPACK).
+  ``data()`` gives the bytes of the body as they are, because the version of the request says that the stream delimits it. The
+  end of the stream is sent by :meth:`Stream.exchange_ended` if the response is DONE; otherwise the stream is reset.
+- The write queue is an ordinary one without a socket, above a transport of the stream's own. That keeps what flow control
+  does not let go, calls ``pause_writing()`` and ``resume_writing()`` at the marks that it is told, and sends the head that was
+  kept with the first bytes, which may be none. Files are read there, and sent as bytes.
+- The body of the request pauses and resumes reading at this transport: credit is given while it is not paused.
+- ``abort()`` of the transport resets the stream.
+- ``close_after()`` says nothing of the other streams.
+- An exchange reads the head of the request for logs and hooks, and nothing else of how it came.
+"""
+
+from __future__ import annotations
+
+import abc
+from typing import TYPE_CHECKING, BinaryIO
+
+from aiohttp_worker.http1.response_side import ResponseSide
+from aiohttp_worker.transport.write_queue import WriteQueue
+from aiohttp_worker.wsgi.environ import Environ
+
+if TYPE_CHECKING:
+    from .exchange import Exchange
+
+
+class Stream(abc.ABC):
+    """What an exchange asks of what carries it.
+
+    :ivar response: the response side of the request that is being answered.
+    :ivar write_queue: takes what is to be sent.
+    :ivar disconnected: whether the client has gone or sends no more, as far as is known.
+    :ivar requests: how many began on the connection; only counted where hooks may ask.
+    """
+
+    response: ResponseSide
+    write_queue: WriteQueue
+    disconnected: bool
+    requests: int
+
+    @abc.abstractmethod
+    def exchange_ended(self, exchange: Exchange, now: float) -> None:
+        """Take up that the exchange is over; nothing more is given to :attr:`response`, nor to the queue.
+
+        :param now: the time of the monotonic clock, in seconds.
+        """
+
+    # The body of the request.
+
+    @abc.abstractmethod
+    def awaitable_input(self, environ: Environ) -> None:
+        """Make ``wsgi.input`` one that can be awaited."""
+
+    @abc.abstractmethod
+    def keep_file(self, file: BinaryIO) -> None:
+        """Close *file*, where the body is, when the request is answered."""
+
+    @property
+    def body_read(self) -> int:
+        """Bytes that the application has read while the body came."""
+        return 0
+
+    @property
+    def awaits_body(self) -> bool:
+        """Whether a thread waits for more of the body."""
+        return False
+
+    @abc.abstractmethod
+    def leaves_body(self, exchange: Exchange) -> bool:
+        """Say whether the connection has to end because of a body that nobody asked for, too much to skip."""
+
+    # Waiting for the client to read.
+
+    @abc.abstractmethod
+    def wait_writable(self) -> None:
+        """Block the calling thread until something was sent, or a while."""
+
+    @abc.abstractmethod
+    def wake_thread(self) -> None:
+        """Wake the thread that waits so."""
+
+    @abc.abstractmethod
+    def pause_writing(self) -> None:
+        """Take up that the client reads more slowly than is sent."""
+
+    @abc.abstractmethod
+    def resume_writing(self) -> None:
+        """Take up that everything is sent."""
