@@ -5,7 +5,9 @@
 
 from typing import TYPE_CHECKING
 
-from .client import request
+from aiohttp_worker import __version__
+
+from .client import Timeout, request
 from .connector import ProxyConnector, SocketConnector, UnixSocketConnector
 from .content import EofStream, StreamReader
 from .coroutines import coroutine, run
@@ -13,8 +15,6 @@ from .errors import *  # noqa: F403
 from .errors import __all__ as _errors
 from .missing import missing_name, refuse_missing_modules
 from .response import ClientResponse
-from .timeouts import Timeout
-from .version import __version__
 
 BaseConnector = SocketConnector
 TCPConnector = SocketConnector

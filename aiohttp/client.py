@@ -5,29 +5,72 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections.abc import Iterable, Sized
+from dataclasses import dataclass
 from typing import Any, Final
 
 from .body import Body, BytesBody
 from .charset import check_charset
+from .connection import ClientConnection
 from .connector import SocketConnector
 from .coroutines import Call
 from .credentials import authorization, basic, netrc_auth
 from .errors import ClientConnectionError, IncompleteRead, RedirectError, TimeoutError, UnrepeatableBodyError
 from .incoming import Incoming, check_body_size
-from .protocol import Connection
 from .proxies import ProxyServer, make_proxy
-from .redirect import REDIRECTS, check_redirects, follow
-from .request import IDEMPOTENT, Request, check_method, check_version
+from .request import IDEMPOTENT, REDIRECTS, Request, check_method, check_redirects, check_version, follow
 from .response import ClientResponse
 from .sending import buffer_body, send
-from .timeouts import Timeout, make_timeout
 from .upload import make_body
 from .url import URL, add_params, split
 
-__all__ = ["RequestCall", "request"]
+__all__ = ["RequestCall", "Timeout", "request"]
 
 CHUNK: Final = 8196
 """The size of chunks for ``chunked=True``, in bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timeout:
+    """Limits in seconds, None for no limit.
+
+    ``total``: until ``request()`` returns, redirects and the wait for a connection included; the body of the response is not.
+    ``connect``: to get a connection. ``read``: between two pieces of the response, the head included.
+    ``exchange``: all of it, from the call to the last byte of the response's body.
+    """
+
+    total: float | None = None
+    connect: float | None = None
+    read: float | None = None
+    exchange: float | None = None
+
+    @property
+    def call(self) -> float | None:
+        """How long ``request()`` may take."""
+        if self.total is None or self.exchange is None:
+            return self.exchange if self.total is None else self.total
+        return min(self.total, self.exchange)
+
+    def __post_init__(self) -> None:
+        for seconds in (self.total, self.connect, self.read, self.exchange):
+            if seconds is not None and (isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0):
+                raise ValueError(f"a timeout is a positive number of seconds, not {seconds!r}")
+
+
+def make_timeout(value: Any) -> Timeout:
+    """A Timeout from a number (total), (connect, read) or (connect, read, total). Raises ValueError for anything else."""
+    if isinstance(value, Timeout):
+        return value
+    if isinstance(value, tuple | list):
+        if len(value) == 2:
+            return Timeout(connect=value[0], read=value[1])
+        if len(value) == 3:
+            return Timeout(connect=value[0], read=value[1], total=value[2])
+    elif isinstance(value, int | float):
+        return Timeout(total=value)
+    raise ValueError(f"timeout is a number, (connect, read), (connect, read, total) or a Timeout, not {value!r}")
+
+
+_NO_LIMITS: Final = Timeout()
 
 
 class RequestCall(Call[ClientResponse]):
@@ -119,25 +162,11 @@ async def _request(
     running = asyncio.get_running_loop()
     if loop is not None and loop is not running:
         raise ValueError("loop is not the running event loop")
-    target = split(url if type(url) is str else str(url))
-    if params:
-        target = add_params(target, params)
-    request = Request(check_method(method), target, (1, 1) if version == (1, 1) else check_version(version))
-    if headers is not None:
-        request.set_headers(headers)
-    if (
-        files is not None
-        and isinstance(files, Sized)
-        and not (isinstance(files, str | bytes) or hasattr(files, "read") or len(files))
-    ):
-        files = None  # a form without any
-    chunk_size = 0
-    has_body = data is not None or files is not None or json is not None
-    if has_body or chunked or compress or request.chunked or request.length is not None:
-        chunk_size = _set_body(request, data, files, json, encoding, compress, chunked)
+    request = _make_request(method, url, params, headers, version)
+    chunk_size = _set_body(request, data, files, json, encoding, compress, chunked)
     request.expect100 = request.expect100 or bool(expect100)
     if auth is not None:
-        request.set_authorization(authorization(auth, request.method, target.text))
+        request.set_authorization(authorization(auth, request.method, request.url.text))
     if cookies:
         from .cookies import cookie_field, cookie_pairs
 
@@ -165,20 +194,30 @@ async def _request(
             response = await exchange.run(request, most)
     except TimeoutError:
         if deadline.expired():
-            raise TimeoutError(f"{request.method} {target.text}: no response within {limit} s") from None
+            raise TimeoutError(f"{request.method} {request.url.text}: no response within {limit} s") from None
         raise
     if limits.exchange is not None:
         response.set_deadline(started + limits.exchange, limits.exchange)
     return response
 
 
-_NO_LIMITS: Final = Timeout()
+def _make_request(method: str, url: Any, params: Any, headers: Any, version: Any) -> Request:
+    target = split(url if type(url) is str else str(url))
+    if params:
+        target = add_params(target, params)
+    request = Request(check_method(method), target, (1, 1) if version == (1, 1) else check_version(version))
+    if headers is not None:
+        request.set_headers(headers)
+    return request
 
 
-def _set_body(
-    request: Request, data: Any, files: Any, json: Any, encoding: str, compress: bool | str | None, chunked: bool | int | None
-) -> int:
-    """Give the request its body; returns the size of chunks where one was asked for."""
+def _choose_body(data: Any, files: Any, json: Any, encoding: str) -> Body | None:
+    """Return the body of a request, None if it has none.
+
+    :raises ValueError: two bodies, or one that cannot be sent.
+    """
+    if isinstance(files, Sized) and not isinstance(files, str | bytes) and not hasattr(files, "read") and not len(files):
+        files = None  # a form without files
     check_charset(encoding)
     if json is not None:
         if data is not None or files is not None:
@@ -186,18 +225,29 @@ def _set_body(
         from json import dumps
 
         try:
-            body: Body = BytesBody(dumps(json, allow_nan=False).encode("utf-8"), "application/json")
+            return BytesBody(dumps(json, allow_nan=False).encode("utf-8"), "application/json")
         except ValueError as error:
             raise ValueError(f"json cannot be sent: {error}") from None
-    elif files is not None:
+    if files is not None:
         from .multipart import make_multipart
 
-        body = make_multipart(data, files, encoding)
-    elif data is not None:
-        body = make_body(data, encoding)
-    else:
+        return make_multipart(data, files, encoding)
+    return None if data is None else make_body(data, encoding)
+
+
+def _set_body(
+    request: Request, data: Any, files: Any, json: Any, encoding: str, compress: bool | str | None, chunked: bool | int | None
+) -> int:
+    """Give the request its body, if there is one; return the size of chunks if one was asked for."""
+    framed = bool(chunked or compress or request.chunked or request.length is not None)
+    if data is None and files is None and json is None and not framed:
+        return 0
+    body = _choose_body(data, files, json, encoding)
+    if body is None:
+        if not framed:
+            return 0
         body = BytesBody(b"", None)
-    if compress and "content-encoding" not in request.names and (data is not None or json is not None or files is not None):
+    elif compress and "content-encoding" not in request.names:
         from .compression import compress_body
 
         body = compress_body(body, compress)
@@ -286,25 +336,13 @@ class _Exchanges:
             request.body = await buffer_body(request.body)
             request.length = request.body.length
             request.chunked = False
-        proxy = self._proxy or (connector.proxy_for(url.origin) if connector.proxy or connector.trust_env else None)
-        if request.proxy_authorization:
-            if proxy is None or proxy.socks:
-                raise ValueError("a Proxy-Authorization field is for an HTTP proxy, and this request goes through none")
-            proxy = proxy._replace(authorization=request.proxy_authorization)
-        target = url.path
-        extra = ""
-        if proxy is not None and url.origin.scheme == "http" and not proxy.socks:
-            target = url.absolute_form
-            if proxy.authorization:
-                extra = f"Proxy-Authorization: {proxy.authorization}\r\n"
-        extra += self._authorization(request, url)
-        cookie = request.cookie if self._jar is None else self._cookie(request, url)
+        proxy = self._proxy_of(request)
         close = self._own or request.close_asked
         last = close or (request.version == (1, 0) and not request.keep_alive_asked)
-        head_bytes = request.head(target, close, extra, cookie)
+        head_bytes = self._head(request, proxy, close)
         label = f"{request.method} {url.text}"
-        fresh = False
         careful = request.method not in IDEMPOTENT or not request.replayable
+        fresh = False
         while True:
             connection = await connector.acquire(url.origin, proxy, fresh, careful, self._limits.connect)
             content = Incoming(self._loop, connection, self._limits.read, self._max_body_size)
@@ -317,23 +355,20 @@ class _Exchanges:
                 else:
                     head = await self._wait_in_time(waiter, label, self._limits.read)
             except ClientConnectionError as error:
-                if self._may_retry(request, connection, reused, error):
-                    fresh = True
-                    await connection.writer_ended()
-                    continue
                 await connection.writer_ended()
-                raise
+                if not self._may_retry(request, connection, reused, error):
+                    raise
+                fresh = True
+                continue
             except BaseException:
                 connection.abort_exchange(content)
                 await connection.writer_ended()
                 raise
-            if head.status_code == 417 and request.expect100 and request.replayable:
-                connection.abort_exchange(content)
-                request.expect100 = False
-                head_bytes = request.head(target, close, extra, cookie)
-                fresh = False
-                continue
-            break
+            if head.status_code != 417 or not (request.expect100 and request.replayable):
+                break
+            connection.abort_exchange(content)
+            request.expect100 = fresh = False
+            head_bytes = self._head(request, proxy, close)
         if (
             not self._read_until_eof
             and head.content_length is None
@@ -349,6 +384,28 @@ class _Exchanges:
             connector.cookie_jar.receive(response.headers.getall("set-cookie", ()), url)
         return response
 
+    def _proxy_of(self, request: Request) -> ProxyServer | None:
+        """Return the proxy that the request goes through, with the credentials that the request brings for it."""
+        connector = self._connector
+        proxy = self._proxy or (connector.proxy_for(request.url.origin) if connector.proxy or connector.trust_env else None)
+        if not request.proxy_authorization:
+            return proxy
+        if proxy is None or proxy.socks:
+            raise ValueError("a Proxy-Authorization field is for an HTTP proxy, and this request goes through none")
+        return proxy._replace(authorization=request.proxy_authorization)
+
+    def _head(self, request: Request, proxy: ProxyServer | None, close: bool) -> bytes:
+        """Encode the head of the request, with what connector and proxy add to it."""
+        url = request.url
+        target = url.path
+        extra = self._authorization(request, url)
+        if proxy is not None and url.origin.scheme == "http" and not proxy.socks:
+            target = url.absolute_form
+            if proxy.authorization:
+                extra = f"Proxy-Authorization: {proxy.authorization}\r\n{extra}"
+        cookie = request.cookie if self._jar is None else self._cookie(request, url)
+        return request.head(target, close, extra, cookie)
+
     async def _wait_in_time(self, waiter: asyncio.Future[Any], label: str, seconds: float) -> Any:
         try:
             async with asyncio.timeout(seconds) as deadline:
@@ -358,7 +415,7 @@ class _Exchanges:
                 raise TimeoutError(f"{label}: no answer within {seconds} s") from None
             raise
 
-    def _may_retry(self, request: Request, connection: Connection, reused: bool, error: ClientConnectionError) -> bool:
+    def _may_retry(self, request: Request, connection: ClientConnection, reused: bool, error: ClientConnectionError) -> bool:
         """Whether a kept connection turned out to be dead and the request can go out again (RFC 9110 section 9.2.2)."""
         return (
             reused

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from aiohttp_worker.http1.response_reader import ResponseHead, ResponseLimits
 
+from .connection import ClientConnection
+from .connection_pool import ConnectionPool
 from .dialling import Dialler
 from .errors import ClientConnectionError, TimeoutError
 from .incoming import Incoming, check_body_size
-from .pool import Pool
-from .protocol import Connection
 from .proxies import ProxyServer, environment_proxy, make_proxy
 from .resolver import Resolver
 from .url import Origin, split
@@ -94,8 +94,8 @@ class SocketConnector:
         self._loop = loop
         self._thread = 0
         self._opening: set[asyncio.Timeout] = set()
-        self._pool: Pool[Connection] = Pool(limit, limit_per_host)
-        self._connections: set[Connection] = set()
+        self._pool: ConnectionPool[ClientConnection] = ConnectionPool(limit, limit_per_host)
+        self._connections: set[ClientConnection] = set()
         self._reuse_timeout = reuse_timeout
         self.conn_timeout = conn_timeout
         self._resolver = Resolver(family, float("inf") if resolve else 10.0)
@@ -132,7 +132,7 @@ class SocketConnector:
             self._loop = loop
             self._connections.clear()
             self._opening.clear()
-            self._pool = Pool(self._pool.limit, self._pool.limit_per_host)
+            self._pool = ConnectionPool(self._pool.limit, self._pool.limit_per_host)
             self._sweep = None
         self._thread = threading.get_ident()
 
@@ -144,7 +144,7 @@ class SocketConnector:
 
     async def acquire(
         self, origin: Origin, proxy: ProxyServer | None, fresh: bool, careful: bool, seconds: float | None
-    ) -> Connection:
+    ) -> ClientConnection:
         """A connection for a request to the origin, with its slot; the end of the exchange gives both back.
 
         ``fresh`` asks for a new one, ``careful`` for one that is not known to have ended, however short it was idle. ``seconds``
@@ -176,7 +176,9 @@ class SocketConnector:
             pool.release_slot(key)
             raise
 
-    async def _open_in_time(self, origin: Origin, proxy: ProxyServer | None, key: Hashable, seconds: float | None) -> Connection:
+    async def _open_in_time(
+        self, origin: Origin, proxy: ProxyServer | None, key: Hashable, seconds: float | None
+    ) -> ClientConnection:
         limits = [limit for limit in (self.conn_timeout, seconds) if limit is not None]
         limit = min(limits, default=None)
         try:
@@ -193,8 +195,8 @@ class SocketConnector:
                 raise _closed() from None
             raise TimeoutError(f"{origin}: no connection within {limit} s") from None
 
-    async def _open(self, origin: Origin, proxy: ProxyServer | None, key: Hashable) -> Connection:
-        connection = Connection(self, key, asyncio.get_running_loop(), self._limits)
+    async def _open(self, origin: Origin, proxy: ProxyServer | None, key: Hashable) -> ClientConnection:
+        connection = ClientConnection(self, key, asyncio.get_running_loop(), self._limits)
         await self._dialler.dial(connection, origin, proxy)
         if self._closed:
             connection.close()
@@ -217,7 +219,7 @@ class SocketConnector:
             if decoder is not None:
                 content.set_decoder(decoder)
 
-    def give_back(self, connection: Connection) -> None:
+    def give_back(self, connection: ClientConnection) -> None:
         """An exchange is over and the connection can carry another one."""
         pool = self._pool
         if self._closed or self._reuse_timeout is None or self._reuse_timeout <= 0:
@@ -233,15 +235,15 @@ class SocketConnector:
                 self._sweep = loop.call_later(self._reuse_timeout, self._close_old)
         pool.release_slot(connection.key)
 
-    def give_up(self, connection: Connection) -> None:
+    def give_up(self, connection: ClientConnection) -> None:
         """An exchange is over and so is the connection."""
         self._pool.release_slot(connection.key)
 
-    def forget(self, connection: Connection) -> None:
+    def forget(self, connection: ClientConnection) -> None:
         """An idle connection ended."""
         self._pool.discard_idle(connection)
 
-    def gone(self, connection: Connection) -> None:
+    def gone(self, connection: ClientConnection) -> None:
         """The transport of a connection has let go of its socket."""
         self._connections.discard(connection)
 

@@ -1,4 +1,4 @@
-"""Content codings undone in steps of bounded size (RFC 9110 section 8.4.1)."""
+"""Decoders for content codings, in steps of bounded size (RFC 9110 section 8.4.1)."""
 
 from __future__ import annotations
 
@@ -18,18 +18,14 @@ _MOST_CODINGS: Final = 4
 
 
 class _Gzip:
-    """gzip, all its members (RFC 1952 section 2.2); what follows them and is no member is ignored."""
+    """Decoder for gzip, all its members (RFC 1952 section 2.2); bytes behind them that are no member are ignored."""
 
     def __init__(self) -> None:
         self._member = zlib.decompressobj(31)
         self._rest = b""
-        self._more = False
+        self.needs_input = True
         self._started = False
         self._between = False
-
-    @property
-    def needs_input(self) -> bool:
-        return not self._more
 
     def decode(self, data: bytes) -> bytes:
         rest = self._rest + data if self._rest else data
@@ -45,14 +41,14 @@ class _Gzip:
         if self._member.eof:
             self._between = True
             self._rest = self._member.unused_data
-            self._more = len(self._rest) > 1
+            self.needs_input = len(self._rest) <= 1
         else:
             self._rest = self._member.unconsumed_tail
-            self._more = bool(self._rest) or len(out) == STEP
+            self.needs_input = not self._rest and len(out) < STEP
         return out
 
     def _next_member(self, rest: bytes) -> bytes:
-        self._more = False
+        self.needs_input = True
         rest = rest.lstrip(b"\0")  # padding
         if rest[:2] == b"\x1f\x8b":
             self._member = zlib.decompressobj(31)
@@ -68,16 +64,12 @@ class _Gzip:
 
 
 class _Deflate:
-    """deflate in the zlib format, as RFC 9110 section 8.4.1.2 wants it, and bare, as many servers send it."""
+    """Decoder for deflate: in the zlib format of RFC 9110 section 8.4.1.2, and bare, as many servers send it."""
 
     def __init__(self) -> None:
         self._stream: Any = None
         self._rest = b""
-        self._more = False
-
-    @property
-    def needs_input(self) -> bool:
-        return not self._more
+        self.needs_input = True
 
     def decode(self, data: bytes) -> bytes:
         rest = self._rest + data if self._rest else data
@@ -89,14 +81,14 @@ class _Deflate:
             self._stream = zlib.decompressobj(zlib.MAX_WBITS if is_zlib else -zlib.MAX_WBITS)
         if self._stream.eof:
             self._rest = b""
-            self._more = False
+            self.needs_input = True
             return b""
         try:
             out: bytes = self._stream.decompress(rest, STEP)
         except zlib.error as error:
             raise ContentEncodingError(f"not deflate: {error}") from None
         self._rest = self._stream.unconsumed_tail
-        self._more = not self._stream.eof and (bool(self._rest) or len(out) == STEP)
+        self.needs_input = self._stream.eof or (not self._rest and len(out) < STEP)
         return out
 
     def finish(self) -> bytes:
@@ -106,30 +98,26 @@ class _Deflate:
 
 
 class _Brotli:
-    """br (RFC 7932), by the package brotli or brotlicffi."""
+    """Decoder for br (RFC 7932), by the package brotli or brotlicffi."""
 
     def __init__(self, module: Any) -> None:
         self._stream = module.Decompressor()
         self._error = module.error
         self._started = False
-        self._more = False
-
-    @property
-    def needs_input(self) -> bool:
-        return not self._more
+        self.needs_input = True
 
     def decode(self, data: bytes) -> bytes:
         self._started = self._started or bool(data)
         if self._stream.is_finished():
-            self._more = False
+            self.needs_input = True
             return b""
         try:
             out: bytes = self._stream.process(data, output_buffer_limit=STEP)
         except self._error as error:
             raise ContentEncodingError(f"not br: {error}") from None
-        # What it holds back when all input is taken in, it does not tell; a full step is the sign.
+        # The decompressor does not tell whether it holds output back when it has taken all input; a full step is the sign.
         full = len(out) >= STEP or not self._stream.can_accept_more_data()
-        self._more = full and not self._stream.is_finished()
+        self.needs_input = not full or self._stream.is_finished()
         return out
 
     def finish(self) -> bytes:
@@ -139,23 +127,19 @@ class _Brotli:
 
 
 class _Zstd:
-    """zstd (RFC 8878), all its frames, by Python 3.14 or backports.zstd."""
+    """Decoder for zstd (RFC 8878), all its frames, by Python 3.14 or backports.zstd."""
 
     def __init__(self, module: Any) -> None:
         self._module = module
         self._frame: Any = None
         self._rest = b""
-        self._more = False
+        self.needs_input = True
         self._started = False
-
-    @property
-    def needs_input(self) -> bool:
-        return not self._more
 
     def decode(self, data: bytes) -> bytes:
         rest = self._rest + data if self._rest else data
         self._rest = b""
-        self._more = False
+        self.needs_input = True
         if self._frame is None:
             if not rest:
                 return b""
@@ -170,9 +154,9 @@ class _Zstd:
         if self._frame.eof:
             self._rest = self._frame.unused_data
             self._frame = None
-            self._more = bool(self._rest)
+            self.needs_input = not self._rest
         else:
-            self._more = not self._frame.needs_input
+            self.needs_input = self._frame.needs_input
         return out
 
     def finish(self) -> bytes:
@@ -182,7 +166,11 @@ class _Zstd:
 
 
 class _Chain:
-    """Two codings, the outer one undone first."""
+    """Decoder for a coding on top of another one.
+
+    :param outer: decodes what the server sent.
+    :param inner: decodes what `outer` gives.
+    """
 
     def __init__(self, outer: Decoder, inner: Decoder) -> None:
         self._outer = outer
@@ -204,7 +192,7 @@ class _Chain:
 
 
 def brotli_module() -> Any:
-    """The module that undoes br, or None."""
+    """Return the module that decodes br, None if none is installed."""
     try:
         import brotli
     except ImportError:
@@ -216,7 +204,7 @@ def brotli_module() -> Any:
 
 
 def zstd_module() -> Any:
-    """The module that undoes zstd, or None."""
+    """Return the module that decodes zstd, None if none is installed."""
     try:
         if sys.version_info >= (3, 14):
             from compression import zstd
@@ -238,7 +226,7 @@ def accept_encoding() -> str:
     return codings
 
 
-def _one(coding: str) -> Decoder | None:
+def _decoder(coding: str) -> Decoder | None:
     if coding in ("gzip", "x-gzip"):
         return _Gzip()
     if coding == "deflate":
@@ -251,16 +239,16 @@ def _one(coding: str) -> Decoder | None:
 
 
 def make_decoder(codings: str) -> Decoder | None:
-    """A decoder for the value of a Content-Encoding field; None if there is nothing to undo, or a coding is not known.
+    """Return a decoder for the value of a Content-Encoding field; None without a coding, or with one that cannot be decoded here.
 
-    Raises ContentEncodingError for an unreasonable number of codings.
+    :raises ContentEncodingError: there is an unreasonable number of codings.
     """
     names = [name for part in codings.split(",") if (name := part.strip().lower()) and name != "identity"]
     if len(names) > _MOST_CODINGS:
         raise ContentEncodingError(f"{len(names)} content codings on top of each other")
     chain: Decoder | None = None
     for name in names:  # the last one named is the outermost
-        decoder = _one(name)
+        decoder = _decoder(name)
         if decoder is None:
             return None
         chain = decoder if chain is None else _Chain(decoder, chain)

@@ -9,10 +9,10 @@ import ssl
 from collections.abc import Iterator
 from functools import lru_cache
 
+from .connection import ClientConnection, State
 from .errors import ClientConnectionError, ConnectionError, OsConnectionError, ProxyConnectionError
 from .header_text import decode_field, printable
 from .incoming import Incoming
-from .protocol import Connection, State
 from .proxies import ProxyServer, open_socks
 from .resolver import Resolver
 from .url import Origin
@@ -67,7 +67,7 @@ class Dialler:
             return self._ssl_context
         return _verifying_context() if self._verify_ssl else _trusting_context()
 
-    async def dial(self, connection: Connection, origin: Origin, proxy: ProxyServer | None) -> None:
+    async def dial(self, connection: ClientConnection, origin: Origin, proxy: ProxyServer | None) -> None:
         """Connect. Raises OsConnectionError, ProxyConnectionError, or ValueError for what cannot go together."""
         loop = asyncio.get_running_loop()
         try:
@@ -90,14 +90,14 @@ class Dialler:
     def _tls(self, origin: Origin) -> ssl.SSLContext | None:
         return self.ssl_context() if origin.scheme == "https" else None
 
-    async def _dial_unix(self, connection: Connection, path: str, origin: Origin, loop: asyncio.AbstractEventLoop) -> None:
+    async def _dial_unix(self, connection: ClientConnection, path: str, origin: Origin, loop: asyncio.AbstractEventLoop) -> None:
         context = self._tls(origin)
         name = origin.tls_name if context is not None else None
         with _naming(OsConnectionError, path):
             await loop.create_unix_connection(lambda: connection, path, ssl=context, server_hostname=name)
 
     async def _dial_origin(
-        self, connection: Connection, origin: Origin, loop: asyncio.AbstractEventLoop, refusal: type[OsConnectionError]
+        self, connection: ClientConnection, origin: Origin, loop: asyncio.AbstractEventLoop, refusal: type[OsConnectionError]
     ) -> None:
         """A TCP connection, and TLS on it where the scheme asks for it."""
         context = self._tls(origin)
@@ -117,7 +117,7 @@ class Dialler:
 
     async def _attach(
         self,
-        connection: Connection,
+        connection: ClientConnection,
         sock: socket.socket,
         origin: Origin,
         loop: asyncio.AbstractEventLoop,
@@ -133,7 +133,9 @@ class Dialler:
             sock.close()
             raise
 
-    async def _tunnel(self, connection: Connection, origin: Origin, proxy: ProxyServer, loop: asyncio.AbstractEventLoop) -> None:
+    async def _tunnel(
+        self, connection: ClientConnection, origin: Origin, proxy: ProxyServer, loop: asyncio.AbstractEventLoop
+    ) -> None:
         """CONNECT, and TLS with the server behind the proxy (RFC 9110 section 9.3.6)."""
         host = f"[{origin.address}]" if ":" in origin.host else origin.host
         authority = f"{host}:{origin.port}"

@@ -30,17 +30,20 @@ def check_body_size(size: Any) -> None:
 
 
 class Decoder(Protocol):
-    """Undoes a content coding in bounded steps."""
-
-    def decode(self, data: bytes) -> bytes:
-        """Up to one step's worth of output for more input; the rest comes with ``decode(b"")``."""
+    """Decoder for a content coding, in steps of bounded size."""
 
     @property
     def needs_input(self) -> bool:
-        """False while more output can be had without more input."""
+        """False while ``decode(b"")`` gives more output."""
+
+    def decode(self, data: bytes) -> bytes:
+        """Decode more input; return one step's worth of output, at most."""
 
     def finish(self) -> bytes:
-        """Output that was still held back. Raises EOFError if the coded data is not complete."""
+        """Return the output that was held back.
+
+        :raises EOFError: the coded data is not complete.
+        """
 
 
 class Flow(Protocol):

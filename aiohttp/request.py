@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+from aiohttp_worker import __version__
 from aiohttp_worker.http1.grammar import CONTENT_LENGTH, TOKEN
 
 from .body import Body, BytesBody
 from .decompression import accept_encoding
 from .header_text import check_field_value, decode_field, encode_field
-from .url import URL, pairs
-from .version import __version__
+from .url import URL, join, pairs, split
 
-__all__ = ["Request", "check_method", "check_version"]
+__all__ = ["Redirect", "Request", "check_method", "check_redirects", "check_version", "follow"]
 
 _METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"))
 IDEMPOTENT: Final = frozenset(("GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"))
 _BODY_EXPECTED: Final = frozenset(("POST", "PUT", "PATCH"))
-# These say how the request is sent, so they are not just lines to be copied.
-_OWN: Final = frozenset(
-    ("proxy-authorization", "te", "trailer", "connection", "transfer-encoding", "upgrade", "content-length", "cookie", "host",
-     "expect")
-)  # fmt: skip
+REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
 
 
 def check_method(method: str) -> str:
@@ -93,8 +89,8 @@ class Request:
                 self.removed.add(lowered)
                 continue
             value = check_field_value(name, value)
-            if lowered in _OWN:
-                self._own_field(lowered, value)
+            if (take := _OWN_FIELDS.get(lowered)) is not None:
+                take(self, value)
                 if lowered != "te":
                     continue
             names.add(lowered)
@@ -104,46 +100,55 @@ class Request:
         self.fields = fields
         self.names = names
 
-    def _own_field(self, lowered: str, value: str) -> None:
-        """A field that changes how the request is sent."""
-        if lowered == "host":
-            if self.host_field != self.url.host_field:
-                raise ValueError(f"a request has one Host field, not {self.host_field!r} and {value!r}")
-            self.host_field = value
-        elif lowered == "cookie":
-            self.cookie = f"{self.cookie}; {value}" if self.cookie else value
-        elif lowered == "content-length":
-            if not CONTENT_LENGTH.fullmatch(value):
-                raise ValueError(f"not a Content-Length: {value!r}")
-            self.length = int(value)
-        elif lowered == "transfer-encoding":
-            if value.lower() != "chunked":
-                raise ValueError(f"the only transfer coding is chunked, not {value!r}")
-            self.chunked = True
-        elif lowered == "expect":
-            if value.lower() != "100-continue":
-                raise ValueError(f"the only expectation is 100-continue, not {value!r}")
-            self.expect100 = True
-        elif lowered == "connection":
-            options = [option.strip().lower() for option in value.split(",")]
-            self.close_asked = self.close_asked or "close" in options
-            self.keep_alive_asked = self.keep_alive_asked or "keep-alive" in options
-            for option in options:
-                if option and not TOKEN.fullmatch(option):
-                    raise ValueError(f"not an option of a Connection field: {option!r}")
-                if option not in ("", "close", "keep-alive"):
-                    self._add_connection_option(option)
-        elif lowered == "upgrade":
-            self.upgrade = value
-            self._add_connection_option("upgrade")  # RFC 9110 section 7.8
-        elif lowered == "te":
-            if value.lower() != "trailers":
-                raise ValueError(f"no transfer coding but chunked can be undone, so TE can be trailers alone, not {value!r}")
-            self._add_connection_option("te")  # RFC 9110 section 10.1.4
-        elif lowered == "trailer":
-            raise ValueError("a request cannot have trailers here, so it cannot announce them in a Trailer field")
-        elif lowered == "proxy-authorization":
-            self.proxy_authorization = value
+    # Fields that decide how the request is sent, so that they are more than lines to be copied.
+
+    def _take_host(self, value: str) -> None:
+        if self.host_field != self.url.host_field:
+            raise ValueError(f"a request has one Host field, not {self.host_field!r} and {value!r}")
+        self.host_field = value
+
+    def _take_cookie(self, value: str) -> None:
+        self.cookie = f"{self.cookie}; {value}" if self.cookie else value
+
+    def _take_content_length(self, value: str) -> None:
+        if not CONTENT_LENGTH.fullmatch(value):
+            raise ValueError(f"not a Content-Length: {value!r}")
+        self.length = int(value)
+
+    def _take_transfer_encoding(self, value: str) -> None:
+        if value.lower() != "chunked":
+            raise ValueError(f"the only transfer coding is chunked, not {value!r}")
+        self.chunked = True
+
+    def _take_expect(self, value: str) -> None:
+        if value.lower() != "100-continue":
+            raise ValueError(f"the only expectation is 100-continue, not {value!r}")
+        self.expect100 = True
+
+    def _take_connection(self, value: str) -> None:
+        options = [option.strip().lower() for option in value.split(",")]
+        self.close_asked = self.close_asked or "close" in options
+        self.keep_alive_asked = self.keep_alive_asked or "keep-alive" in options
+        for option in options:
+            if option and not TOKEN.fullmatch(option):
+                raise ValueError(f"not an option of a Connection field: {option!r}")
+            if option not in ("", "close", "keep-alive"):
+                self._add_connection_option(option)
+
+    def _take_upgrade(self, value: str) -> None:
+        self.upgrade = value
+        self._add_connection_option("upgrade")  # RFC 9110 section 7.8
+
+    def _take_te(self, value: str) -> None:
+        if value.lower() != "trailers":
+            raise ValueError(f"no transfer coding but chunked can be undone, so TE can be trailers alone, not {value!r}")
+        self._add_connection_option("te")  # RFC 9110 section 10.1.4
+
+    def _take_trailer(self, value: str) -> None:
+        raise ValueError("a request cannot have trailers here, so it cannot announce them in a Trailer field")
+
+    def _take_proxy_authorization(self, value: str) -> None:
+        self.proxy_authorization = value
 
     def _add_connection_option(self, option: str) -> None:
         if option not in self.connection_options:
@@ -212,43 +217,58 @@ class Request:
                     # A part of a coded body is good for nothing, and the numbers of a Range count coded bytes.
                     identity = lowered == "accept-encoding" and "range" in names
                     lines.append("Accept-Encoding: identity\r\n" if identity else line)
-        if extra:
-            lines.append(extra)
+        lines.append(extra)
         if self.fields:
             lines.append("".join([f"{name}: {value}\r\n" for name, value in self.fields]))
         if cookie:
             lines.append(f"Cookie: {cookie}\r\n")
-        options = self.connection_options
-        if not self.upgrade:
-            if close:
-                options = ("close", *options)
-            elif self.version == (1, 0) and self.keep_alive_asked:
-                options = ("keep-alive", *options)
-        if options:
-            lines.append(f"Connection: {', '.join(options)}\r\n")
-        if self.upgrade:
-            lines.append(f"Upgrade: {self.upgrade}\r\n")
-        body = self.body
-        if body is not None:
-            if body.content_type is not None and "content-type" not in names and not (removed and "content-type" in removed):
-                lines.append(f"Content-Type: {body.content_type}\r\n")
-            if body.content_coding is not None:
-                lines.append(f"Content-Encoding: {body.content_coding}\r\n")
-            if self.chunked:
-                lines.append("Transfer-Encoding: chunked\r\n")
-            else:
-                lines.append(f"Content-Length: {self.length}\r\n")
-            if self.expect100:
-                lines.append("Expect: 100-continue\r\n")
+        lines.append(self._connection_lines(close))
+        if self.body is not None:
+            lines.append(self._body_lines(self.body))
         elif self.method in _BODY_EXPECTED:
             lines.append("Content-Length: 0\r\n")  # RFC 9110 section 8.6
         lines.append("\r\n")
         return encode_field("".join(lines))
 
+    def _connection_lines(self, close: bool) -> str:
+        """Return the lines of Connection and Upgrade (RFC 9110 sections 7.6.1 and 7.8)."""
+        options = self.connection_options
+        if self.upgrade:
+            return f"Connection: {', '.join(options)}\r\nUpgrade: {self.upgrade}\r\n"
+        if close:
+            options = ("close", *options)
+        elif self.version == (1, 0) and self.keep_alive_asked:
+            options = ("keep-alive", *options)
+        return f"Connection: {', '.join(options)}\r\n" if options else ""
+
+    def _body_lines(self, body: Body) -> str:
+        """Return the lines that describe and delimit the body."""
+        lines = ""
+        if body.content_type is not None and "content-type" not in self.names and "content-type" not in (self.removed or ()):
+            lines = f"Content-Type: {body.content_type}\r\n"
+        if body.content_coding is not None:
+            lines += f"Content-Encoding: {body.content_coding}\r\n"
+        lines += "Transfer-Encoding: chunked\r\n" if self.chunked else f"Content-Length: {self.length}\r\n"
+        return f"{lines}Expect: 100-continue\r\n" if self.expect100 else lines
+
     @property
     def replayable(self) -> bool:
         """Whether the request can be sent a second time."""
         return self.body is None or isinstance(self.body, BytesBody) or self.body.replayable
+
+
+_OWN_FIELDS: Final[Mapping[str, Callable[[Request, str], None]]] = {
+    "connection": Request._take_connection,
+    "content-length": Request._take_content_length,
+    "cookie": Request._take_cookie,
+    "expect": Request._take_expect,
+    "host": Request._take_host,
+    "proxy-authorization": Request._take_proxy_authorization,
+    "te": Request._take_te,
+    "trailer": Request._take_trailer,
+    "transfer-encoding": Request._take_transfer_encoding,
+    "upgrade": Request._take_upgrade,
+}
 
 
 @lru_cache(maxsize=512)
@@ -273,3 +293,30 @@ def _defaults() -> tuple[tuple[str, str], ...]:
 @lru_cache(maxsize=1)
 def _default_lines() -> str:
     return "".join(line for _, line in _defaults())
+
+
+class Redirect(NamedTuple):
+    """The next request: with the body or without, and whether it goes to another origin."""
+
+    method: str
+    url: URL
+    keep_body: bool
+    cross_origin: bool
+
+
+def check_redirects(number: object) -> int | None:
+    """How many redirects there may be, None for any number. Raises ValueError for anything that is no number of them."""
+    if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < 0):
+        raise ValueError(f"max_redirects is a number of responses, or None for no limit, not {number!r}")
+    return number
+
+
+def follow(status_code: int, method: str, url: URL, location: str) -> Redirect:
+    """Decide on the next request. Raises ValueError if ``location`` is not a URL that can be asked for.
+
+    Servers send UTF-8 and latin-1 here although they must not: ``header_text`` has kept the octets, and they are percent-encoded.
+    """
+    target = split(join(url, location.strip(" \t")))
+    if (status_code == 303 and method != "HEAD") or (status_code in (301, 302) and method == "POST"):
+        return Redirect("GET", target, False, target.origin != url.origin)
+    return Redirect(method, target, True, target.origin != url.origin)

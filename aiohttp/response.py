@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import warnings
-from collections.abc import Callable, Generator, Iterator
-from typing import TYPE_CHECKING, Any, Literal, Self, overload
+from collections.abc import Callable, Generator, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, overload
 
 from multidict import CIMultiDict, CIMultiDictProxy
 
@@ -17,12 +18,12 @@ from .coroutines import Call
 from .errors import HttpErrorException
 from .header_text import decode_field, printable
 from .incoming import Incoming
-from .url import URL
+from .url import URL, join
 
 if TYPE_CHECKING:
     from http.cookies import SimpleCookie
 
-    from .protocol import Connection
+    from .connection import ClientConnection
 
 __all__ = ["ClientResponse"]
 
@@ -59,7 +60,7 @@ class ClientResponse:
         url: URL,
         head: ResponseHead,
         incoming: Incoming,
-        connection: Connection | None,
+        connection: ClientConnection | None,
         loop: asyncio.AbstractEventLoop,
         history: tuple[ClientResponse, ...],
         trace: Any,
@@ -208,9 +209,7 @@ class ClientResponse:
     @property
     def links(self) -> dict[str, dict[str, str]]:
         """The Link fields by their relation, or by their URL where they have none (RFC 8288); URLs are absolute."""
-        from .links import parse_links
-
-        return parse_links(self.headers.getall("link", ()), self._url)
+        return _parse_links(self.headers.getall("link", ()), self._url)
 
     # -- the body -----------------------------------------------------------------------------------------------------
 
@@ -386,3 +385,24 @@ def _copied(
     if body is None and _may_have_body(method, head):
         incoming.refuse("this is a copy, which was made")
     return response
+
+
+# RFC 8288 section 3
+_LINK: Final = re.compile(r'<([^>]*)>((?:\s*;\s*[^\s;,=]+(?:\s*=\s*(?:"(?:[^"\\]|\\.)*"|[^\s;,"]*))?)*)')
+_PARAMETER: Final = re.compile(r';\s*([^\s;,=]+)(?:\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;,"]*)))?')
+
+
+def _parse_links(fields: Iterable[str], base: URL) -> dict[str, dict[str, str]]:
+    """Relation (or URL) to the parameters of the link, with its absolute URL as ``url``."""
+    found: dict[str, dict[str, str]] = {}
+    for field in fields:
+        for link in _LINK.finditer(field):
+            url = join(base, link[1].strip())
+            parameters: dict[str, str] = {}
+            for parameter in _PARAMETER.finditer(link[2]):
+                quoted, plain = parameter[2], parameter[3]
+                value = re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else plain or ""
+                parameters.setdefault(parameter[1].lower(), value)
+            parameters["url"] = url
+            found[parameters.get("rel") or url] = parameters
+    return found

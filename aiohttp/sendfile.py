@@ -6,7 +6,7 @@ import asyncio
 import os
 from typing import IO, Any, Final
 
-from .protocol import Connection
+from .connection import ClientConnection
 from .upload import FileBody
 
 __all__ = ["SocketBrokenError", "send_file"]
@@ -19,7 +19,7 @@ class SocketBrokenError(Exception):
     """The connection broke while the kernel was sending; its transport will hear of that when it reads."""
 
 
-async def send_file(connection: Connection, body: FileBody, length: int) -> bool:
+async def send_file(connection: ClientConnection, body: FileBody, length: int) -> bool:
     """Let the kernel send a file, where it can; False if nothing was sent that way.
 
     Not by ``loop.sendfile``: asyncio's reads nothing meanwhile, so that a server which refuses the body and waits is not heard,
@@ -42,7 +42,7 @@ async def send_file(connection: Connection, body: FileBody, length: int) -> bool
         transport.set_write_buffer_limits()
 
 
-async def _send(connection: Connection, body: FileBody, file: IO[bytes], length: int, descriptor: int) -> bool:
+async def _send(connection: ClientConnection, body: FileBody, file: IO[bytes], length: int, descriptor: int) -> bool:
     sent = 0
     while sent < length:
         step = min(_STEP, length - sent)

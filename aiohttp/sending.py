@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 from typing import Final
 
 from .body import Body, BytesBody
+from .connection import ClientConnection, State
 from .errors import ClientConnectionError
-from .protocol import Connection, State
 from .request import Request
 from .sendfile import SocketBrokenError, send_file
 from .turns import Turns
@@ -36,7 +36,7 @@ async def buffer_body(body: Body) -> BytesBody:
     return buffered
 
 
-def send(connection: Connection, request: Request, head: bytes, chunk_size: int) -> None:
+def send(connection: ClientConnection, request: Request, head: bytes, chunk_size: int) -> None:
     """Send head and body; a body that is not in memory, or waits for permission, is sent by a task of the connection's."""
     body = request.body
     transport = connection.transport
@@ -62,7 +62,7 @@ def send(connection: Connection, request: Request, head: bytes, chunk_size: int)
 
 
 async def _send_body(
-    connection: Connection, request: Request, body: Body, permission: asyncio.Future[bool] | None, chunk_size: int
+    connection: ClientConnection, request: Request, body: Body, permission: asyncio.Future[bool] | None, chunk_size: int
 ) -> None:
     try:
         if permission is not None:
@@ -89,7 +89,7 @@ async def _send_body(
         connection.request_written()
 
 
-async def _send_chunks(connection: Connection, body: Body, chunk_size: int) -> None:
+async def _send_chunks(connection: ClientConnection, body: Body, chunk_size: int) -> None:
     write = connection.transport.write
     pieces = _cut(body.pieces(), chunk_size) if chunk_size else body.pieces()
     async for piece in pieces:
@@ -117,7 +117,7 @@ async def _cut(pieces: AsyncIterator[bytes], size: int) -> AsyncIterator[bytes]:
         yield bytes(rest)
 
 
-async def _send_length(connection: Connection, body: Body, length: int) -> None:
+async def _send_length(connection: ClientConnection, body: Body, length: int) -> None:
     if isinstance(body, FileBody) and await send_file(connection, body, length):
         return
     sent = 0

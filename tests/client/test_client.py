@@ -197,7 +197,7 @@ def test_an_early_answer_ends_the_upload(run: Any) -> None:
             assert response.status == 413
             assert await response.read_and_close() == b"too much"
             assert connector._pool.in_use == 0
-            assert connector._pool.idle_count == 0
+            assert connector._pool.oldest() is None
 
     run(main)
 
@@ -449,7 +449,7 @@ def test_expect_100_refused(run: Any) -> None:
             async with aiohttp.request("POST", server.url, data=b"data", expect100=True, connector=connector) as response:
                 assert response.status == 403
                 assert await response.read() == b"no"
-            assert connector._pool.idle_count == 0
+            assert connector._pool.oldest() is None
 
     run(main)
 

@@ -13,7 +13,7 @@ import pytest
 import aiohttp
 from aiohttp.__main__ import main as command
 from aiohttp.header_text import decode_field
-from aiohttp.redirect import follow
+from aiohttp.request import follow
 from aiohttp.url import split
 
 from .raw_server import Peer, RawServer

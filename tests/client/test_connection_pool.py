@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from aiohttp.pool import Pool
+from aiohttp.connection_pool import ConnectionPool
 
 
 class Idle:
@@ -28,7 +28,7 @@ async def settle() -> None:
 
 def test_waiters_come_in_order(run: Any) -> None:
     async def main() -> None:
-        pool: Pool[Idle] = Pool(2, 0)
+        pool: ConnectionPool[Idle] = ConnectionPool(2, 0)
         order: list[int] = []
 
         async def take(number: int) -> None:
@@ -54,7 +54,7 @@ def test_waiters_come_in_order(run: Any) -> None:
 
 def test_limit_per_host(run: Any) -> None:
     async def main() -> None:
-        pool: Pool[Idle] = Pool(3, 1)
+        pool: ConnectionPool[Idle] = ConnectionPool(3, 1)
         assert pool.try_acquire("a")
         assert not pool.try_acquire("a")
         assert pool.try_acquire("b")
@@ -79,7 +79,7 @@ def test_nothing_is_lost_whoever_is_cancelled(run: Any, seed: int) -> None:
 
     async def main() -> None:
         source = random.Random(seed)
-        pool: Pool[Idle] = Pool(source.choice([1, 2, 5]), source.choice([0, 1, 2]))
+        pool: ConnectionPool[Idle] = ConnectionPool(source.choice([1, 2, 5]), source.choice([0, 1, 2]))
         most = 0
 
         async def use(key: str, turns: int) -> None:
@@ -110,7 +110,7 @@ def test_nothing_is_lost_whoever_is_cancelled(run: Any, seed: int) -> None:
 
 
 def test_idle_connections() -> None:
-    pool: Pool[Idle] = Pool(2, 0)
+    pool: ConnectionPool[Idle] = ConnectionPool(2, 0)
     first, second, third, other = Idle("a"), Idle("a"), Idle("a"), Idle("b")
     assert pool.add_idle(first) is None
     assert pool.add_idle(second) is None
@@ -124,11 +124,11 @@ def test_idle_connections() -> None:
     assert pool.take_idle("a") is None
     assert pool.pop_oldest() is other
     assert pool.pop_oldest() is None
-    assert pool.idle_count == 0
+    assert pool.oldest() is None
 
 
 def test_last_used_first() -> None:
-    pool: Pool[Idle] = Pool(0, 0)
+    pool: ConnectionPool[Idle] = ConnectionPool(0, 0)
     idle = [Idle("a") for _ in range(3)]
     for one in idle:
         pool.add_idle(one)
@@ -136,7 +136,7 @@ def test_last_used_first() -> None:
 
 
 def test_idle_ones_make_room() -> None:
-    pool: Pool[Idle] = Pool(2, 0)
+    pool: ConnectionPool[Idle] = ConnectionPool(2, 0)
     pool.add_idle(Idle("a"))
     pool.add_idle(Idle("b"))
     assert pool.try_acquire("c")
@@ -146,6 +146,6 @@ def test_idle_ones_make_room() -> None:
 
 
 def test_no_limit() -> None:
-    pool: Pool[Idle] = Pool(0, 0)
+    pool: ConnectionPool[Idle] = ConnectionPool(0, 0)
     assert all(pool.try_acquire("a") for _ in range(1000))
     assert not pool.crowded()

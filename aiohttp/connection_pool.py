@@ -11,7 +11,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable
 from typing import Generic, Protocol, TypeVar
 
-__all__ = ["Pool", "Pooled"]
+__all__ = ["ConnectionPool", "Pooled"]
 
 
 class Pooled(Protocol):
@@ -56,7 +56,7 @@ def _granted(waiter: asyncio.Future[None]) -> bool:
     return waiter.done() and not waiter.cancelled() and waiter.exception() is None
 
 
-class Pool(Generic[C]):
+class ConnectionPool(Generic[C]):
     """Slots and idle connections. 0 as a limit means no limit.
 
     A request passes two gates in order, that of its host and that of the whole pool, each first come, first served. What it
@@ -198,7 +198,3 @@ class Pool(Generic[C]):
     def crowded(self) -> bool:
         """Whether opening one more connection would make more than ``limit``, the idle ones counted."""
         return bool(self.limit) and self.in_use + len(self._idle) > self.limit and bool(self._idle)
-
-    @property
-    def idle_count(self) -> int:
-        return len(self._idle)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import enum
-import os
-import select
 from collections.abc import Hashable
 from typing import Final, Protocol, cast
 
@@ -17,27 +15,23 @@ from aiohttp_worker.http1.response_reader import (
     ResponseLimits,
     ResponseReader,
     ResponseSyntaxError,
-    ResponseTooLargeError,
 )
 
 from .errors import (
-    BadStatusLine,
     BodyTooLargeError,
     ClientConnectionError,
     ContentEncodingError,
     IncompleteRead,
-    InvalidHeader,
-    LineTooLong,
 )
 from .incoming import Incoming
+from .response_errors import cut_error, malformed_error
+from .sockets import is_readable, rest_of
 from .turns import Turns
 
-__all__ = ["Connection", "State"]
+__all__ = ["ClientConnection", "State"]
 
 REST_SIZE: Final = 65536
 """Bytes of a body that nobody reads which are still received, to save the connection."""
-REST_SIZE_LOST: Final = 1 << 24
-"""Bytes that are still taken from a connection that broke; more than a kernel keeps for one."""
 REST_SECONDS: Final = 2.0
 """How long that may take."""
 WRITER_SECONDS: Final = 1.0
@@ -50,16 +44,16 @@ class Keeper(Protocol):
     def prepare_content(self, head: ResponseHead, content: Incoming) -> None:
         """The head of a response with a content coding has arrived; its body comes next."""
 
-    def give_back(self, connection: Connection) -> None:
+    def give_back(self, connection: ClientConnection) -> None:
         """An exchange is over and the connection can carry another one."""
 
-    def give_up(self, connection: Connection) -> None:
+    def give_up(self, connection: ClientConnection) -> None:
         """An exchange is over and so is the connection."""
 
-    def forget(self, connection: Connection) -> None:
+    def forget(self, connection: ClientConnection) -> None:
         """An idle connection ended."""
 
-    def gone(self, connection: Connection) -> None:
+    def gone(self, connection: ClientConnection) -> None:
         """The transport has let go of its socket."""
 
 
@@ -73,7 +67,7 @@ class State(enum.Enum):
     CLOSED = "of no further use"
 
 
-class Connection(asyncio.Protocol):
+class ClientConnection(asyncio.Protocol):
     """A connection and the exchange on it. One of these serves many exchanges, one after the other."""
 
     __slots__ = (
@@ -89,7 +83,6 @@ class Connection(asyncio.Protocol):
         "_last",
         "_loop",
         "_patience",
-        "_poll",
         "_reader",
         "_request_done",
         "_stopped_writer",
@@ -102,7 +95,6 @@ class Connection(asyncio.Protocol):
         "key",
         "label",
         "received",
-        "slot_held",
         "state",
         "transport",
         "used",
@@ -117,7 +109,6 @@ class Connection(asyncio.Protocol):
         self.transport: asyncio.Transport = cast(asyncio.Transport, None)
         self.state = State.IDLE
         self.idle_since = 0.0
-        self.slot_held = True
         self.used = 0
         self.received = False
         self.error: BaseException | None = None
@@ -136,7 +127,6 @@ class Connection(asyncio.Protocol):
         self._writer: asyncio.Task[None] | None = None
         self._stopped_writer: asyncio.Task[None] | None = None
         self._turns = Turns()
-        self._poll: select.poll | None = None
 
     # -- an exchange ------------------------------------------------------------------------------------------------
 
@@ -203,26 +193,20 @@ class Connection(asyncio.Protocol):
         if not self._can_write:
             self._drain = self._loop.create_future()
             await self._drain
-        if self._turns.over() or self._answer_waits():
+        if self._turns.over() or (self._under_tls() and is_readable(self.transport)):
             # One turn of the loop finds out, the next one reads.
             await asyncio.sleep(0)
             await asyncio.sleep(0)
             self._check_open()
 
+    def _under_tls(self) -> bool:
+        """Return True under TLS, where bytes that are not read before a write fails cannot be had any more."""
+        return self.transport.get_extra_info("sslcontext") is not None
+
     def _check_open(self) -> None:
         # A transport that could not write says so in a later turn only.
         if self.error is not None or self.state is State.CLOSED or self.transport.is_closing():
             raise self.error or ClientConnectionError(f"{self.label}: the connection is closed")
-
-    def _answer_waits(self) -> bool:
-        """Whether there are bytes to read under TLS, where those cannot be had any more once a write has failed."""
-        if self._poll is None:
-            sock = self.transport.get_extra_info("socket")
-            if sock is None or self.transport.get_extra_info("sslcontext") is None:
-                return False
-            self._poll = select.poll()
-            self._poll.register(sock.fileno(), select.POLLIN)
-        return bool(self._poll.poll(0))
 
     def release(self) -> None:
         """Nobody wants the rest of the exchange: the connection closes, the slot goes back."""
@@ -253,12 +237,7 @@ class Connection(asyncio.Protocol):
 
     def ended(self) -> bool:
         """Whether the server has ended an idle connection, or sent what nobody asked for, though the loop has not seen it yet."""
-        sock = self.transport.get_extra_info("socket")
-        if sock is None or self.transport.is_closing():
-            return True
-        poll = select.poll()
-        poll.register(sock.fileno(), select.POLLIN)
-        return bool(poll.poll(0))
+        return self.transport.is_closing() or is_readable(self.transport, lost=True)
 
     def close_if_idle(self) -> None:
         """Close the connection if nobody has it."""
@@ -334,7 +313,9 @@ class Connection(asyncio.Protocol):
         except ResponseSyntaxError as error:
             self._deliver(error.events)
             if self.state in (State.SENT, State.BODY):
-                self._fail(self._refusal(error))
+                self._fail(
+                    malformed_error(self.label, error, in_body=self.state is State.BODY, in_fields=self._reader.status_line_seen)
+                )
             return
         self._deliver(events)
 
@@ -402,20 +383,12 @@ class Connection(asyncio.Protocol):
 
     def _receive_rest(self) -> None:
         """Take what the server had sent before it went: a transport that fails to write does not read any more."""
-        sock = self.transport.get_extra_info("socket")
-        if sock is None or self.transport.get_extra_info("sslcontext") is not None:
+        if self._under_tls():
             return
-        descriptor = sock.fileno()
-        received = 0
-        try:
-            while received < REST_SIZE_LOST and self.state in (State.SENT, State.BODY):
-                data = os.read(descriptor, 1 << 16)
-                if not data:
-                    return
-                received += len(data)
-                self.data_received(data)
-        except OSError:
-            pass  # that was all
+        for data in rest_of(self.transport):
+            self.data_received(data)
+            if self.state not in (State.SENT, State.BODY):
+                return
 
     def pause_writing(self) -> None:
         self._can_write = False
@@ -457,7 +430,7 @@ class Connection(asyncio.Protocol):
         try:
             events = self._reader.feed_eof()
         except ResponseCutError as cut:
-            self._fail(self._cut(cut, exc))
+            self._fail(cut_error(self.label, cut, exc))
             return
         if exc is not None and not isinstance(exc, EOFError):
             self._fail(IncompleteRead(b"", None, f"{self.label}: the connection broke inside the body: {exc}"))
@@ -474,22 +447,3 @@ class Connection(asyncio.Protocol):
             head.set_exception(error)
             head.exception()  # a request that was cancelled does not look at it
         self._finish(False)
-
-    def _refusal(self, error: ResponseSyntaxError) -> BaseException:
-        text = f"{self.label}: {error}"
-        if isinstance(error, ResponseTooLargeError):
-            return LineTooLong(text)
-        if self.state is State.BODY:
-            return IncompleteRead(b"", None, text)
-        if self._reader.status_line_seen:
-            return InvalidHeader(text)
-        return BadStatusLine(text)
-
-    def _cut(self, cut: ResponseCutError, exc: Exception | None) -> BaseException:
-        why = f" ({exc})" if exc is not None else ""
-        if not cut.started:
-            return ClientConnectionError(f"{self.label}: the server closed the connection without an answer{why}")
-        if not cut.head_complete:
-            return ClientConnectionError(f"{self.label}: the server closed the connection inside the head{why}")
-        missing = "inside a chunk" if cut.missing is None else f"{cut.missing} bytes before the end of the body"
-        return IncompleteRead(b"", cut.missing, f"{self.label}: the server closed the connection {missing}{why}")
