@@ -7,7 +7,7 @@ SHELL := /bin/bash
 
 VENV ?= .venv
 INI ?= development.ini
-VERSIONS ?= 3.11 3.12 3.13
+VERSIONS ?= 3.11 3.12 3.13 3.14 3.15
 SUITE ?= all
 # Tests at a time. They wait more than they compute.
 JOBS ?= 4
@@ -26,7 +26,7 @@ suite-all :=
 suite-fast := -m "not slow" --ignore-glob="*/functional"
 PYTEST = -m pytest -n $(JOBS) --dist loadscope $(suite-$(SUITE)) $(ARGS)
 
-.PHONY: help serve install test fast lint format types benchmark matrix floors compiled count wheel clean
+.PHONY: help serve install test fast lint format types benchmark matrix pythons floors compiled count wheel clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -64,6 +64,9 @@ matrix:  ## run the tests with every version in VERSIONS that is found (SUITE=fa
 	    fi; \
 	done; \
 	if [ -n "$$failed" ]; then echo "failed with:$$failed" >&2; exit 1; fi
+
+pythons:  ## fetch Python 3.14 and 3.15 from Debian into a folder outside of this one, for `make matrix`; no root
+	.ci/pythons
 
 floors: .venv-floors/.floors  ## run the tests with the lowest versions that setup.py allows
 	.venv-floors/bin/python $(PYTEST)

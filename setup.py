@@ -127,7 +127,7 @@ def make_extensions(choice: str) -> list[Extension]:
         return []
     try:
         if platform.python_implementation() != "CPython" or sysconfig.get_config_var("Py_GIL_DISABLED"):
-            raise RuntimeError("mypyc compiles for CPython with its lock only")
+            raise RuntimeError("mypyc compiles for CPython with its global lock, and this is not one")
         try_compiler()
         from mypyc.build import mypycify
 
@@ -254,6 +254,8 @@ setup(
         "Programming Language :: Python :: 3.11",
         "Programming Language :: Python :: 3.12",
         "Programming Language :: Python :: 3.13",
+        "Programming Language :: Python :: 3.14",
+        "Programming Language :: Python :: 3.15",
         "Programming Language :: Python :: Implementation :: CPython",
         "Topic :: Internet :: WWW/HTTP :: HTTP Servers",
         "Topic :: Internet :: WWW/HTTP :: WSGI :: Server",

@@ -111,6 +111,12 @@ def test_builds_without_mypy_and_without_a_compiler(source: Path, tmp_path: Path
     assert "py3-none-any.whl" in switched_off
     assert "plain Python" not in switched_off
 
+    # As on a build without the global lock.
+    free_threaded = f"import sysconfig; sysconfig.get_config_vars()['Py_GIL_DISABLED'] = 1; {BUILD_WHEEL}"
+    without_lock = succeed(python, "-c", free_threaded, tmp_path, cwd=source)
+    assert "py3-none-any.whl" in without_lock
+    assert "plain Python, not compiled: RuntimeError: mypyc compiles for CPython with its global lock" in without_lock
+
     assert run(*build, cwd=source, compiled="1").returncode != 0
     refused = run(*build, cwd=source, compiled="yes")
     assert refused.returncode != 0
