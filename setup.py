@@ -100,9 +100,7 @@ def compiled_files() -> list[str]:
 def try_compiler() -> None:
     """Compile and link one empty extension, so that a missing compiler or header is known before anything depends on it.
 
-    Raises:
-        Exception: whatever the compiler driver raises, with its reason.
-
+    :raises Exception: whatever the compiler driver raises, with its reason.
     """
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "probe.c")

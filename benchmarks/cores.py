@@ -1,4 +1,4 @@
-"""Which cores the server and the load run on."""
+"""Cores for the server and for the load."""
 
 import os
 from dataclasses import dataclass

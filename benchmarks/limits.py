@@ -1,4 +1,4 @@
-"""How many files this process, and the servers it starts, may have open."""
+"""Limit of open files, for this process and the servers that it starts."""
 
 import resource
 

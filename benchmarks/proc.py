@@ -1,4 +1,4 @@
-"""What Linux says of a server's processes: CPU time and memory, from /proc.
+"""CPU time and memory of a server's processes, from /proc.
 
 A server is started as the leader of a session of its own, so all its processes, also those that a
 re-exec or a dead parent left behind, are found by their session.

@@ -1,4 +1,4 @@
-"""How each server is started: one function per server, from a deployment to a command line.
+"""Start of each server: one function per server, from a deployment to a command line.
 
 All run with keep-alive on where they have it, no access log, and limits and time-outs as the server's
 authors set them, except where the number of connections in the workload would meet a limit.

@@ -1,4 +1,4 @@
-"""What is measured: the application, the requests, and which servers can take part."""
+"""Workloads: the application, the requests, and the servers that can take part."""
 
 from dataclasses import dataclass, field
 

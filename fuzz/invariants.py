@@ -1,4 +1,4 @@
-"""What must hold for all bytes.
+"""Invariants that hold for all bytes, of requests and of responses.
 
 Requests: bytes in; requests, or a RemoteProtocolError with a status, out; never another exception. What comes out does
 not depend on how the bytes were cut into pieces, nor on what the same HeadParser has seen before.

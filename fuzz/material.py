@@ -1,4 +1,4 @@
-"""What fuzzers build their bytes of: the corpus, and the words of HTTP/1."""
+"""Material of the fuzzers: the corpus, and the words of HTTP/1."""
 
 from pathlib import Path
 from typing import Final

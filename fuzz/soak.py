@@ -1,4 +1,4 @@
-"""Mixed traffic against a real Gunicorn on this machine: does anything grow, leak, or fail?
+"""Mixed traffic against a real Gunicorn on this machine, to find growth, leaks and failures.
 
     python -m fuzz.soak --minutes 10
 

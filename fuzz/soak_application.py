@@ -1,4 +1,4 @@
-"""What the soak asks for: short and long answers, bodies, streams, errors."""
+"""Application of the soak test: short and long answers, bodies, streams, errors."""
 
 import ctypes
 import gc

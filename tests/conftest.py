@@ -1,4 +1,4 @@
-"""What all tests share: the order. The fast ones come first."""
+"""Order of the tests: the fast ones come first."""
 
 from __future__ import annotations
 

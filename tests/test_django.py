@@ -1,4 +1,4 @@
-"""AsyncStreamingHttpResponse under other servers, in Django's tests and with databases; functional tests have it under ours."""
+"""AsyncStreamingHttpResponse under other servers, in Django's test clients and with databases."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The documents render, and what they point to is there."""
+"""Documents: they render, and the files and targets that they name exist."""
 
 from __future__ import annotations
 

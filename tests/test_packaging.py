@@ -1,4 +1,4 @@
-"""What a user gets from ``pip install``: built from a copy of the source, in environments that hold nothing of it."""
+"""Installation with ``pip``: built from a copy of the source, in environments without it."""
 
 from __future__ import annotations
 

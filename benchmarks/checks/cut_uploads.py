@@ -1,4 +1,4 @@
-"""Uploads that end too early: what did the application see?"""
+"""Uploads that end too early, and the part of them that the application sees."""
 
 import contextlib
 import socket

@@ -1,4 +1,4 @@
-"""Stopping, reloading and replacing workers under 50 clients: how many of their requests fail?"""
+"""Stopping, reloading and replacing workers under 50 clients, and the number of requests that fail."""
 
 import asyncio
 import enum

@@ -1,4 +1,4 @@
-"""Which cores the server and the load get."""
+"""Choice of cores for the server and the load."""
 
 from benchmarks.cores import Cores, choose, parse_list
 

@@ -1,3 +1,5 @@
+"""Signals that end the benchmarks, which end the servers that they started."""
+
 import signal
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""What servers send that they should not, byte by byte; and what becomes of it."""
+"""Malformed and odd replies of servers, byte by byte, and the errors of the client."""
 
 from __future__ import annotations
 

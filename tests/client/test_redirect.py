@@ -1,4 +1,4 @@
-"""Where a redirect leads: what is in its Location field, and what it means."""
+"""Targets of redirects: Location fields and their meaning."""
 
 from __future__ import annotations
 

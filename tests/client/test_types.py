@@ -1,4 +1,4 @@
-"""What mypy finds in programs that use the client."""
+"""Findings of mypy in programs that use the client."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What several tests of real servers ask for and wait for."""
+"""Requests and conditions that several tests of real servers share."""
 
 from __future__ import annotations
 

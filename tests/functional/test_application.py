@@ -1,4 +1,4 @@
-"""How an application is called, and what it may return: every way, on a real Gunicorn."""
+"""Every kind of application and result, on a real Gunicorn."""
 
 from __future__ import annotations
 

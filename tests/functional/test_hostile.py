@@ -1,4 +1,4 @@
-"""What comes from a network that means no good, through a real Gunicorn on real sockets."""
+"""Hostile clients and broken requests, through a real Gunicorn on real sockets."""
 
 from __future__ import annotations
 

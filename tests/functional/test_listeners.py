@@ -1,4 +1,4 @@
-"""Where a server listens: several addresses, IPv6, unix sockets, inherited and activated ones."""
+"""Listening addresses: several at once, IPv6, unix sockets, inherited and activated ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What cannot be served: it is said at the start, with a file and a setting, and at HUP everything stays as it was."""
+"""Refused starts: an error that names file and setting, and a server that stays as it was at HUP."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What hangs, or keeps others waiting, is named in the log: the request and the line of code."""
+"""Requests that hang or block the loop, named in the log with the line of code."""
 
 from __future__ import annotations
 

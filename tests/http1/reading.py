@@ -1,4 +1,4 @@
-"""What received pieces mean: the outcome of a connection in a form that can be compared."""
+"""Outcome of a connection, for comparison: the requests or responses in received pieces, or the fault."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""Whatever pieces bytes came in, reads give the same as from one piece."""
+"""Reads from the buffer: the same bytes, whatever pieces they arrived in."""
 
 import io
 import tracemalloc
@@ -17,7 +17,7 @@ def filled(*pieces: bytes, small: int = 0) -> Buffer:
     return buffer
 
 
-def test_empty() -> None:
+def test_empty_buffer() -> None:
     buffer = Buffer()
     assert len(buffer) == 0
     assert buffer.take(5) == buffer.take_any() == buffer.take_all() == b""
@@ -25,7 +25,7 @@ def test_empty() -> None:
     assert buffer.find(b"x") == -1
 
 
-def test_empty_pieces_are_nothing() -> None:
+def test_empty_pieces_are_dropped() -> None:
     buffer = filled(b"", b"a", b"")
     assert buffer.take_any() == b"a"
     assert buffer.take_any() == b""
@@ -106,7 +106,7 @@ def test_take_until_with_a_limit() -> None:
     assert buffer.take_until(b"\n", 1) == b"e"
 
 
-def test_take_until_after_a_search_in_vain() -> None:
+def test_take_until_after_a_failed_search() -> None:
     buffer = filled(b"abc\r")
     assert buffer.take_until(b"\r\n") is None
     buffer.feed(b"\nd")
@@ -115,7 +115,7 @@ def test_take_until_after_a_search_in_vain() -> None:
     assert buffer.take_until(b"d") == b"d"
 
 
-def test_take_until_after_something_was_taken() -> None:
+def test_take_until_after_a_take() -> None:
     buffer = filled(b"abcdef")
     assert buffer.take_until(b"x") is None
     assert buffer.take(4) == b"abcd"
@@ -148,7 +148,7 @@ def test_large_pieces_are_not_copied() -> None:
     assert [buffer.take_any() for _ in pieces] == pieces
 
 
-def test_a_line_in_a_million_pieces() -> None:
+def test_line_in_a_million_pieces() -> None:
     """Searched from its beginning for each of them, this would take hours."""
     buffer = Buffer()
     for _ in range(1_000_000):
@@ -166,7 +166,7 @@ def test_a_line_in_a_million_pieces() -> None:
     pieces=st.lists(st.text("ab\n", max_size=5).map(str.encode), max_size=8),
     reads=st.lists(st.tuples(st.sampled_from(["take", "line", "any", "find"]), st.integers(0, 7)), max_size=10),
 )
-def test_like_one_piece(small: int, pieces: list[bytes], reads: list[tuple[str, int]]) -> None:
+def test_reads_are_those_of_one_piece(small: int, pieces: list[bytes], reads: list[tuple[str, int]]) -> None:
     buffer = filled(*pieces, small=small)
     file = io.BytesIO(b"".join(pieces))
     for kind, size in reads:

@@ -1,11 +1,11 @@
-"""What is remembered of what came before."""
+"""Bounded caches, which keep an entry once it has been seen twice."""
 
 from __future__ import annotations
 
 from aiohttp_worker.http1.caches import Memory, Sightings
 
 
-def test_memory() -> None:
+def test_cache_keeps_the_latest() -> None:
     """What is asked for again stays, what is not goes."""
     memory: Memory[int] = Memory(most=2, longest=3)
 
@@ -26,7 +26,7 @@ def test_memory() -> None:
     assert memory.recall(b"a") == 1
 
 
-def test_what_came_once_is_not_remembered() -> None:
+def test_value_seen_once_is_not_cached() -> None:
     """But for one in 256, whose hash looks like another's."""
     memory: Memory[int] = Memory(most=10_000, longest=100)
     kept = [memory.keep(b"line %d" % number, number) for number in range(1000)]

@@ -1,4 +1,4 @@
-"""The chunked coding, piece by piece. What is refused is in the corpus."""
+"""Decoding of chunked bodies, piece by piece. Refused ones are in the corpus."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from aiohttp_worker.http1.errors import RemoteProtocolError
 from aiohttp_worker.http1.messages import Limits
 
 
-def test_data_is_handed_on_as_it_comes() -> None:
+def test_data_is_decoded_as_it_arrives() -> None:
     body = ChunkedBody(Limits())
     assert body.feed(b"5\r\nhel", 0) == 6
     assert body.pieces == [b"hel"]
@@ -19,7 +19,7 @@ def test_data_is_handed_on_as_it_comes() -> None:
 
 
 @pytest.mark.parametrize("cut", range(1, 16))
-def test_what_follows_is_left_alone(cut: int) -> None:
+def test_bytes_after_the_body_are_left_alone(cut: int) -> None:
     body = ChunkedBody(Limits())
     data = b"5\r\nhello\r\n0\r\n\r\nGET / HTTP/1.1\r\n"
     if cut < 15:
@@ -32,7 +32,7 @@ def test_what_follows_is_left_alone(cut: int) -> None:
     assert b"".join(body.pieces) == b"hello"
 
 
-def test_starts_in_the_middle() -> None:
+def test_body_that_starts_in_the_middle_of_the_data() -> None:
     body = ChunkedBody(Limits())
     assert body.feed(b"head2\r\nab\r\n0\r\n\r\nrest", 4) == 16
     assert body.pieces == [b"ab"]
@@ -47,14 +47,14 @@ def test_trailers_are_kept_apart() -> None:
 
 
 @pytest.mark.parametrize("name", ["Content-Length", "transfer-encoding", "HOST", "Trailer", "Authorization", "TE"])
-def test_fields_that_are_no_trailers(name: str) -> None:
+def test_fields_that_a_trailer_section_must_not_have(name: str) -> None:
     """RFC 9110 section 6.5.1: what frames, routes or authenticates cannot come afterwards."""
     body = ChunkedBody(Limits())
     with pytest.raises(RemoteProtocolError, match=name.lower()):
         body.feed(f"0\r\n{name}: 1\r\n\r\n".encode(), 0)
 
 
-def test_extensions_are_paid_for_with_data() -> None:
+def test_extensions_are_bounded_by_the_data() -> None:
     """RFC 9112 section 7.1.1: their total is limited. A signature in every large chunk is fine."""
     body = ChunkedBody(Limits(field_size=100))
     chunk = b"%x;signature=%s\r\n%s\r\n" % (200, b"0" * 64, bytes(200))
@@ -69,7 +69,7 @@ def test_extensions_are_paid_for_with_data() -> None:
 
 @pytest.mark.parametrize(("length", "refused"), [(100, False), (101, True)])
 @pytest.mark.parametrize("step", [1, 1000])
-def test_the_longest_line(length: int, refused: bool, step: int) -> None:
+def test_longest_line(length: int, refused: bool, step: int) -> None:
     line = b"5;" + b"a" * (length - 4) + b"\r\n"
     body = ChunkedBody(Limits(field_size=100))
 
@@ -86,7 +86,7 @@ def test_the_longest_line(length: int, refused: bool, step: int) -> None:
 
 
 @pytest.mark.parametrize(("number", "refused"), [(3, False), (4, True)])
-def test_the_most_trailers(number: int, refused: bool) -> None:
+def test_most_trailers(number: int, refused: bool) -> None:
     body = ChunkedBody(Limits(fields=3))
     data = b"0\r\n" + b"A: b\r\n" * number + b"\r\n"
     if refused:

@@ -47,7 +47,7 @@ def test_invalid(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", VALID, ids=lambda path: path.stem)
-def test_a_cut_is_noticed(path: Path) -> None:
+def test_cut_requests(path: Path) -> None:
     """A connection that ends anywhere but between two requests has cut one (RFC 9112 section 8)."""
     data = path.read_bytes()
     whole = 0

@@ -1,4 +1,4 @@
-"""The one place for how bodies end, as tables."""
+"""Framing of bodies and keep-alive, as tables of fields and results."""
 
 import pytest
 
@@ -33,7 +33,7 @@ def test_content_length(value: str, length: int) -> None:
 
 
 @pytest.mark.parametrize("value", ["", "+5", "-5", "5_0", "0x5", "5, 5", "²", "٥", " 5", "5\x0b", "1" * 19])
-def test_content_length_that_is_none(value: str) -> None:
+def test_malformed_content_length(value: str) -> None:
     with pytest.raises(RemoteProtocolError) as caught:
         fields_of(("content-length", value))
     assert caught.value.status_code == 400

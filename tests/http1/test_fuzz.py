@@ -1,4 +1,4 @@
-"""A short run of what fuzz/ runs for long, the same each time."""
+"""A short, repeatable run of the fuzzers in fuzz/."""
 
 from hypothesis import HealthCheck, example, given, settings
 

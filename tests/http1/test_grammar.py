@@ -1,4 +1,4 @@
-"""Each pattern, with what it takes and what it does not."""
+"""Each pattern of the grammar, with texts that match and texts that do not."""
 
 import re
 
@@ -188,7 +188,7 @@ def test_parts() -> None:
         b"5" + b" ; a = b" * 1000 + b"(",
     ],
 )
-def test_a_long_chunk_line_costs_no_more_than_its_length(line: bytes) -> None:
+def test_long_chunk_line_takes_linear_time(line: bytes) -> None:
     """No pattern goes back over what it has read: the work for a hopeless line is that for a good one."""
     pattern = grammar.CHUNK_LINE
     assert pattern.match(line) is None
@@ -200,7 +200,7 @@ def test_targets(text: str) -> None:
     assert grammar.is_target(text)
 
 
-def test_what_is_no_target() -> None:
+def test_malformed_targets() -> None:
     assert not grammar.is_target("")
     allowed = {character for number in range(0x180) if grammar.is_target("/" + (character := chr(number)))}
     assert allowed == {chr(number) for number in range(0x21, 0x7F)} - {"#"}

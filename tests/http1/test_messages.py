@@ -1,4 +1,4 @@
-"""What a line and a section of fields say together."""
+"""Heads of requests: facts that follow from request line and fields together, and the limits."""
 
 import dataclasses
 from typing import Any

@@ -1,4 +1,4 @@
-"""Whole heads: Gunicorn's flags, what is remembered, and what Host says. What is refused is in the corpus."""
+"""Parsing of whole heads: Gunicorn's flags, cached lines, and Host. Refused heads are in the corpus."""
 
 import itertools
 
@@ -92,7 +92,7 @@ def test_equal_heads_share_what_was_parsed() -> None:
     assert first.fields is second.fields
 
 
-def test_what_is_remembered_is_bounded() -> None:
+def test_caches_of_the_parser_are_bounded() -> None:
     parser = HeadParser(Limits())
     one = RequestReader(parser)
     for number in (count // 2 for count in range(12_000)):
@@ -122,7 +122,7 @@ def test_what_is_remembered_is_bounded() -> None:
         [b"Host: b", b"A: b"],
     ],
 )
-def test_lines_that_are_known_make_nothing_good(lines: list[bytes]) -> None:
+def test_cached_lines_do_not_excuse_malformed_ones(lines: list[bytes]) -> None:
     """Each line that can stand alone was seen before, alone; together they are refused as ever."""
     start = b"GET / HTTP/1.1\r\nHost: a\r\n"
     whole = start + b"\r\n".join(lines) + b"\r\n\r\n"

@@ -1,4 +1,4 @@
-"""The reader beside the corpus: its events, and its limits."""
+"""Events of the request reader, pipelining, and limits; the rest is in the corpus."""
 
 import itertools
 import re
@@ -22,7 +22,7 @@ def reader() -> RequestReader:
 # Events
 
 
-def test_nothing() -> None:
+def test_no_bytes() -> None:
     one = reader()
     assert one.next_event() is NEED_DATA
     assert one.between_requests
@@ -108,7 +108,7 @@ def test_pipelined_requests_wait_as_bytes() -> None:
     assert one.next_event() is NEED_DATA
 
 
-def test_what_follows_is_not_looked_at_before_it_is_asked_for() -> None:
+def test_next_request_is_not_parsed_before_it_is_asked_for() -> None:
     one = reader()
     one.feed(GET + b"\x00\x00\r\n\r\n")
     assert isinstance(one.next_event(), RequestHead)
@@ -200,7 +200,7 @@ def test_limit_request_field_size(length: int, status_code: int | None) -> None:
     ],
 )
 @pytest.mark.parametrize("size", [1, 100, 65536])
-def test_nothing_goes_on_for_ever(start: bytes, more: bytes, status_code: int, size: int) -> None:
+def test_endless_parts_are_refused(start: bytes, more: bytes, status_code: int, size: int) -> None:
     """Whatever does not end is refused long before it fills the memory."""
     one = reader()
     one.feed(start)
@@ -274,7 +274,7 @@ def test_large_heads_are_refused_while_many_are_coming() -> None:
 
 
 @pytest.mark.parametrize("first", [1, 2, 3])
-def test_line_ends_that_are_none(first: int) -> None:
+def test_bytes_that_are_no_line_end(first: int) -> None:
     """In every place, and however the bytes come."""
     bare = re.compile(rb"\r(?!\n|\Z)|(?<!\r)\n")
     for letters in itertools.product((b"\r", b"\n", b"a"), repeat=6):

@@ -1,4 +1,4 @@
-"""What RFC 9113 and RFC 7541 ask of a server, as frames that a client sends, and what has to come of each.
+"""Requirements of RFC 9113 and RFC 7541 for a server, as frames that a client sends and their outcome.
 
 The list follows h2spec's sections 3 to 8, its generic ones and those of HPACK.
 """

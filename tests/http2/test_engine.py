@@ -1,4 +1,4 @@
-"""What RFC 9113 and RFC 7541 ask of a server, each case whole and octet by octet."""
+"""Conformance with RFC 9113 and RFC 7541, each case whole and octet by octet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Gunicorn has no setting for: attributes of the classes, and environment variables over them."""
+"""Options without a setting of Gunicorn: attributes of the classes, and environment variables over them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong with TLS settings, in one sentence that names the setting."""
+"""Wrong TLS settings, each with one sentence that names the setting."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the runner makes of an ini, of its command line and of the environment, in this process; no server is started."""
+"""The runner of a Paste ini: its command line and environment, in this process and without a server."""
 
 from __future__ import annotations
 

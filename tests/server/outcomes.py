@@ -1,4 +1,4 @@
-"""What came of a case of ``arguments``, in one line."""
+"""Outcome of a case of ``arguments``, in one line."""
 
 from __future__ import annotations
 

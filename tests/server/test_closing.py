@@ -1,4 +1,4 @@
-"""Which ``close`` of an application is meant, and how it is called."""
+"""Choice and call of an application's ``close()``."""
 
 from __future__ import annotations
 

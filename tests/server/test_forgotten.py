@@ -1,4 +1,4 @@
-"""What an application forgets, and the sentence that helps."""
+"""Mistakes of applications, such as a forgotten return, and the sentence that helps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is ended when all connections are in use: the idle before the slow, and the latest first."""
+"""Overload: the idle connections are ended before the slow ones, and the latest first."""
 
 from __future__ import annotations
 

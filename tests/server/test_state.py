@@ -1,4 +1,4 @@
-"""What connections share: accounts, posts from threads, the sweep, and what is logged once."""
+"""State that connections share: accounts, posts from threads, the sweep, and warnings that are logged once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which threads hang: without threads and without waiting, by what is seen of them."""
+"""Stuck threads, told from their frames, without threads and without waiting."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a thread stands, told from its frames."""
+"""Place of a thread in application code, told from its frames."""
 
 from __future__ import annotations
 

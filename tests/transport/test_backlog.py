@@ -1,4 +1,4 @@
-"""What waits in a file for a client that does not read."""
+"""The file that holds bytes for a client that reads slowly."""
 
 from __future__ import annotations
 

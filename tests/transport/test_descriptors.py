@@ -1,4 +1,4 @@
-"""What a forked process shares with its parent, and then does not."""
+"""Descriptors that a forked process shares with its parent, and their separation."""
 
 from __future__ import annotations
 

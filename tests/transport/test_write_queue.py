@@ -1,4 +1,4 @@
-"""What leaves at once, what waits in the transport, and who is woken."""
+"""The write queue: bytes sent at once, bytes that wait, pausing, and wake-ups."""
 
 from __future__ import annotations
 

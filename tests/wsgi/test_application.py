@@ -1,4 +1,4 @@
-"""How an application is to be called, and what its result and its items stand for."""
+"""Classification of applications, of their results and of the items in them."""
 
 from __future__ import annotations
 
@@ -114,19 +114,19 @@ APPLICATIONS = {
 
 
 @pytest.mark.parametrize("name", APPLICATIONS)
-def test_how_it_is_called(name: str) -> None:
+def test_kind_of_application(name: str) -> None:
     application, kind = APPLICATIONS[name]
     assert classify_application(application) is kind
 
 
 @pytest.mark.skipif(not hasattr(inspect, "markcoroutinefunction"), reason="Python 3.12 has the mark")
-def test_a_marked_object() -> None:
+def test_object_marked_as_a_coroutine_function() -> None:
     marked = inspect.markcoroutinefunction(Marked())  # type: ignore[attr-defined,unused-ignore]
     assert classify_application(marked) is STREAMING
     assert classify_application(Marked()) is ORDINARY
 
 
-def test_a_generator_function_marked_for_streams() -> None:
+def test_generator_function_marked_by_stream_input() -> None:
     assert classify_application(generator, True) is STREAMING
     assert classify_application(ordinary, True) is ORDINARY
 
@@ -183,12 +183,12 @@ class ListOfOurs(list[bytes]):
         (lambda: Django("no bool"), ResultKind.ITERABLE),
     ],
 )
-def test_what_it_returned(make: Any, kind: ResultKind) -> None:
+def test_kind_of_result(make: Any, kind: ResultKind) -> None:
     result = make()
     assert classify_result(result, False) is kind
 
 
-def test_a_generator_that_is_to_be_driven() -> None:
+def test_generator_that_the_loop_drives() -> None:
     assert classify_result(generator(None, None), True) is ResultKind.GENERATOR
 
 
@@ -204,13 +204,13 @@ def test_a_generator_that_is_to_be_driven() -> None:
     ],
     ids=["None", "bytes", "str", "memoryview", "int", "function"],
 )
-def test_what_is_no_body(result: Any, words: str) -> None:
+def test_results_that_are_no_body(result: Any, words: str) -> None:
     with pytest.raises(TypeError) as caught:
         classify_result(result, False)
     assert words in str(caught.value)
 
 
-def test_what_can_be_awaited() -> None:
+def test_awaitables() -> None:
     coroutine_object = coroutine(None, None)
     assert is_awaitable(coroutine_object)
     coroutine_object.close()
@@ -231,7 +231,7 @@ def test_what_can_be_awaited() -> None:
     ],
     ids=["None", "str", "int", "bool"],
 )
-def test_the_hint_for_a_wrong_item(item: object, words: str) -> None:
+def test_hint_for_a_wrong_item(item: object, words: str) -> None:
     error = wrong_item(item)
     assert isinstance(error, TypeError)
     assert words in str(error)
@@ -254,7 +254,7 @@ def waiting(function: Any) -> Any:
     return started
 
 
-def test_the_outcome_of_what_was_yielded() -> None:
+def test_outcome_of_a_yielded_awaitable() -> None:
     assert take_outcome(waiting(taking), b"data") == b"data"
     assert take_outcome(waiting(taking), "text") == "text"
     assert take_outcome(waiting(dropping), 5) == 5

@@ -1,4 +1,4 @@
-"""AsyncBody without a server process: what it gives to those who iterate, and when."""
+"""AsyncBody without a server process: markers, synchronous iteration, lost bodies, and other servers."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_marker_survives_what_django_does_and_no_cache() -> None:
 # Under our workers
 
 
-def test_marker_that_arrives_stands_for_all(served: BodyServer, log: Log) -> None:
+def test_marker_that_arrives_stands_for_the_whole_body(served: BodyServer, log: Log) -> None:
     pieces = Pieces()
     iterator = iter(AsyncBody(pieces))
     marker = next(iterator)
@@ -109,7 +109,7 @@ def test_marker_that_arrives_stands_for_all(served: BodyServer, log: Log) -> Non
 
 
 @pytest.mark.parametrize("take", [list, tuple, b"".join, lambda body: [piece.upper().lower() for piece in body]])
-def test_who_asks_again_is_given_the_data(served: BodyServer, log: Log, take: Callable[[Any], Any]) -> None:
+def test_code_that_asks_for_a_second_item_gets_the_data(served: BodyServer, log: Log, take: Callable[[Any], Any]) -> None:
     pieces = Pieces()
     taken = take(AsyncBody(pieces))
     assert (taken if isinstance(taken, bytes) else b"".join(taken)) == b"one two three"
@@ -122,21 +122,21 @@ def test_who_asks_again_is_given_the_data(served: BodyServer, log: Log, take: Ca
     assert not log.errors
 
 
-def test_marker_that_arrives_late_means_nothing(served: BodyServer) -> None:
+def test_marker_that_arrives_late_is_void(served: BodyServer) -> None:
     marker, *rest = AsyncBody(Pieces())
     assert isinstance(marker, Marker)
     assert not marker.stream.claim()
     assert b"".join(rest) == b"one two three"
 
 
-def test_one_warning_for_each_place(served: BodyServer, log: Log) -> None:
+def test_synchronous_iteration_is_logged_once_per_place(served: BodyServer, log: Log) -> None:
     for _ in range(3):
         list(AsyncBody(Pieces()))
     b"".join(AsyncBody(Pieces()))
     assert len(log.warnings) == 2
 
 
-def test_the_workers_loop_serves_threads(worker_loop: LoopThread, log: Log) -> None:
+def test_loop_of_the_worker_serves_threads(worker_loop: LoopThread, log: Log) -> None:
     declare_server(worker_loop.call(lambda: BodyServer(worker_loop.loop, True, log.warn, log.error)))
     try:
         pieces = Pieces()
@@ -146,7 +146,7 @@ def test_the_workers_loop_serves_threads(worker_loop: LoopThread, log: Log) -> N
         declare_server(None)
 
 
-def test_it_works_where_a_loop_is_seen(served: BodyServer) -> None:
+def test_iteration_within_a_running_loop(served: BodyServer) -> None:
     async def joins() -> bytes:
         return b"".join(AsyncBody(Pieces()))
 
@@ -186,7 +186,7 @@ def test_close_ends_the_body(served: BodyServer) -> None:
     one.close()
 
 
-def test_close_when_nobody_refers_to_it(served: BodyServer, worker_loop: LoopThread) -> None:
+def test_forgotten_iteration_is_closed(served: BodyServer, worker_loop: LoopThread) -> None:
     pieces = Pieces()
     context = contextvars.copy_context()
 
@@ -206,7 +206,7 @@ def test_close_when_nobody_refers_to_it(served: BodyServer, worker_loop: LoopThr
     assert pieces.ended == ["GeneratorExit"]
 
 
-def test_body_that_nobody_began_is_closed(served: BodyServer, worker_loop: LoopThread) -> None:
+def test_body_without_iteration_is_closed(served: BodyServer, worker_loop: LoopThread) -> None:
     """As with HEAD in Flask."""
     closed = threading.Event()
 
@@ -239,7 +239,7 @@ def test_validator_of_the_standard_library_sees_bytes_only(served: BodyServer, l
     iterable.close()
 
 
-def test_thread_of_no_request_keeps_few(served: BodyServer) -> None:
+def test_thread_outside_of_requests_keeps_few_bodies(served: BodyServer) -> None:
     for _ in range(250):
         b"".join(AsyncBody(three()))
     assert len(bodies()._streams) <= 100
@@ -286,7 +286,7 @@ def test_other_servers_get_the_data(foreign: None) -> None:
     assert pieces.ended == ["end"]
 
 
-def test_other_servers_close_it(foreign: None) -> None:
+def test_other_servers_close_the_body(foreign: None) -> None:
     pieces = Pieces()
     iterator: Any = iter(AsyncBody(pieces))
     assert next(iterator) == b"one "
@@ -294,7 +294,7 @@ def test_other_servers_close_it(foreign: None) -> None:
     assert pieces.ended == ["GeneratorExit"]
 
 
-def test_other_servers_may_forget_it(foreign: None) -> None:
+def test_other_servers_may_forget_the_body(foreign: None) -> None:
     pieces = Pieces()
     iterator = iter(AsyncBody(pieces))
     assert next(iterator) == b"one "
@@ -304,7 +304,7 @@ def test_other_servers_may_forget_it(foreign: None) -> None:
     assert pieces.ended == ["GeneratorExit"]
 
 
-def test_what_is_not_asynchronous_is_refused() -> None:
+def test_ordinary_iterable_is_refused() -> None:
     with pytest.raises(TypeError, match="asynchronous iterable"):
         AsyncBody([b"data"])  # type: ignore[arg-type]
 
@@ -343,5 +343,5 @@ def test_length_of_the_body_is_kept() -> None:
     assert run(application).transport.sent.endswith(b"\r\n\r\none two three")
 
 
-def test_the_module_knows_no_loop_before_it_is_needed() -> None:
+def test_module_loads_without_asyncio() -> None:
     assert not hasattr(body, "asyncio")

@@ -31,7 +31,7 @@ def make(data: bytes = b"", ended: bool = False) -> BlockingReader:
     return reader
 
 
-def test_it_reads_like_a_file() -> None:
+def test_reads_are_those_of_a_file() -> None:
     for read in (
         lambda file: [file.read(), file.read()],
         lambda file: [file.read(3), file.read(0), file.read(100), file.read(1)],
@@ -52,7 +52,7 @@ def test_readinto() -> None:
     assert reader.readable()
 
 
-def test_a_thread_waits_for_what_comes() -> None:
+def test_thread_waits_for_data() -> None:
     reader = make(b"ab")
     found: list[bytes] = []
     thread = threading.Thread(target=lambda: found.append(reader.read(4)))
@@ -63,7 +63,7 @@ def test_a_thread_waits_for_what_comes() -> None:
     assert found == [b"abcd"]
 
 
-def test_a_thread_waits_within_a_loop_of_its_own() -> None:
+def test_thread_waits_within_a_loop_of_its_own() -> None:
     async def view() -> bytes:
         return reader.read(4)
 
@@ -78,7 +78,7 @@ def test_a_thread_waits_within_a_loop_of_its_own() -> None:
     assert found == [b"abcd"]
 
 
-def test_a_thread_waits_for_the_end() -> None:
+def test_thread_waits_for_the_end() -> None:
     reader = make(b"ab")
     found: list[bytes] = []
     thread = threading.Thread(target=lambda: found.append(reader.read()))
@@ -89,7 +89,7 @@ def test_a_thread_waits_for_the_end() -> None:
 
 
 @pytest.mark.parametrize("leaves", [True, False])
-def test_the_end_is_for_all_threads(leaves: bool) -> None:
+def test_end_wakes_all_threads(leaves: bool) -> None:
     """An application may read in several threads of its own, and none of them is forgotten."""
 
     def read() -> None:
@@ -115,7 +115,7 @@ def test_the_end_is_for_all_threads(leaves: bool) -> None:
     assert found == [b""] * 3
 
 
-def test_the_client_leaves() -> None:
+def test_client_disconnects() -> None:
     reader = make(b"ab")
     reader.fail(IncompleteBodyError("gone"))
     assert reader.read(2) == b"ab"
@@ -124,7 +124,7 @@ def test_the_client_leaves() -> None:
             read()
 
 
-def test_who_is_told() -> None:
+def test_callbacks_at_the_first_read_and_below_the_low_mark() -> None:
     want, taken = Counter(), Counter()
     reader = BlockingReader(want, taken)
     reader.feed(bytes(HIGH_MARK))
@@ -137,7 +137,7 @@ def test_who_is_told() -> None:
 
 
 @pytest.mark.parametrize("end", ["open", "ended", "failed"])
-def test_handed_over_to_the_loop(loop: FakeLoop, end: str) -> None:
+def test_unread_bytes_move_to_a_stream(loop: FakeLoop, end: str) -> None:
     reader = make(b"abc", ended=end == "ended")
     if end == "failed":
         reader.fail(IncompleteBodyError("gone"))
@@ -153,7 +153,7 @@ def test_handed_over_to_the_loop(loop: FakeLoop, end: str) -> None:
     assert reader.read() == b""
 
 
-def test_no_thread_waits_longer_than_it_must() -> None:
+def test_end_without_data_does_not_block() -> None:
     reader = make(ended=True)
     began = time.perf_counter()
     assert reader.read() == b""

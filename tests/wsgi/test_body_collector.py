@@ -12,7 +12,7 @@ from aiohttp_worker.wsgi.body_collector import BodyCollector
 
 
 @pytest.mark.parametrize("pieces", [[], [b"abc"], [b"a"] * 50, [bytes(SMALL), b"x", bytes(SMALL)]])
-def test_in_memory(pieces: list[bytes], tmp_path: Path) -> None:
+def test_body_in_memory(pieces: list[bytes], tmp_path: Path) -> None:
     collector = BodyCollector(1024 * 1024, str(tmp_path))
     for piece in pieces:
         collector.feed(piece)
@@ -23,7 +23,7 @@ def test_in_memory(pieces: list[bytes], tmp_path: Path) -> None:
     assert file.read() == whole
 
 
-def test_in_a_file(tmp_path: Path) -> None:
+def test_body_in_a_temporary_file(tmp_path: Path) -> None:
     collector = BodyCollector(1000, str(tmp_path))
     collector.feed(b"a" * 600)
     assert collector.in_memory == 600
@@ -36,7 +36,7 @@ def test_in_a_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_spilled_for_others(tmp_path: Path) -> None:
+def test_body_spilled_before_its_size_demands_it(tmp_path: Path) -> None:
     collector = BodyCollector(1000, str(tmp_path))
     collector.feed(b"abc")
     collector.spill()
@@ -46,13 +46,13 @@ def test_spilled_for_others(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [10, 2000])
-def test_thrown_away(size: int, tmp_path: Path) -> None:
+def test_discarded_body(size: int, tmp_path: Path) -> None:
     collector = BodyCollector(1000, str(tmp_path))
     collector.feed(bytes(size))
     collector.close()
     collector.close()
 
 
-def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+def test_missing_folder(tmp_path: Path) -> None:
     with pytest.raises(OSError):
         BodyCollector(1, str(tmp_path / "missing")).feed(b"abc")

@@ -1,4 +1,4 @@
-"""Heads and addresses → environs, where the same are asked for again and again."""
+"""environ from heads and addresses, where equal ones come from a cache."""
 
 import pytest
 
@@ -91,7 +91,7 @@ def test_another_connection_has_its_own_addresses() -> None:
             assert environ["REMOTE_PORT"] == port
 
 
-def test_another_request_in_between() -> None:
+def test_cache_with_another_request_in_between() -> None:
     builder = EnvironBuilder(ForwardingPolicy(), False, {})
     reader = RequestReader(HeadParser(Limits()))
     for target in ("/a", "/a", "/a", "/a", "/b", "/b", "/b", "/b", "/a", "/b", "/a"):

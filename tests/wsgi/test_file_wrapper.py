@@ -1,4 +1,4 @@
-"""What goes out through ``wsgi.file_wrapper`` is what ``read()`` gives; the kernel sends plain files alone."""
+"""``wsgi.file_wrapper``: the bytes that ``read()`` gives are sent, those of plain files by the kernel."""
 
 from __future__ import annotations
 
@@ -353,7 +353,7 @@ class Answer:
 
 
 @pytest.mark.parametrize("make", PLAIN.values(), ids=PLAIN)
-def test_a_plain_file_is_sent_by_the_kernel(path: Path, make: Callable[[Path], Any]) -> None:
+def test_plain_file_is_sent_by_the_kernel(path: Path, make: Callable[[Path], Any]) -> None:
     file = opened(make, path)
     assert plain_file(file) is not None
     part = regular_part(FileWrapper(file))
@@ -369,7 +369,7 @@ def test_a_plain_file_is_sent_by_the_kernel(path: Path, make: Callable[[Path], A
 
 
 @pytest.mark.parametrize("make", READ.values(), ids=READ)
-def test_what_read_gives_is_sent(path: Path, make: Callable[[Path], Any]) -> None:
+def test_bytes_of_read_are_sent(path: Path, make: Callable[[Path], Any]) -> None:
     expected = opened(make, path).read()
     file = opened(make, path)
     assert regular_part(FileWrapper(file)) is None
@@ -379,14 +379,14 @@ def test_what_read_gives_is_sent(path: Path, make: Callable[[Path], Any]) -> Non
 
 
 @pytest.mark.parametrize("make", [*PLAIN.values(), *READ.values()], ids=[*PLAIN, *READ])
-def test_without_sendfile_it_is_the_same(path: Path, make: Callable[[Path], Any]) -> None:
+def test_same_bytes_without_sendfile(path: Path, make: Callable[[Path], Any]) -> None:
     by_kernel = Answer(opened(make, path))
     path.write_bytes(TEXT)  # one of them deletes it
     assert Answer(opened(make, path), sendfile=False).body == by_kernel.body
 
 
 @pytest.mark.parametrize("make", [PLAIN["open"], READ["gzip"]], ids=["plain", "gzip"])
-def test_with_a_length_and_for_head(path: Path, make: Callable[[Path], Any]) -> None:
+def test_length_and_head(path: Path, make: Callable[[Path], Any]) -> None:
     whole = [("Content-Length", str(len(TEXT)))]
     assert Answer(make(path), headers=whole).body == TEXT
     assert Answer(make(path), headers=[("Content-Length", "1000")]).body == TEXT[:1000]
@@ -398,7 +398,7 @@ def test_with_a_length_and_for_head(path: Path, make: Callable[[Path], Any]) -> 
 
 
 @pytest.mark.parametrize("sendfile", [True, False])
-def test_a_file_that_has_grown_is_sent_up_to_its_length(path: Path, sendfile: bool) -> None:
+def test_grown_file_is_sent_up_to_its_length(path: Path, sendfile: bool) -> None:
     """The length was taken when there was more than when the file was opened, or before."""
 
     def application(environ: dict[str, Any], start_response: Any) -> Any:
@@ -433,7 +433,7 @@ def test_text_is_refused_at_the_call(path: Path, open_text: Callable[[Path], Any
         FileWrapper(opened(open_text, path))
 
 
-def test_text_that_nothing_tells_of_is_refused_when_it_is_read() -> None:
+def test_unknown_text_is_refused_when_it_is_read() -> None:
     class Text:
         def read(self, size: int = -1) -> str:
             return "text"
@@ -450,13 +450,13 @@ def filled_with_text(file: Any) -> Any:
     return file
 
 
-def test_what_is_no_file_is_refused_at_the_call() -> None:
+def test_object_without_read_is_refused_at_the_call() -> None:
     for value in ("/etc/passwd", b"data", None, 5, [b"data"]):
         with pytest.raises(TypeError, match=r"takes a file, something with read\(size\), not "):
             FileWrapper(value)
 
 
-def test_a_closed_file(path: Path) -> None:
+def test_closed_file(path: Path) -> None:
     for make in (lambda: path.open("rb"), lambda: io.BytesIO(b"data"), tempfile.NamedTemporaryFile):
         file: Any = make()
         file.close()
@@ -483,12 +483,12 @@ def test_block_sizes(size: Any) -> None:
 
 
 @pytest.mark.parametrize("size", ["8192", 8192.0, b"1", [1], io.BytesIO()])
-def test_block_sizes_that_are_refused_at_the_call(size: Any) -> None:
+def test_wrong_block_sizes_are_refused_at_the_call(size: Any) -> None:
     with pytest.raises(TypeError, match=r"the block size of wsgi.file_wrapper must be a whole number, not "):
         FileWrapper(io.BytesIO(b"data"), size)
 
 
-def test_a_read_that_gives_none_ends_it() -> None:
+def test_read_that_gives_none_ends_the_body() -> None:
     class Odd:
         def __init__(self, *gives: Any) -> None:
             self._gives = iter(gives)
@@ -510,18 +510,18 @@ class Shouting(FileWrapper):
         return super().__next__().upper()
 
 
-def test_a_wrapper_that_was_extended_is_iterated(path: Path) -> None:
+def test_subclass_is_iterated(path: Path) -> None:
     assert Answer(opened(PLAIN["open"], path), wrap=Shouting).body == TEXT.upper()
 
 
-def test_a_wrapper_within_another_iterable(path: Path) -> None:
+def test_wrapper_within_another_iterable(path: Path) -> None:
     def wrap(file: Any, size: int) -> Iterator[bytes]:
         return (piece.upper() for piece in FileWrapper(file, size))
 
     assert Answer(opened(PLAIN["open"], path), wrap=wrap).body == TEXT.upper()
 
 
-def test_a_wrapper_whose_file_was_replaced(path: Path) -> None:
+def test_wrapper_whose_file_was_replaced(path: Path) -> None:
     def wrap(file: Any, size: int) -> Any:
         wrapper: Any = FileWrapper(file, size)
         wrapper.note = "anything"
@@ -533,13 +533,13 @@ def test_a_wrapper_whose_file_was_replaced(path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["open", "gzip", "SpooledTemporaryFile on disk", "a read of its own"])
 @pytest.mark.parametrize("stream", [True, False])
-def test_a_file_from_a_coroutine(path: Path, name: str, stream: bool) -> None:
+def test_file_from_a_coroutine(path: Path, name: str, stream: bool) -> None:
     expected = opened({**PLAIN, **READ}[name], path).read()
     answer = Answer(opened({**PLAIN, **READ}[name], path), coroutine=True, stream=stream)
     assert (answer.body, answer.logged) == (expected, [])
 
 
-def test_close_is_the_files() -> None:
+def test_close_is_that_of_the_file() -> None:
     class Closing(io.BytesIO):
         closings = 0
 

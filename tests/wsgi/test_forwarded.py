@@ -1,4 +1,4 @@
-"""Who may speak for the client, and what is believed of it."""
+"""Trusted front ends: ``forwarded_allow_ips``, forwarded schemes, field names and SCRIPT_NAME."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_address_list(listed: list[str], peername: Peername, allowed: bool) -> N
     assert peer_is_trusted(policy, peername) is allowed
 
 
-def test_what_is_remembered_of_addresses_is_bounded() -> None:
+def test_cache_of_addresses_is_bounded() -> None:
     allowed = AddressList.parse(["10.0.0.0/16"])
     for _ in range(2):
         for number in range(3000):
@@ -70,7 +70,7 @@ def test_what_is_remembered_of_addresses_is_bounded() -> None:
 
 
 @pytest.mark.parametrize("address", ["localhost", "10.0.0.1/8", "", "1.2.3"])
-def test_address_list_refuses_what_is_no_address(address: str) -> None:
+def test_address_list_refuses_other_texts(address: str) -> None:
     with pytest.raises(ValueError, match=r".*"):
         AddressList.parse([address])
 

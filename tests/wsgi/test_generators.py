@@ -387,12 +387,12 @@ TABLE: list[tuple[Callable[..., Any], Dialect]] = [
 
 
 @pytest.mark.parametrize(("function", "dialect"), TABLE, ids=lambda value: getattr(value, "__name__", None))
-def test_function(function: Any, dialect: Dialect) -> None:
+def test_class_of_a_generator_function(function: Any, dialect: Dialect) -> None:
     assert function_dialect(function) is dialect
 
 
 @pytest.mark.parametrize(("function", "dialect"), TABLE, ids=lambda value: getattr(value, "__name__", None))
-def test_generator(function: Any, dialect: Dialect) -> None:
+def test_class_of_a_generator(function: Any, dialect: Dialect) -> None:
     """The same of one that was returned."""
     arguments: tuple[Any, ...] = ({}, None) if function.__code__.co_argcount > 1 else ({},)
     if function is Middleware.__call__:
@@ -402,7 +402,7 @@ def test_generator(function: Any, dialect: Dialect) -> None:
     generator.close()
 
 
-def test_a_closure_has_the_values_of_its_own() -> None:
+def test_closures_are_classified_by_their_values() -> None:
     def make(inner: Any) -> Any:
         def outer(environ: Environ, start_response: Start) -> Steps:
             return (yield from inner(environ, start_response))
@@ -446,7 +446,7 @@ def test_policies_of_loops_are_called_without_one() -> None:
     assert function_dialect(application) is ORDINARY
 
 
-def test_those_that_name_each_other() -> None:
+def test_functions_that_name_each_other() -> None:
     assert function_dialect(one) is ORDINARY
 
 
@@ -575,6 +575,6 @@ def test_variable_without_a_value() -> None:
     missing = None
 
 
-def test_expressions() -> None:
+def test_generator_expression() -> None:
     generator = (piece for piece in (b"a", b"b"))
     assert generator_dialect(generator) is ORDINARY

@@ -39,7 +39,7 @@ class TestStreamReader:
             (lambda reader: reader.readexactly(0), b""),
         ],
     )
-    def test_a_whole_body(self, loop: FakeLoop, read: Any, expected: bytes) -> None:
+    def test_whole_body(self, loop: FakeLoop, read: Any, expected: bytes) -> None:
         assert outcome(loop, lambda: read(stream(loop, TEXT, ended=True))) == expected
 
     @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ class TestStreamReader:
             (lambda reader: reader.readexactly(5), True, b"one\nt"),
         ],
     )
-    def test_a_body_that_comes_in_pieces(self, loop: FakeLoop, read: Any, waits: bool, then: bytes) -> None:
+    def test_body_in_pieces(self, loop: FakeLoop, read: Any, waits: bool, then: bytes) -> None:
         reader = stream(loop, b"one")
         future = read(reader)
         assert future.done() is not waits
@@ -70,17 +70,17 @@ class TestStreamReader:
         assert outcome(loop, lines) == [b"one\n", b"two\n", b"three"]
         assert reader.at_eof()
 
-    def test_the_body_ends_before_a_separator(self, loop: FakeLoop) -> None:
+    def test_body_ends_before_a_separator(self, loop: FakeLoop) -> None:
         error = outcome(loop, lambda: stream(loop, TEXT, ended=True).readuntil(b"x"))
         assert isinstance(error, asyncio.IncompleteReadError)
         assert error.partial == TEXT
 
-    def test_the_body_ends_before_a_size(self, loop: FakeLoop) -> None:
+    def test_body_ends_before_a_size(self, loop: FakeLoop) -> None:
         error = outcome(loop, lambda: stream(loop, TEXT, ended=True).readexactly(100))
         assert isinstance(error, asyncio.IncompleteReadError)
         assert (error.partial, error.expected) == (TEXT, 100)
 
-    def test_the_client_leaves(self, loop: FakeLoop) -> None:
+    def test_client_disconnects(self, loop: FakeLoop) -> None:
         """What has come can be read; the read that needs more raises."""
         reader = stream(loop, b"abc")
         waiting = reader.read()
@@ -90,7 +90,7 @@ class TestStreamReader:
         assert outcome(loop, reader.readany) == b"c"
         assert isinstance(outcome(loop, reader.readany), IncompleteBodyError)
 
-    def test_the_client_leaves_behind_the_end(self, loop: FakeLoop) -> None:
+    def test_client_disconnects_after_the_end(self, loop: FakeLoop) -> None:
         reader = stream(loop, b"abc", ended=True)
         reader.fail(IncompleteBodyError("gone"))
         assert outcome(loop, reader.read) == b"abc"
@@ -105,14 +105,14 @@ class TestStreamReader:
         reader.feed(b"line\n")
         assert again.result() == b"line\n"
 
-    def test_a_cancelled_read_takes_nothing(self, loop: FakeLoop) -> None:
+    def test_cancelled_read_takes_nothing(self, loop: FakeLoop) -> None:
         reader = stream(loop)
         reader.readany().cancel()
         reader.feed(b"abc")
         assert reader.buffered == 3
         assert outcome(loop, reader.readany) == b"abc"
 
-    def test_the_first_read_is_told_of_once(self, loop: FakeLoop) -> None:
+    def test_first_read_is_announced_once(self, loop: FakeLoop) -> None:
         want, taken = Counter(), Counter()
         reader = StreamReader(loop, want, taken)
         assert not reader.was_read
@@ -184,7 +184,7 @@ class TestStreamReader:
 
 
 class TestEmptyReader:
-    def test_it_is_at_its_end(self, loop: FakeLoop) -> None:
+    def test_empty_body_is_at_its_end(self, loop: FakeLoop) -> None:
         reader = EmptyReader(loop)
         assert reader.at_eof()
         assert (reader.buffered, reader.was_read, reader.wanted) == (0, True, False)
@@ -230,7 +230,7 @@ class TestMisuse:
 
 
 class TestFileReader:
-    def test_it_is_read_when_asked(self, loop: FakeLoop) -> None:
+    def test_file_is_read_at_the_first_read(self, loop: FakeLoop) -> None:
         reader = FileReader(loop, io.BytesIO(TEXT))
         assert outcome(loop, reader.readline) == b"one\n"
         assert outcome(loop, reader.read) == TEXT[4:]

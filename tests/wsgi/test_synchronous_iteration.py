@@ -179,7 +179,7 @@ def test_task_cancelled_before_its_first_step(worker_loop: LoopThread) -> None:
         steps.take()
 
 
-def test_client_that_leaves_ends_the_wait(worker_loop: LoopThread) -> None:
+def test_disconnect_ends_the_wait(worker_loop: LoopThread) -> None:
     ended = threading.Event()
     waits = threading.Event()
 
@@ -209,7 +209,7 @@ def test_client_that_leaves_ends_the_wait(worker_loop: LoopThread) -> None:
         steps.take()
 
 
-def test_close_while_a_step_goes_on_cancels_it(worker_loop: LoopThread) -> None:
+def test_close_cancels_a_pending_step(worker_loop: LoopThread) -> None:
     """As when a signal interrupts who waits."""
     ended = threading.Event()
 

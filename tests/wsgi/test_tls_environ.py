@@ -1,4 +1,4 @@
-"""What an application learns of a TLS connection, on real handshakes."""
+"""TLS facts in environ and ``gunicorn.socket``, after real handshakes."""
 
 from __future__ import annotations
 
@@ -200,7 +200,7 @@ def test_plain_unix(run: Callable[[Any], Any], tmp_path: Path) -> None:
     run(check())
 
 
-def test_when_nothing_is_known_any_more() -> None:
+def test_closed_connection() -> None:
     sock = connection_socket(SimpleNamespace(get_extra_info=lambda name, default=None: default))
     assert sock.fileno() == -1
     assert sock.family is None

@@ -1,4 +1,4 @@
-"""What a worker process knows of itself, and the views of ``probe``."""
+"""Facts that a worker process knows of itself, and the views of ``probe``."""
 
 import asyncio
 import gc

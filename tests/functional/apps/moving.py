@@ -1,4 +1,4 @@
-"""What somebody who comes from gthread may have in an application."""
+"""An application as it may come from gthread."""
 
 from __future__ import annotations
 

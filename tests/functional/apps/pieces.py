@@ -1,4 +1,4 @@
-"""What the asynchronous applications are made of: awaitables, and bodies that say what is done to them."""
+"""Parts of the asynchronous applications: awaitables, and bodies that report their use."""
 
 import asyncio
 import contextvars

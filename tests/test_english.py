@@ -1,0 +1,148 @@
+"""Docstrings: a first line that a search finds, a noun phrase or an imperative, in one dialect."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDERS = ("aiohttp_worker", "aiohttp", "tests", "benchmarks", "fuzz", "docs", "requirements")
+
+# A first line that begins with one of these names nothing: what the pronoun stands for, or the answer, is behind it.
+NAMELESS = re.compile(
+    r"(Who|Whom|Whose|What|Whatever|Whoever|Where|When|Whether|Why|How|Which|It|Its|They|Their|This|These|That|Those)\b"
+)
+# Private words of this project for verbs of the field, such as handle, receive, mark.
+PRIVATE = re.compile(r"(Take up|Have (?!been)\w+ )\b")
+OTHER_DIALECTS = re.compile(
+    r"^\s*(Args|Arguments|Parameters|Returns|Return value|Raises|Yields):\s*$|@param\b|:type \w+:|:returns:", re.MULTILINE
+)
+
+
+def modules() -> list[str]:
+    found = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")]
+    return sorted(path.relative_to(ROOT).as_posix() for path in [*found, ROOT / "setup.py"])
+
+
+MODULES = modules()
+PRODUCT = [name for name in MODULES if name.startswith(("aiohttp_worker/", "aiohttp/"))]
+
+
+# Modules whose docstrings still have to be put into words.
+NOT_YET: frozenset[str] = frozenset(
+    """
+    aiohttp/__main__.py
+    aiohttp/client.py
+    aiohttp/connection.py
+    aiohttp/connection_pool.py
+    aiohttp/connector.py
+    aiohttp/content.py
+    aiohttp/cookies.py
+    aiohttp/coroutines.py
+    aiohttp/credentials.py
+    aiohttp/dialling.py
+    aiohttp/errors.py
+    aiohttp/incoming.py
+    aiohttp/missing.py
+    aiohttp/proxies.py
+    aiohttp/request.py
+    aiohttp/response.py
+    aiohttp/sending.py
+    aiohttp/turns.py
+    aiohttp/upload.py
+    aiohttp/url.py
+    aiohttp_worker/demo/__init__.py
+    aiohttp_worker/demo/views.py
+    aiohttp_worker/http1/buffer.py
+    aiohttp_worker/http1/caches.py
+    aiohttp_worker/http1/messages.py
+    aiohttp_worker/http1/request_parser.py
+    aiohttp_worker/http1/request_reader.py
+    aiohttp_worker/http1/response_side.py
+    aiohttp_worker/http1/server_connection.py
+    aiohttp_worker/http2/engine.py
+    aiohttp_worker/http2/events.py
+    aiohttp_worker/http2/server_connection.py
+    aiohttp_worker/http2/settings.py
+    aiohttp_worker/integration/__init__.py
+    aiohttp_worker/integration/boot_checks.py
+    aiohttp_worker/integration/early_signals.py
+    aiohttp_worker/integration/hooks.py
+    aiohttp_worker/integration/master.py
+    aiohttp_worker/integration/tls_context.py
+    aiohttp_worker/paste/ini.py
+    aiohttp_worker/paste/runner.py
+    aiohttp_worker/server/channels.py
+    aiohttp_worker/server/connection.py
+    aiohttp_worker/server/coroutines.py
+    aiohttp_worker/server/exchange.py
+    aiohttp_worker/server/forked.py
+    aiohttp_worker/server/lifetime.py
+    aiohttp_worker/server/listener.py
+    aiohttp_worker/server/loop_visibility.py
+    aiohttp_worker/server/overload.py
+    aiohttp_worker/server/proxy_protocol.py
+    aiohttp_worker/server/request_body.py
+    aiohttp_worker/server/stream.py
+    aiohttp_worker/server/stuck_threads.py
+    aiohttp_worker/server/thread_pool.py
+    aiohttp_worker/server/watchdog.py
+    aiohttp_worker/server/whereabouts.py
+    aiohttp_worker/transport/backlog.py
+    aiohttp_worker/transport/repetitions.py
+    aiohttp_worker/transport/tls_handshake.py
+    aiohttp_worker/transport/tls_transport.py
+    aiohttp_worker/transport/write_batch.py
+    aiohttp_worker/transport/write_queue.py
+    aiohttp_worker/worker.py
+    aiohttp_worker/wsgi/environ.py
+    aiohttp_worker/wsgi/forwarded.py
+    aiohttp_worker/wsgi/start_response.py
+    tests/http2/conftest.py
+    tests/http2/test_allowance.py
+    tests/http2/test_request_head.py
+    tests/http2/test_response_head.py
+    tests/http2/test_server_connection.py
+    tests/http2/test_settings.py
+    """.split()
+)
+
+
+def tree(name: str) -> ast.Module:
+    return ast.parse((ROOT / name).read_text(encoding="utf-8"), name)
+
+
+def docstrings(name: str) -> Iterator[tuple[str, str]]:
+    """Name and docstring of everything in a module that has one, the module itself first."""
+    for node in ast.walk(tree(name)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            text = ast.get_docstring(node)
+            if text:
+                yield getattr(node, "name", "module"), text
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if name not in NOT_YET and (ROOT / name).stat().st_size])
+def test_first_line_of_a_module(name: str) -> None:
+    text = ast.get_docstring(tree(name))
+    assert text, "the module has no docstring"
+    first = text.partition("\n")[0]
+    assert first.endswith((".", "::")), first
+    assert not NAMELESS.match(first), first
+
+
+@pytest.mark.parametrize("name", [name for name in PRODUCT if name not in NOT_YET])
+def test_first_lines_in_a_module(name: str) -> None:
+    found = [f"{what}: {text.partition(chr(10))[0]}" for what, text in docstrings(name)]
+    wrong = [line for line in found if NAMELESS.match(line.partition(": ")[2]) or PRIVATE.match(line.partition(": ")[2])]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if name not in NOT_YET])
+def test_one_dialect(name: str) -> None:
+    """``:param x:``, ``:return:`` and ``:raises X:``."""
+    wrong = [f"{what}: {found[0].strip()}" for what, text in docstrings(name) if (found := OTHER_DIALECTS.search(text))]
+    assert wrong == []
