@@ -196,7 +196,6 @@ WITHOUT_A_TEST_FILE = {
     "server.coroutines": "tests/server/test_exchange.py and test_dialects.py run each kind",
     "server.stream": "an interface; tests/server/test_exchange.py uses it by a connection",
     "server.forked": "only a real process forks: tests/functional/test_forks.py",
-    "worker": "only a real master runs one: tests/functional",
 }
 
 
