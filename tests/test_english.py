@@ -101,7 +101,6 @@ NOT_YET: frozenset[str] = frozenset(
     aiohttp_worker/worker.py
     aiohttp_worker/wsgi/environ.py
     aiohttp_worker/wsgi/forwarded.py
-    aiohttp_worker/wsgi/start_response.py
     tests/http2/conftest.py
     tests/http2/test_allowance.py
     tests/http2/test_request_head.py

@@ -1,7 +1,6 @@
-"""start_response of PEP 3333: its rules, what the application said by it, and the responses of the server's own errors.
+"""``start_response`` and ``write`` of PEP 3333, and the error responses of the server (400, 408, 413, 431, 500, 503, …).
 
-Pure: what is to be sent comes back as a list of ``bytes``. Who sends it, and
-when, is not known here.
+Pure: every method returns the bytes to send, and leaves sending to its caller.
 """
 
 from __future__ import annotations
@@ -33,14 +32,14 @@ _REASONS: Final = {
 
 
 class StartResponse:
-    """What an application gets as ``start_response``, and what it has said by it.
+    """The ``start_response`` callable of one request, with the status and headers that the application gave.
 
     The head waits for the first byte of the body (PEP 3333, "Handling the Content-Length Header").
 
-    :param response: what makes bytes of the head and the body.
+    :param response: encodes and frames the response.
     """
 
-    # What else a function has, for those that look at a start_response before they wrap it.
+    # Middleware may inspect the signature before it wraps start_response; a compiled class has none.
     __signature__: ClassVar[Signature] = Signature(
         [
             Parameter("status", Parameter.POSITIONAL_OR_KEYWORD),
@@ -60,19 +59,18 @@ class StartResponse:
     def __name__(self) -> str:
         return "start_response"
 
-    # What applications give is `object`: mypyc would refuse a type in words of its own.
+    # `object`, because mypyc would refuse another type by an error that does not mention PEP 3333.
     def __call__(self, status: object, headers: object, exc_info: object = None) -> Callable[[object], object]:
-        """Take status and headers (PEP 3333, "The start_response() Callable").
+        """Start the response, or replace it before its head is sent (PEP 3333, "The start_response() Callable").
 
-        All of it is checked here, where the application can do something about
-        it, and nothing is taken up if any of it is wrong. What counts are the
-        headers as they are now, as in Gunicorn.
+        Everything is checked here, where the application can catch the error, and nothing changes if anything is wrong. The
+        headers are copied: later changes of the list have no effect, as in Gunicorn.
 
         :return: :meth:`write`.
         :raises AssertionError: called again without *exc_info*.
         :raises BaseException: the one in *exc_info*, once the head is sent.
-        :raises LocalProtocolError: the status or a header must not be sent.
-        :raises TypeError: one of them is of another type.
+        :raises LocalProtocolError: the status or a header is malformed or must not be sent.
+        :raises TypeError: the status or a header is of a wrong type.
         """
         if exc_info is not None and exc_info:
             try:
@@ -89,31 +87,31 @@ class StartResponse:
         return self.write
 
     def write(self, data: object) -> object:
-        """PEP 3333's ``write``, of which whoever sends says what it does."""
+        """Send a piece of the body, as PEP 3333 has it; the class that sends implements this."""
         raise NotImplementedError
 
     @property
     def status(self) -> str | None:
-        """The status that the application gave, ``None`` if it gave none."""
+        """Status text given by the application, ``None`` before that."""
         return None if self._status_line is None else self._status_line.status
 
     @property
     def status_code(self) -> int:
-        """Its number, 0 if the application gave none."""
+        """Status code given by the application, 0 before that."""
         return 0 if self._status_line is None else self._status_line.code
 
     @property
     def headers(self) -> list[Any]:
-        """Name and value of the fields that are the application's, in a new list."""
+        """Name and value of the application's header fields, in a new list."""
         return [] if self._fields is None else list(self._fields.pairs)
 
     def replace(self, status: str, headers: Headers) -> None:
-        """Forget what the application started; its head has not been sent."""
+        """Replace status and headers by an answer of the server; the head must not have been sent."""
         self._status_line = None
         self(status, headers)
 
     def forget_no_length(self) -> None:
-        """Forget a length of 0: it was counted before the body was there."""
+        """Drop a ``Content-Length`` of 0 that a framework counted while the body was empty still."""
         fields = self._fields
         if fields is not None and fields.length == 0 and not self.response.head_sent:
             self._fields = self.response.encoder.field_block(
@@ -121,9 +119,9 @@ class StartResponse:
             )
 
     def _started(self) -> StatusLine:
-        """Return the status.
+        """Return the status line, when the head is about to be encoded.
 
-        :raises AssertionError: there is none.
+        :raises AssertionError: the application has not called ``start_response``.
         """
         line = self._status_line
         if line is None or self._fields is None:
@@ -132,21 +130,21 @@ class StartResponse:
         return line
 
     def before_head(self) -> None:
-        """Do what is to be done when the head is about to be made."""
+        """Do nothing; called once, before the head is encoded, for a class that sends."""
 
     def whole(self, data: bytes) -> list[bytes]:
-        """Return what is to be sent for a response that consists of *data* alone."""
+        """Return the bytes of a response whose body is *data*."""
         line = self._started()
         assert self._fields is not None
         return self.response.whole(line, self._fields, data)
 
     def piece(self, data: bytes) -> list[bytes]:
-        """Return what is to be sent for the next *data* of the body, head included.
+        """Return the bytes to send for the next piece of the body, with the head before the first one.
 
-        Nothing for empty data: the head waits for the first byte.
+        Nothing for an empty piece: the head waits for the first byte.
         """
         if type(data) is not bytes:
-            data = bytes(memoryview(data))  # what it consists of, whatever its class says of that
+            data = bytes(memoryview(data))  # the bytes in memory: a subclass may override its methods
         if not data:
             return []
         response = self.response
@@ -158,7 +156,7 @@ class StartResponse:
         return [head, *response.data(data)]
 
     def end(self) -> list[bytes]:
-        """Return what ends the response, with the head of one that has no body."""
+        """Return the bytes that end the response, with the head if no body was given."""
         response = self.response
         if response.response_state is not _DUE:
             return response.end()
@@ -168,12 +166,11 @@ class StartResponse:
         return [head, *response.end()]
 
     def start_file(self, size: int) -> tuple[bytes, int | None]:
-        """Begin a body that something else sends, unframed.
+        """Start a response whose body is sent by the kernel, without framing.
 
-        :param size: of the file, in bytes; announced where the application
-            announced none.
-        :return: the head, and how many bytes are to follow; ``None`` when the
-            response has begun and is framed piece by piece.
+        :param size: size of the file in bytes, announced if the application announced none.
+        :return: the head, and the number of bytes of the body; ``None`` if the response has begun and is framed piece by
+            piece.
         """
         if self.response.response_state is not _DUE:
             return b"", None
@@ -183,9 +180,9 @@ class StartResponse:
 
 
 def _failure(exc_info: object) -> BaseException:
-    """Return the exception of an *exc_info* whose response cannot be replaced any more.
+    """Return the exception in *exc_info*, to be raised because the head has been sent.
 
-    :raises TypeError: there is none in it.
+    :raises TypeError: it contains no exception.
     """
     if isinstance(exc_info, BaseException):
         return exc_info
@@ -199,7 +196,7 @@ def _failure(exc_info: object) -> BaseException:
 
 
 def error_response(status_code: int, message: str) -> tuple[str, Headers, bytes]:
-    """Return status, headers and body of an answer that the server gives itself."""
+    """Return status, headers and body of an error response of the server."""
     status = f"{status_code} {_REASONS.get(status_code, 'Error')}"
     body = f"{status}\n{message}\n" if message else f"{status}\n"
     data = body.encode("latin-1", "backslashreplace")
