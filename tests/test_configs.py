@@ -81,6 +81,7 @@ def test_gunicorn_conf_follows_the_platform(monkeypatch: pytest.MonkeyPatch) -> 
     assert (settings["workers"], settings["threads"], settings["bind"]) == (3, 1, "0.0.0.0:80")
 
 
+@pytest.mark.slow
 def test_gunicorn_takes_the_conf(tmp_path: Path) -> None:
     (tmp_path / "package.py").write_text("def application(environ, start_response): ...\n")
     environ = {**os.environ, "PYTHONPATH": f"{ROOT}:{tmp_path}"}
@@ -104,15 +105,18 @@ def test_production_ini_says_what_the_conf_says() -> None:
         assert ours.settings[name].get() == theirs.settings[name].get(), name
 
 
+@pytest.mark.slow
 def test_production_ini_loads(tmp_path: Path) -> None:
     environ = {**os.environ, "PYTHONPATH": str(ROOT)}
     run(sys.executable, "-m", "aiohttp_worker", str(CONFIGS / "production.ini"), "--check-config", cwd=tmp_path, env=environ)
 
 
+@pytest.mark.slow
 def test_nginx(tmp_path: Path) -> None:
     run(tool("nginx"), "-t", "-p", str(tmp_path), "-c", str(CONFIGS / "nginx.conf"))
 
 
+@pytest.mark.slow
 def test_haproxy() -> None:
     run(tool("haproxy"), "-c", "-f", str(CONFIGS / "haproxy.cfg"))
 
@@ -132,6 +136,7 @@ def test_nobody_closes_a_connection_that_the_front_end_may_use() -> None:
     assert int(match[1]) < gunicorn_settings()["keepalive"]
 
 
+@pytest.mark.slow
 def test_systemd(tmp_path: Path) -> None:
     analyze = tool("systemd-analyze")
     units = sorted((CONFIGS / "systemd").iterdir())
@@ -160,6 +165,7 @@ def test_dockerfile_needs_no_root() -> None:
     assert re.search(r"^CMD \[", text, re.MULTILINE), "a shell would take the signals"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.stem)
 def test_kubernetes(path: Path) -> None:
     if importlib.util.find_spec("kubernetes_validate") is None:

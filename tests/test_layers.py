@@ -206,12 +206,14 @@ def test_every_module_has_a_test_file(name: str) -> None:
     assert (ROOT / "tests" / Path(*room) / f"test_{file}.py").exists() is (name.partition(".")[2] not in WITHOUT_A_TEST_FILE)
 
 
+@pytest.mark.slow
 def test_importing_the_client_leaves_gunicorn_out() -> None:
     loaded = loaded_by("import aiohttp")
     assert "aiohttp" in loaded
     assert "gunicorn" not in loaded
 
 
+@pytest.mark.slow
 def test_importing_http1_leaves_gunicorn_and_asyncio_out() -> None:
     names = [name for name in SERVER if unit(name) == "http1"]
     loaded = loaded_by("\n".join(f"import {name}" for name in names))
@@ -219,11 +221,13 @@ def test_importing_http1_leaves_gunicorn_and_asyncio_out() -> None:
     assert not loaded & {"gunicorn", "asyncio", "socket", "ssl"}
 
 
+@pytest.mark.slow
 def test_importing_the_server_alone_leaves_the_client_out() -> None:
     """A site that has PyPI's aiohttp by mistake must get as far as the sentence that says so."""
     assert "aiohttp" not in loaded_by("import aiohttp_worker.worker")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["AsyncGunicornWorker", "AsyncNoStreamGunicornWorker"])
 def test_the_workers_have_both_names(name: str) -> None:
     code = f"from aiohttp.worker import {name} as a\nfrom aiohttp_worker.worker import {name} as b\nassert a is b"

@@ -11,6 +11,7 @@ import pytest
 from benchmarks.instructions import BUDGET, CASES, PROGRAM, ROOT, over_budget
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_case(case: str) -> None:
     """It runs, and what came last is an answer."""

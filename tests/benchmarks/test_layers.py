@@ -59,5 +59,6 @@ def test_parse_instructions(text: str, expected: int | None) -> None:
     assert parse_instructions(text) == expected
 
 
+@pytest.mark.slow
 def test_choose_counter() -> None:
     assert choose_counter()[:1] in ((), ("perf",), ("valgrind",))

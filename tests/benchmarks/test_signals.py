@@ -30,6 +30,7 @@ command.main(["speed", "--output", sys.argv[1]])
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_signal_stops_the_server_that_is_measured(number: signal.Signals, tmp_path: Path) -> None:
     command = [sys.executable, "-c", PROGRAM, str(tmp_path)]

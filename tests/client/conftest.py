@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from typing import Any
 
@@ -14,21 +15,23 @@ from tests.loops import LOOPS, new_loop
 
 from .raw_server import RawServer
 
-Run = Callable[[Callable[[], Coroutine[Any, Any, Any]]], Any]
+Run = Callable[..., Any]
 
 
 @pytest.fixture(params=LOOPS)
-def run(request: pytest.FixtureRequest) -> Iterator[Run]:
-    """Run a coroutine function on one of the loops, in debug mode; what the loop complains about is an error."""
+def run(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
+    """Run a coroutine function on each of the loops, on asyncio's in debug mode; what the loop complains about is an error."""
     complaints: list[dict[str, Any]] = []
+    # In debug mode each future keeps the stack that made it, which costs more than the tests themselves: one frame is enough.
+    monkeypatch.setattr(sys, "tracebacklimit", 1, raising=False)
 
-    def run_it(main: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+    def run_it(main: Callable[[], Coroutine[Any, Any, Any]], *, debug: bool = request.param == "asyncio") -> Any:
         async def guarded() -> Any:
             asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
             async with asyncio.timeout(30):
                 return await main()
 
-        with asyncio.Runner(debug=True, loop_factory=lambda: new_loop(request.param)) as runner:
+        with asyncio.Runner(debug=debug, loop_factory=lambda: new_loop(request.param)) as runner:
             return runner.run(guarded())
 
     yield run_it

@@ -7,6 +7,7 @@ import gc
 import gzip
 import json
 import socket
+import sys
 import threading
 import warnings
 from typing import Any
@@ -872,7 +873,9 @@ def test_release_closes_where_much_is_left(run: Any) -> None:
     run(main)
 
 
-def test_forgotten_response(run: Any) -> None:
+def test_forgotten_response(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(sys, "tracebacklimit")  # the line that forgot it is the subject
+
     async def main() -> None:
         async with RawServer(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello", close=False) as server:
             async with aiohttp.SocketConnector(limit=1) as connector:
@@ -885,7 +888,7 @@ def test_forgotten_response(run: Any) -> None:
                 assert any("/forgotten" in message and "test_client.py" in message for message in messages)
                 assert connector._pool.in_use == 0
 
-    run(main)
+    run(main, debug=True)
 
 
 def test_a_stream_keeps_its_response(run: Any) -> None:
@@ -943,9 +946,9 @@ def test_a_bomb_is_unpacked_in_steps(ask: Any) -> None:
             assert len(piece) <= 131072
             assert response.content.buffered() < 400_000
             got += len(piece)
-        assert got == 100_000_000
+        assert got == 20_000_000
 
-    ask(reply(gzip.compress(bytes(100_000_000)), "Content-Encoding: gzip"), use)
+    ask(reply(gzip.compress(bytes(20_000_000)), "Content-Encoding: gzip"), use)
 
 
 def test_auto_decompress_off(run: Any) -> None:

@@ -162,6 +162,7 @@ def test_command_sends_every_field(url: str, capfdbinary: Any) -> None:
     assert not [line for line in lines if line.lower().startswith("accept:")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("line", "status", "out", "said"),
     [
@@ -192,6 +193,7 @@ def test_command_with_closed_streams(url: str, tmp_path: Path, line: str, status
         assert path.read_bytes() == b"hello"
 
 
+@pytest.mark.slow
 def test_command_into_a_pipe_that_ends(url: str) -> None:
     """Status 1, and no word of it: whoever closed the pipe knows."""
     with subprocess.Popen(
@@ -239,6 +241,7 @@ def test_command_ends(url: str, capfdbinary: Any, words: list[str], status: int,
     assert b"Traceback" not in captured.err
 
 
+@pytest.mark.slow
 def test_progress_bars(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a terminal, with tqdm."""
     pytest.importorskip("tqdm", reason="the package tqdm is not installed")
@@ -271,6 +274,7 @@ def test_every_example_is_run() -> None:
     assert {path.name for path in (ROOT / "examples").glob("*.py")} == {*EXAMPLES, "relay.py"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_example(url: str, tmp_path: Path, name: str) -> None:
     path = tmp_path / "file"

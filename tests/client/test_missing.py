@@ -62,6 +62,7 @@ def test_what_libraries_ask_is_answered() -> None:
         importlib.import_module("aiohttp.client.deeper")
 
 
+@pytest.mark.slow
 def test_modules_that_exist_are_found() -> None:
     code = "from aiohttp import client, request, errors; import aiohttp.worker; from aiohttp import *; print(ClientResponse)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)

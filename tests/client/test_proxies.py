@@ -69,7 +69,7 @@ def test_plain_requests(run: Any) -> None:
 @pytest.mark.parametrize("outer", ["http", "https"])
 def test_tls_through_a_proxy(run: Any, authority: Authority, outer: str) -> None:
     """With an https proxy that is TLS in TLS."""
-    context = authority.server_context(authority.issue(f"server-{outer}", "/CN=localhost"))
+    context = authority.server_context(authority.issue("server", "/CN=localhost"))
 
     async def main() -> None:
         async with (

@@ -75,6 +75,7 @@ async def forgotten() -> bytes:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("option", [None, "unused-awaitable"])
 def test_a_forgotten_await_is_found(tmp_path: Path, option: str | None) -> None:
     program = tmp_path / "program.py"

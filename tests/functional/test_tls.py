@@ -135,7 +135,7 @@ def test_variables_do_not_outlive_their_connection(server: Server, authority: Au
 
 
 def test_a_certificate_of_somebody_else_is_refused(server: Server, authority: Authority, tmp_path: Path) -> None:
-    stranger = Authority(tmp_path).issue("stranger", "/CN=Alice")
+    stranger = Authority(tmp_path, "stranger").issue("stranger", "/CN=Alice")
     context = authority.client_context(stranger)
     with pytest.raises((ssl.SSLError, ConnectionError, AssertionError)), secure(server, context) as client:
         client.get("/hello")
@@ -199,7 +199,7 @@ def test_what_the_log_says_of_handshakes_that_fail(
         ca_certs=str(authority.certfile),
         cert_reqs=int(ssl.CERT_REQUIRED),
     )
-    stranger = Authority(tmp_path_factory.mktemp("stranger"))
+    stranger = Authority(tmp_path_factory.mktemp("stranger"), "stranger")
     of_nobody = authority.client_context()
     nobody = stranger.issue("nobody", "/CN=nobody")
     of_nobody.load_cert_chain(nobody.certfile, nobody.keyfile)

@@ -1,5 +1,6 @@
 """Outcome of a connection, for comparison: the requests or responses in received pieces, or the fault."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -80,8 +81,11 @@ def single_bytes(data: bytes) -> list[bytes]:
 def splits(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Cut *data* in two at every place.
 
-    Long runs of one character have no inside: the first and last dozen of places stand for the others.
+    Long repetitions have no inside: a dozen of places with the same surroundings stand for the others.
     """
+    seen: Counter[bytes] = Counter()
     for place in range(1, len(data)):
-        if place < 12 or len(set(data[place - 12 : place + 12])) > 1:
+        surroundings = data[max(place - 12, 0) : place + 12]
+        seen[surroundings] += 1
+        if seen[surroundings] <= 12:
             yield data[:place], data[place:]

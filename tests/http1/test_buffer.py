@@ -148,19 +148,19 @@ def test_large_pieces_are_not_copied() -> None:
     assert [buffer.take_any() for _ in pieces] == pieces
 
 
-def test_line_in_a_million_pieces() -> None:
-    """Searched from its beginning for each of them, this would take hours."""
+def test_line_in_many_pieces() -> None:
+    """Searched from its beginning for each of them, this would take minutes."""
     buffer = Buffer()
-    for _ in range(1_000_000):
+    for _ in range(200_000):
         buffer.feed(b"x")
         assert buffer.take_line() is None
     buffer.feed(b"\n")
     line = buffer.take_line()
     assert line is not None
-    assert len(line) == 1_000_001
+    assert len(line) == 200_001
 
 
-@settings(derandomize=True, database=None, max_examples=300, deadline=None)
+@settings(derandomize=True, database=None, max_examples=100, deadline=None)
 @given(
     small=st.integers(0, 8),
     pieces=st.lists(st.text("ab\n", max_size=5).map(str.encode), max_size=8),

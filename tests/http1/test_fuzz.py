@@ -5,7 +5,7 @@ from hypothesis import HealthCheck, example, given, settings
 from fuzz.invariants import check_requests, check_responses
 from fuzz.material import CUTS, requests, responses
 
-QUICKLY = settings(derandomize=True, database=None, max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+QUICKLY = settings(derandomize=True, database=None, max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @QUICKLY

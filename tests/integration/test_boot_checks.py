@@ -53,6 +53,7 @@ def test_exit_code_of(error: BaseException, booted: bool, code: int) -> None:
     assert boot.exit_code_of(error, booted=booted) == code
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("statements", "code"),
     [
@@ -65,6 +66,7 @@ def test_a_failure_keeps_its_code(statements: str, code: int) -> None:
     assert run(statements) == (code, ["swallowed", "of the application"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("statements", ["worker.booted = True", "sys.exit(0)"])
 def test_a_good_end_changes_nothing(statements: str) -> None:
     code, said = run(statements)
@@ -72,6 +74,7 @@ def test_a_good_end_changes_nothing(statements: str) -> None:
     assert said[-2:] == ["of the application", "of the caller"]
 
 
+@pytest.mark.slow
 def test_a_process_forked_from_the_worker_ends_as_it_likes() -> None:
     statements = "import os\npid = os.fork()\nif not pid: sys.exit(0)\nprint(os.waitpid(pid, 0)[1])\nsys.exit(7)"
     code, said = run(statements.replace("sys.exit(0)", "worker.booted = True; raise SystemExit(0)"))

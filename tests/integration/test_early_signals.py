@@ -41,6 +41,7 @@ HOOKS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hook", HOOKS)
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGQUIT", "SIGABRT", "SIGUSR1"])
 def test_no_signal_is_lost(name: str, hook: str) -> None:
@@ -49,6 +50,7 @@ def test_no_signal_is_lost(name: str, hook: str) -> None:
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
+@pytest.mark.slow
 def test_what_a_worker_forks_is_its_own_affair() -> None:
     """Only the first process that is forked gets these handlers."""
     code = """

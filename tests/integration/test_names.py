@@ -68,6 +68,7 @@ def test_the_workers_are_names_of_the_package_too(name: str) -> None:
     assert config.worker_class is getattr(aiohttp.worker, name)
 
 
+@pytest.mark.slow
 def test_the_package_alone_loads_no_gunicorn() -> None:
     says = "print('gunicorn' in sys.modules)"
     code = f"import sys, aiohttp_worker; {says}; aiohttp_worker.AsyncGunicornWorker; {says}"

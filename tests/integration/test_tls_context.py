@@ -7,7 +7,6 @@ import logging
 import os
 import shutil
 import ssl
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ import pytest
 from gunicorn.config import Config
 
 from aiohttp_worker.integration.tls_context import TLSContexts, TLSSettingsError, make_context
-from tests.certificates import Authority, Certificate
+from tests.certificates import Authority, Certificate, encrypted_key
 
 LOG = logging.getLogger("tests")
 
@@ -29,7 +28,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 @pytest.fixture
 def pair(authority: Authority, tmp_path: Path) -> Certificate:
     """One of its own for each test, with a key that does not belong to it and other files beside."""
-    issued = authority.issue("localhost", "/CN=localhost")
+    issued = authority.issue("server", "/CN=localhost")
     ours = Certificate(tmp_path / "cert.pem", tmp_path / "key.pem")
     shutil.copy(issued.certfile, ours.certfile)
     shutil.copy(issued.keyfile, ours.keyfile)
@@ -39,21 +38,7 @@ def pair(authority: Authority, tmp_path: Path) -> Certificate:
     (tmp_path / "folder").mkdir()
     (tmp_path / "half.pem").write_bytes(issued.certfile.read_bytes()[:400])
     (tmp_path / "both.pem").write_bytes(issued.certfile.read_bytes() + issued.keyfile.read_bytes())
-    encrypt = [
-        "openssl",
-        "rsa",
-        "-aes128",
-        "-passout",
-        "pass:secret",
-        "-in",
-        str(issued.keyfile),
-        "-out",
-        str(tmp_path / "secret.pem"),
-    ]
-    if subprocess.run(encrypt, capture_output=True, check=False).returncode:
-        encrypt[1:2] = ["ec"]
-        encrypt[2] = "-aes128"
-        subprocess.run(encrypt, capture_output=True, check=True)
+    shutil.copy(encrypted_key(), tmp_path / "secret.pem")
     return ours
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -148,15 +149,19 @@ def test_what_does_not_block_is_not_reported() -> None:
         assert one.answer() == []
 
 
+@pytest.mark.slow
 def test_a_loop_that_is_busy_with_many_is_not_blamed_on_one() -> None:
-    """All turns together last long, and so does one turn of many small steps."""
+    """All turns together last long, and so does one turn of many small steps.
+
+    Each step is far from being slow: on a busy machine it takes many times as long.
+    """
 
     async def small_steps(environ: dict[str, Any], start_response: Any) -> list[bytes]:
-        end = time.monotonic() + 0.6
+        end = time.monotonic() + 1.5
 
         async def step() -> None:
             while time.monotonic() < end:
-                pause = time.monotonic() + 0.004
+                pause = time.monotonic() + 0.016
                 while time.monotonic() < pause:
                     pass
                 await asyncio.sleep(0)
@@ -165,7 +170,7 @@ def test_a_loop_that_is_busy_with_many_is_not_blamed_on_one() -> None:
         start_response("200 OK", [])
         return [b"done"]
 
-    with Watched("asyncio", small_steps) as one:
+    with Watched("asyncio", small_steps, slow_call=0.5) as one:
         assert one.answer() == []
 
 
@@ -206,6 +211,7 @@ def test_a_task_without_a_request() -> None:
         assert "background) has kept" in line
 
 
+@pytest.mark.slow
 def test_the_child_of_a_fork_has_no_watchdog() -> None:
     """And comes to no harm, whatever it does on the loop; the parent keeps its own."""
 
@@ -243,6 +249,7 @@ def steps(environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:
     return body()
 
 
+@pytest.mark.slow
 def test_a_slow_later_step_is_logged_at_its_end() -> None:
     class Iterable:
         def __init__(self, iterator: Iterator[bytes]) -> None:
@@ -254,7 +261,7 @@ def test_a_slow_later_step_is_logged_at_its_end() -> None:
     with Watched("asyncio", lambda environ, start_response: Iterable(steps(environ, start_response))) as one:
         assert one.answer("steps") == []
         assert len(one.slow) == 1
-        assert "GET /steps took 1" in one.slow[0]
+        assert re.search(r"GET /steps took [1-9]\d\d+ ms", one.slow[0]), one.slow
 
 
 def test_the_loop_shows_itself_often_only_while_tasks_go_on() -> None:

@@ -24,6 +24,7 @@ def in_fork(statements: object) -> None:
     assert os.waitpid(pid, 0)[1] == 0
 
 
+@pytest.mark.slow
 def test_a_socket_that_leads_nowhere() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
@@ -40,6 +41,7 @@ def test_a_socket_that_leads_nowhere() -> None:
         assert theirs.recv(100) == b"heard"
 
 
+@pytest.mark.slow
 def test_an_epoll_that_watches_nothing() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs, select.epoll() as epoll:
@@ -73,6 +75,7 @@ def test_without_a_descriptor_to_spare(monkeypatch: pytest.MonkeyPatch) -> None:
             os.fstat(epoll.fileno())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("buffering", [0, -1])
 def test_a_position_of_its_own(buffering: int) -> None:
     with tempfile.TemporaryFile(buffering=buffering) as file:

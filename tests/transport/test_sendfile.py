@@ -243,7 +243,9 @@ def test_a_file_that_becomes_shorter(loop: asyncio.AbstractEventLoop, tmp_path: 
 
     async def read() -> None:
         while not sending.ended.done():
-            await asyncio.wait([asyncio.ensure_future(connection.receive(1)), sending.ended], return_when=asyncio.FIRST_COMPLETED)
+            reading = asyncio.ensure_future(connection.receive(1 << 16))
+            await asyncio.wait([reading, sending.ended], return_when=asyncio.FIRST_COMPLETED)
+        reading.cancel()
 
     sending.run(read())
     sent, error = sending.ended.result()

@@ -35,6 +35,7 @@ def test_a_directory_that_is_none_is_refused(tmp_path: Path, name: str, reason: 
     assert try_storage(path) is not None
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes somebody else")
 @pytest.mark.parametrize("initgroups", [False, True])
 def test_a_directory_of_somebody_else_is_refused(initgroups: bool) -> None:

@@ -197,11 +197,11 @@ def test_certificates_that_are_refused(
     loop: str, authority: Authority, tmp_path_factory: pytest.TempPathFactory, version: ssl.TLSVersion, kind: str
 ) -> None:
     """By either end; the other is told, and the reason is known."""
-    context = authority.server_context(authority.issue("server-that-asks", "/CN=localhost"))
+    context = authority.server_context(authority.issue("server", "/CN=localhost"))
     context.maximum_version = version
     client = authority.client_context()
     expected = "the client has no certificate, and cert_reqs asks for one"
-    other = Authority(tmp_path_factory.mktemp("other"))
+    other = Authority(tmp_path_factory.mktemp("other"), "stranger")
     if kind == "refuses ours":
         client = other.client_context()
         expected = "alert unknown ca"

@@ -102,7 +102,7 @@ def test_what_comes_with_the_end_of_the_handshake(loop: str, server: ssl.SSLCont
 
 def test_an_upload(loop: str, server: ssl.SSLContext, client: ssl.SSLContext) -> None:
     async def main() -> None:
-        data = pattern(5 * MEGABYTE)
+        data = pattern(2 * MEGABYTE)
         async with connected(server, client) as (notes, peer):
             await peer.send(data)
             await notes.until(lambda: len(notes.received) == len(data))
@@ -132,10 +132,10 @@ def test_reading_is_paused(loop: str, server: ssl.SSLContext, client: ssl.SSLCon
     run(loop, main())
 
 
-@pytest.mark.parametrize("piece", [20 * MEGABYTE, 65536, 1000_000])
+@pytest.mark.parametrize("piece", [3 * MEGABYTE, 65536, 1000_000])
 def test_a_slow_reader_gets_everything(loop: str, server: ssl.SSLContext, client: ssl.SSLContext, piece: int) -> None:
-    """Twenty megabytes, of which no more are kept than the marks allow."""
-    data = pattern(20 * MEGABYTE)
+    """Three megabytes, of which no more are kept than the marks allow."""
+    data = pattern(3 * MEGABYTE)
 
     async def main() -> None:
         async with connected(server, client, buffer_size=32768) as (notes, peer):
@@ -394,6 +394,7 @@ def test_an_end_before_the_first_turn(loop: str, server: ssl.SSLContext, client:
     run(loop, main())
 
 
+@pytest.mark.slow
 def test_new_keys(loop: str, server: ssl.SSLContext, authority: Authority, tmp_path: Path) -> None:
     """RFC 8446 section 4.6.3; openssl's client asks for them with a line ``K``, and for the server's with ``k``."""
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,7 +22,7 @@ from aiohttp_worker.wsgi.tls_environ import (
     offer_http1_only,
     tls_environ,
 )
-from tests.certificates import Authority, Certificate
+from tests.certificates import ALICE, Authority, Certificate
 from tests.loops import LOOPS, new_loop
 
 
@@ -37,11 +38,7 @@ def server_context(authority: Authority) -> ssl.SSLContext:
 
 @pytest.fixture(scope="module")
 def alice(authority: Authority) -> Certificate:
-    return authority.issue(
-        "alice",
-        "/C=CH/O=Tests, Ltd./OU=One/OU=Zwö+title=Dr/CN=Alice",
-        "email:alice@tests.example,email:al@tests.example,DNS:alice.tests.example,IP:192.0.2.1",
-    )
+    return authority.issue(*ALICE)
 
 
 @pytest.fixture(params=LOOPS)
@@ -94,20 +91,20 @@ def test_with_a_client_certificate(
             sock = connection_socket(transport)
             assert isinstance(sock, TLSConnectionSocket)
             assert sock.getpeercert(binary_form=True) == ssl.PEM_cert_to_DER_cert(alice.certfile.read_text())
-            assert sock.getpeercert()["serialNumber"] == "1002"
+            assert sock.getpeercert()["serialNumber"] == "C68EEECE"
         assert ssl.PEM_cert_to_DER_cert(environ.pop("SSL_CLIENT_CERT")) == ssl.PEM_cert_to_DER_cert(alice.certfile.read_text())
         assert environ.pop("SSL_CIPHER").startswith("TLS_")
         assert int(environ.pop("SSL_CIPHER_USEKEYSIZE")) >= 128
         start, end = environ.pop("SSL_CLIENT_V_START"), environ.pop("SSL_CLIENT_V_END")
-        assert ssl.cert_time_to_seconds(end) - ssl.cert_time_to_seconds(start) == 30 * 86400
+        assert ssl.cert_time_to_seconds(end) - ssl.cert_time_to_seconds(start) == 36500 * 86400
+        assert int(environ.pop("SSL_CLIENT_V_REMAIN")) == (ssl.cert_time_to_seconds(end) - time.time()) // 86400
         ou = "Zwö".encode().decode("latin-1")
         assert environ == {
             "HTTPS": "on",
             "SSL_PROTOCOL": "TLSv1.3",
             "SSL_CLIENT_VERIFY": "SUCCESS",
-            "SSL_CLIENT_M_SERIAL": "1002",
+            "SSL_CLIENT_M_SERIAL": "C68EEECE",
             "SSL_CLIENT_M_VERSION": "3",
-            "SSL_CLIENT_V_REMAIN": "29",
             "SSL_CLIENT_S_DN": f"CN=Alice,T=Dr+OU={ou},OU=One,O=Tests\\, Ltd.,C=CH",
             "SSL_CLIENT_S_DN_C": "CH",
             "SSL_CLIENT_S_DN_O": "Tests, Ltd.",
