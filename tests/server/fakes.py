@@ -246,6 +246,7 @@ class FakeServer:
         )
         base = {"wsgi.errors": None, "wsgi.file_wrapper": FileWrapper, "SERVER_SOFTWARE": "test"}
         # In a context of its own: what other tests have left in this one is no request's.
+        settings.setdefault("slow_call", 0)  # what took long on a busy machine is not the application's doing
         self.state = contextvars.Context().run(State, self.loop, application, ServerSettings(**settings), base, observers)
         self.transport = FakeTransport()
         self.connection = Connection(self.state, None, ("192.0.2.1", 1234), ("192.0.2.2", 80))  # type: ignore[arg-type]

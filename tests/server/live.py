@@ -78,7 +78,9 @@ class LiveService:
         observers = Observers(log, log, lambda *_, **__: None, log_exception)
 
         def make() -> State:
-            state = State(live.loop, application, ServerSettings(**settings), {"wsgi.errors": None}, observers)
+            state = State(
+                live.loop, application, ServerSettings(**{"slow_call": 0, **settings}), {"wsgi.errors": None}, observers
+            )
             if state.pool is not None:
                 state.pool.start()
             return state

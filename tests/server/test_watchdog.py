@@ -15,6 +15,7 @@ import pytest
 from aiohttp_worker.server.settings import Observers, ServerSettings
 from aiohttp_worker.server.state import State
 from aiohttp_worker.server.watchdog import Watchdog
+from aiohttp_worker.wsgi.async_body import declare_server
 from tests.loops import LOOPS, new_loop
 
 from .fakes import GET, FakeTransport
@@ -65,6 +66,7 @@ class Watched:
         self.watchdog.stop()
         self.loop.run_until_complete(asyncio.sleep(0))
         self.loop.close()
+        declare_server(None)  # later tests run without a worker
 
     def answer(self, path: str = "a") -> list[str]:
         from aiohttp_worker.server.connection import Connection
