@@ -182,15 +182,12 @@ def loaded_by(statements: str) -> set[str]:
 # Modules that no fast test has to itself, each with its reason.
 WITHOUT_A_TEST_FILE = {
     "__main__": "two lines, which the functional tests of the runner start",
-    "demo.views": "tests/functional/test_demo.py calls the views, most of them without a server",
     "errors": "names alone",
     "http1.errors": "names alone",
     "http2.errors": "names alone",
     "http2.events": "names alone",
     "http1.response_encoder": "tests/wsgi/test_start_response.py encodes what applications start with",
     "http1.response_side": "tests/http1/test_server_connection.py has every state and event of it",
-    "integration.hooks": "tests/functional/test_hooks.py compares with what gthread shows",
-    "integration.master": "only a real master reloads: tests/functional/test_refused_starts.py",
     "paste.ini": "tests/paste/test_runner.py reads each ini as the runner does",
     "server.channels": "tests/server/test_exchange.py sends by each",
     "server.coroutines": "tests/server/test_exchange.py and test_dialects.py run each kind",

@@ -2,42 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 import re
-import warnings
 from collections.abc import Callable, Iterator
-from html.parser import HTMLParser
 from typing import Any
 
 import pytest
-
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore", DeprecationWarning)  # WebOb imports cgi where Python still has it
-    from webob import Request
-
-    from aiohttp_worker.demo import main
-    from aiohttp_worker.demo.views import MOST_UPLOADS, PIECE, Views
-
-from aiohttp_worker.wsgi.stream_input import stream_choice
 
 from .client import RawClient
 from .conftest import Serve
 from .server import STREAM, Server
 
-MARKUP = "<b>&\"'</b>"
+PIECE = 65536  # what the demo reads at once
 
 
 @pytest.fixture(params=[1, 4])
 def demo(shared_server: Serve, request: pytest.FixtureRequest) -> Server:
     return shared_server("aiohttp_worker.demo:main({})", worker_class=STREAM, threads=request.param)
-
-
-def ask(path: str, **arguments: Any) -> Any:
-    """The answer of an ordinary view, called without a server."""
-    request = Request.blank(path, environ={"SERVER_SOFTWARE": MARKUP}, **arguments)
-    return request.get_response(main({}, greeting=MARKUP))
 
 
 def events(client: RawClient) -> Iterator[dict[str, Any]]:
@@ -59,94 +41,6 @@ def watch(demo: Server, path: str) -> tuple[RawClient, Iterator[dict[str, Any]]]
 
 def wait_for(events: Iterator[dict[str, Any]], found: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
     return next(event for event in events if found(event))
-
-
-class Page(HTMLParser):
-    """What of a page could be run, or comes from elsewhere."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.nonces: list[str | None] = []
-        self.addresses: list[str] = []
-        self.ids: set[str] = set()
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        found = dict(attributes)
-        assert not [name for name in found if name.startswith("on") or name == "style"]
-        if tag in ("script", "style"):
-            self.nonces.append(found.get("nonce"))
-        self.addresses += [value or "" for name, value in attributes if name in ("src", "href", "action")]
-        self.ids.add(found.get("id") or "")
-
-
-def test_the_page_escapes_everything() -> None:
-    response = ask("/")
-    assert response.status_code == 200
-    assert response.text.count("&lt;b&gt;&amp;&quot;&#x27;&lt;/b&gt;") == 2
-    page = Page(response.text)
-    assert "b" not in page.tags
-
-
-def test_the_page_needs_nothing_else() -> None:
-    response = ask("/")
-    page = Page(response.text)
-    assert all(address.startswith("data:") for address in page.addresses)
-    (nonce,) = set(page.nonces)
-    policy = response.headers["Content-Security-Policy"]
-    assert policy.startswith(f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'")
-    assert nonce != Page(ask("/").text).nonces[0]
-
-
-def test_the_script_finds_what_it_looks_for() -> None:
-    text = ask("/").text
-    page = Page(text)
-    script = text.partition("<script")[2]
-    assert set(re.findall(r'(?:find|fill|onClick)\("([a-z-]+)"', script)) <= page.ids
-    asked = set(re.findall(r'(?:ask|EventSource)\("([a-z/-]+)', script)) | set(re.findall(r'open\("POST", "([a-z/]+)', script))
-    assert asked == {"hello", "wait", "clock", "upload", "upload/progress", "fetch", "fetch-in-steps"}
-
-
-def test_ordinary_view() -> None:
-    response = ask("/hello?name=%3Cb%3E")
-    assert response.json_body["text"] == "Hello, <b>!"
-    assert response.content_type == "application/json"
-    assert response.headers["X-Content-Type-Options"] == "nosniff"
-    assert len(ask("/hello?name=" + 1000 * "x").json_body["text"]) == len("Hello, !") + 100
-
-
-@pytest.mark.parametrize(
-    ("path", "method", "status_code"),
-    [
-        ("/nothing", "GET", 404),
-        ("/%ff", "GET", 404),
-        ("/", "POST", 405),
-        ("/upload", "GET", 405),
-        ("/hello?name=%ff", "GET", 400),
-        ("/", "HEAD", 200),
-        ("/clock", "HEAD", 200),
-    ],
-)
-def test_status(path: str, method: str, status_code: int) -> None:
-    response = ask(path, method=method)
-    assert response.status_code == status_code
-    if status_code == 405:
-        assert response.headers["Allow"] == ("POST" if path == "/upload" else "GET")
-
-
-def test_it_asks_for_the_stream() -> None:
-    choice = stream_choice(main({}))
-    assert callable(choice)
-    assert [path for path in ("/", "/upload", "/upload/progress") if choice({"PATH_INFO": path})] == ["/upload"]
-
-
-def test_old_uploads_are_forgotten() -> None:
-    views = Views("")
-    for number in range(3 * MOST_UPLOADS):
-        asyncio.run(views.progress(Request.blank(f"/upload/progress?id={number}")))
-    assert list(views.uploads) == [str(number) for number in range(2 * MOST_UPLOADS, 3 * MOST_UPLOADS)]
 
 
 def test_coroutines_wait_together(demo: Server) -> None:

@@ -1,16 +1,22 @@
-"""The exit code of a process, whatever its caller does with ``SystemExit``."""
+"""Checks of the settings before workers start, and the exit code of a worker that cannot boot."""
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from gunicorn.config import Config
 from gunicorn.errors import AppImportError
 
 from aiohttp_worker.integration import boot_checks as boot
+from aiohttp_worker.worker import AsyncGunicornWorker
 
 # A caller that swallows the code, as pserve does, in a process of its own. What is registered at exit runs last first.
 SWALLOWING = """
@@ -92,3 +98,103 @@ def test_no_other_aiohttp(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(RuntimeError, match=r"PyPI's package aiohttp \(3\.9\.0\).*pip uninstall aiohttp") as raised:
         boot.refuse_foreign_aiohttp()
     assert os.linesep not in str(raised.value)
+
+
+class Log:
+    """A logger that keeps its warnings."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def warning(self, message: str, *arguments: object) -> None:
+        self.warnings.append(message % arguments)
+
+
+def check(**settings: object) -> list[str]:
+    """Check these settings; return the warnings."""
+    cfg, log = Config(), Log()
+    for name, value in settings.items():
+        cfg.set(name, value)
+    boot.check_settings(AsyncGunicornWorker, cfg, log)
+    return log.warnings
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"protocol": "uwsgi"}, "protocol = 'uwsgi': AsyncGunicornWorker speaks HTTP only"),
+        ({"worker_connections": 0}, "worker_connections = 0: no connection would ever be accepted"),
+        ({"tmp_upload_dir": "/nowhere/at/all"}, "tmp_upload_dir = '/nowhere/at/all': workers cannot store bodies"),
+        ({"tmp_upload_dir": __file__}, "Not a directory"),
+        ({"raw_env": ["AIOHTTP_WORKER_HEAD_TIMEOUT=soon"]}, "AIOHTTP_WORKER_HEAD_TIMEOUT must be a number of seconds"),
+    ],
+)
+def test_settings_that_are_refused(settings: dict[str, object], text: str) -> None:
+    with pytest.raises(RuntimeError, match=text):
+        check(**settings)
+
+
+def test_addresses_that_are_refused() -> None:
+    """What Gunicorn lets pass."""
+    cfg = Config()
+    cfg.settings["forwarded_allow_ips"].value = ["somewhere"]
+    with pytest.raises(RuntimeError, match=r"forwarded_allow_ips or proxy_allow_ips: .*somewhere"):
+        boot.check_settings(AsyncGunicornWorker, cfg, Log())
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({}, None),
+        ({"http_parser": "python"}, "always parses with llhttp"),
+        ({"http_protocols": "h2,h1"}, "does not speak h2, only HTTP/1.1"),
+        ({"root_path": "/a"}, "root_path is for ASGI"),
+        ({"certfile": __file__, "suppress_ragged_eofs": False}, "suppress_ragged_eofs"),
+    ],
+)
+def test_settings_without_effect(settings: dict[str, object], text: str | None) -> None:
+    warnings = check(**settings)
+    assert len(warnings) == (text is not None)
+    assert text is None or text in warnings[0]
+
+
+def test_uvloop_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(boot, "has_uvloop", lambda: False)
+    assert check(asgi_loop="auto") == []
+    with pytest.raises(RuntimeError, match="uvloop is not installed: pip install uvloop"):
+        check(asgi_loop="uvloop")
+
+
+def test_a_directory_to_store_in(tmp_path: Path) -> None:
+    assert check(tmp_upload_dir=str(tmp_path)) == []
+
+
+@pytest.mark.parametrize("code", [0, errno.EACCES])
+def test_rights_of_another_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    """A process with the worker's rights writes a file, and tells how that went."""
+    monkeypatch.setattr(boot, "set_owner_process", lambda uid, gid, initgroups: None)
+    monkeypatch.setattr(boot, "try_storage", lambda directory: OSError(code, "") if code else None)
+    if not code:
+        boot.refuse_storage(str(tmp_path), os.geteuid() + 1, os.getegid(), False)
+        return
+    with pytest.raises(RuntimeError, match=r"Permission denied \(for the user \d+ and the group \d+\)"):
+        boot.refuse_storage(str(tmp_path), os.geteuid() + 1, os.getegid(), False)
+
+
+def test_ending_of_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the code of the error, in the worker's own process."""
+    left: list[int] = []
+    registered: list[Any] = []
+    monkeypatch.setattr(os, "_exit", left.append)
+    monkeypatch.setattr(boot.atexit, "register", registered.append)
+    worker = SimpleNamespace(booted=False)
+    with pytest.raises(ValueError), boot.keep_exit_code(worker):
+        raise ValueError
+    with boot.keep_exit_code(worker):
+        pass
+    for leave in registered:
+        leave()
+    assert left == [3]
+    monkeypatch.setattr(os, "getpid", lambda: -1)
+    registered[0]()
+    assert left == [3]
