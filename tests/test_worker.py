@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -179,7 +180,8 @@ def test_graceful_timeout(make: Make, caplog: pytest.LogCaptureFixture) -> None:
     assert "graceful_timeout is over: 1 connections are cut" in caplog.text
 
 
-def test_quit_stops_at_once(make: Make) -> None:
+def test_quit_stops_at_once(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)  # Gunicorn's handler waits for threads of its own
     site = make()
     with pytest.raises(SystemExit) as ended:
         site.run(lambda site: site.tell(site.worker.handle_quit, signal.SIGQUIT))

@@ -169,6 +169,7 @@ def test_a_directory_to_store_in(tmp_path: Path) -> None:
     assert check(tmp_upload_dir=str(tmp_path)) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", [0, errno.EACCES])
 def test_rights_of_another_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
     """A process with the worker's rights writes a file, and tells how that went."""
