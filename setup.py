@@ -36,8 +36,11 @@ COMPILED = (
         f"aiohttp_worker/{name}.py"
         for name in (
             "server/channels",
+            "server/addresses",
             "server/connection",
             "server/exchange",
+            "server/http1_connection",
+            "server/http1_stream",
             "server/lifetime",
             "server/loop_visibility",
             "server/overload",

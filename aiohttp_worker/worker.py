@@ -289,7 +289,7 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
                 if isinstance(exchange, Exchange) and not exchange.ended:
                     exchange.abandon(status_code)
                     self._request_events.end(exchange)
-                    exchange.stream.exchange_ended(exchange, time.monotonic())
+                    exchange.stream.exchange_ended(time.monotonic())
         self.loop.call_later(_LAST_WORDS_SECONDS, self._abort)
 
     def _abort(self) -> None:

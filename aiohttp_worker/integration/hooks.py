@@ -9,15 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from aiohttp_worker.http1.response_side import CloseReason
 from aiohttp_worker.server.exchange import Exchange
 from aiohttp_worker.wsgi.environ import decoded_path
 from aiohttp_worker.wsgi.forwarded import kept_headers, path_below
-
-if TYPE_CHECKING:
-    from aiohttp_worker.server.connection import Connection
 
 # Attributes that a hook may have changed, and where in environ they go.
 _CHANGEABLE: Final = (
@@ -74,9 +71,8 @@ class HookRequest:
 
     def _received(self) -> list[tuple[str, str]]:
         exchange = self._exchange
-        connection: Connection = exchange.stream  # type: ignore[assignment]
         headers = [(name.upper(), value) for name, value in exchange.head.headers]
-        return kept_headers(exchange.state.settings.forwarding, headers, connection.trusted)
+        return kept_headers(exchange.state.settings.forwarding, headers, exchange.stream.trusted)
 
     @cached_property
     def scheme(self) -> Any:

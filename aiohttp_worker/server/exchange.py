@@ -113,7 +113,7 @@ class Exchange(Delivery):
 
     def before_head(self) -> None:
         """Announce that the connection ends, where a body is left that nobody reads."""
-        if self.head.has_body and self.stream.leaves_body(self):
+        if self.head.has_body and self.stream.leaves_body():
             self.response.close_after(CloseReason.BODY_UNREAD)
 
     # Ordinary applications.
@@ -566,7 +566,7 @@ class Exchange(Delivery):
             self._run_post_request()
         if state.on_end is not None:
             state.on_end(self)
-        self.stream.exchange_ended(self, now)
+        self.stream.exchange_ended(now)
 
     def _run_post_request(self) -> None:
         """Run Gunicorn's hook as a piece of the application's code."""

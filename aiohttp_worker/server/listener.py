@@ -15,7 +15,8 @@ from typing import Any, Final
 from aiohttp_worker.transport.repetitions import Repetitions
 from aiohttp_worker.transport.tls_handshake import TLSAcceptor, TLSHandshake, failure_text
 
-from .connection import Connection, shown_address
+from .addresses import shown_address
+from .http1_connection import HTTP1Connection
 from .overload import make_room
 from .settings import OverloadLimits
 from .state import State
@@ -196,9 +197,9 @@ class Listeners:
             self._not_set_up(error)
             return
         # Connection and TLSHandshake have a protocol's methods without being subclasses of asyncio's classes.
-        make: Callable[[], Any] = lambda: Connection(state, accepted, peername, sockname)  # noqa: E731
+        make: Callable[[], Any] = lambda: HTTP1Connection(state, accepted, peername, sockname)  # noqa: E731
         if (tls := self._tls) is not None:
-            make = lambda: TLSHandshake(tls, accepted, peername, lambda: Connection(state, accepted, peername, sockname))  # noqa: E731
+            make = lambda: TLSHandshake(tls, accepted, peername, lambda: HTTP1Connection(state, accepted, peername, sockname))  # noqa: E731
         elif self._one_by_one:
             self._unseen = True
         coroutine = self._loop.connect_accepted_socket(make, accepted)

@@ -20,6 +20,7 @@ from aiohttp_worker.wsgi.body_collector import BodyCollector
 from aiohttp_worker.wsgi.environ import Environ
 from aiohttp_worker.wsgi.input import HIGH_MARK, LOW_MARK, FileReader, StreamReader
 from aiohttp_worker.wsgi.input_file import InputFile
+from aiohttp_worker.wsgi.stream_input import Choice
 
 from .settings import OverloadLimits
 from .state import State
@@ -321,6 +322,18 @@ class RequestBody:
         if self.phase is not _COMING or not self._gate.open:
             return -math.inf
         return now - self._measured_since - limits.body - (self._received - self._measured_from) / limits.body_rate
+
+
+def chooses_stream(choose: Choice, environ: Environ) -> bool:
+    """Ask the application whether it wants to await the input of a request.
+
+    :raises RemoteProtocolError: 500, it does not know.
+    """
+    try:
+        return bool(choose(environ))
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise UnservableRequestError(f"stream_input: when failed for {environ['RAW_URI']}: {reason}", 500) from error
 
 
 def make_input_awaitable(state: State, environ: Environ, body: RequestBody | None) -> None:

@@ -4,8 +4,8 @@ An exchange knows two things of its way to the client. :attr:`Stream.response` t
 what may be sent; it is pure. The rest of :class:`Stream` is input and output: the queue that takes these bytes, the body of
 the request, and what becomes of the client.
 
-Of HTTP/1 a connection is the stream of the request that it answers, and its ``ServerConnection`` is the response side. A
-protocol that answers several requests at a time, like HTTP/2, has one stream for each:
+Of HTTP/1 one stream serves the requests of a connection, which follow one another, and the ``ServerConnection`` is its response
+side. A protocol that answers several requests at a time, like HTTP/2, has one stream for each:
 
 - The response side extends ``ResponseSide``, which counts what was announced and given. ``start()`` may be called in a thread,
   so it keeps status and fields and returns ``b""`` where heads must be encoded in the order in which they are sent (HPACK).
@@ -23,14 +23,11 @@ protocol that answers several requests at a time, like HTTP/2, has one stream fo
 from __future__ import annotations
 
 import abc
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 from aiohttp_worker.http1.response_side import ResponseSide
 from aiohttp_worker.transport.write_queue import WriteQueue
 from aiohttp_worker.wsgi.environ import Environ
-
-if TYPE_CHECKING:
-    from .exchange import Exchange
 
 
 class Stream(abc.ABC):
@@ -47,8 +44,13 @@ class Stream(abc.ABC):
     disconnected: bool
     requests: int
 
+    @property
     @abc.abstractmethod
-    def exchange_ended(self, exchange: Exchange, now: float) -> None:
+    def trusted(self) -> bool:
+        """Whether the peer is a front end that may speak for others."""
+
+    @abc.abstractmethod
+    def exchange_ended(self, now: float) -> None:
         """Take up that the exchange is over; nothing more is given to :attr:`response`, nor to the queue.
 
         :param now: the time of the monotonic clock, in seconds.
@@ -75,7 +77,7 @@ class Stream(abc.ABC):
         return False
 
     @abc.abstractmethod
-    def leaves_body(self, exchange: Exchange) -> bool:
+    def leaves_body(self) -> bool:
         """Say whether the connection has to end because of a body that nobody asked for, too much to skip."""
 
     # Waiting for the client to read.

@@ -5,6 +5,7 @@ Pure: every method returns the bytes to send, and leaves sending to its caller.
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Callable
 from inspect import Parameter, Signature
 from types import TracebackType
@@ -31,7 +32,7 @@ _REASONS: Final = {
 }
 
 
-class StartResponse:
+class StartResponse(abc.ABC):  # noqa: B024  what mypyc compiles takes weak references only with a base that it does not compile
     """The ``start_response`` callable of one request, with the status and headers that the application gave.
 
     The head waits for the first byte of the body (PEP 3333, "Handling the Content-Length Header").
@@ -129,7 +130,7 @@ class StartResponse:
         self.before_head()
         return line
 
-    def before_head(self) -> None:
+    def before_head(self) -> None:  # noqa: B027  the class that sends may have something to do
         """Do nothing; called once, before the head is encoded, for a class that sends."""
 
     def whole(self, data: bytes) -> list[bytes]:

@@ -21,8 +21,8 @@ import pytest
 
 from aiohttp_worker.server import channels as delivery
 from aiohttp_worker.server import connection as protocol
-from aiohttp_worker.server import exchange, request_body
-from aiohttp_worker.server.connection import Connection
+from aiohttp_worker.server import exchange, http1_connection, request_body
+from aiohttp_worker.server.http1_connection import HTTP1Connection
 from aiohttp_worker.server.settings import Observers, ServerSettings
 from aiohttp_worker.server.state import State
 from aiohttp_worker.wsgi.file_wrapper import FileWrapper
@@ -145,7 +145,7 @@ class FakeTransport:
         self.ended = False
         self.reading = True
         self.high_mark = 0
-        self.protocol: Connection | None = None
+        self.protocol: HTTP1Connection | None = None
         self._paused = False
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
@@ -213,7 +213,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
     if protocol.__file__.endswith(".so"):
         pytest.skip("a compiled module keeps its clock")
     one = FakeClock()
-    for module in (protocol, request_body, exchange, delivery):
+    for module in (protocol, http1_connection, request_body, exchange, delivery):
         monkeypatch.setattr(module, "_monotonic", one)
     monkeypatch.setattr(time, "monotonic", one)
     return one
@@ -233,13 +233,14 @@ class FakeServer:
         self, application: Any = hello, *, ssl_object: Any = None, observers: Observers | None = None, **settings: Any
     ) -> None:
         self.logged: list[str] = []
+        self.debugged: list[str] = []
         self.refused: list[int] = []
         self.ended: list[Any] = []
         self.loop = FakeLoop()
         observers = observers or Observers(
             log_error=self._log("ERROR"),
             log_warning=self._log("WARNING"),
-            log_debug=self._log("DEBUG"),
+            log_debug=lambda message, *arguments: self.debugged.append(message % arguments),
             log_exception=lambda error, message: self.logged.append(f"ERROR {message}: {error!r}"),
             on_end=self.ended.append,
             on_refused=lambda connection, error: self.refused.append(error.status_code),
@@ -249,7 +250,7 @@ class FakeServer:
         settings.setdefault("slow_call", 0)  # what took long on a busy machine is not the application's doing
         self.state = contextvars.Context().run(State, self.loop, application, ServerSettings(**settings), base, observers)
         self.transport = FakeTransport()
-        self.connection = Connection(self.state, None, ("192.0.2.1", 1234), ("192.0.2.2", 80))  # type: ignore[arg-type]
+        self.connection = HTTP1Connection(self.state, None, ("192.0.2.1", 1234), ("192.0.2.2", 80))  # type: ignore[arg-type]
         self.transport.protocol = self.connection
         self.connection.connection_made(self.transport)
 

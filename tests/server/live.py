@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
-from aiohttp_worker.server.connection import Connection
+from aiohttp_worker.server.http1_connection import HTTP1Connection
 from aiohttp_worker.server.settings import Observers, ServerSettings
 from aiohttp_worker.server.state import State
 from tests.loops import new_loop
@@ -99,7 +99,7 @@ class LiveService:
         theirs.setblocking(False)
 
         async def accept() -> None:
-            await self.live.loop.connect_accepted_socket(lambda: Connection(self.state, theirs, "", ""), theirs)
+            await self.live.loop.connect_accepted_socket(lambda: HTTP1Connection(self.state, theirs, "", ""), theirs)
 
         self.live.wait_for(accept())
         return ours

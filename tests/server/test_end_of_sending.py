@@ -111,7 +111,7 @@ def test_after_the_head_of_the_answer(kind: str) -> None:
     case = Case(kind)
     server = case.server
     server.receive(LENGTH)
-    exchange = server.connection._exchange
+    exchange = server.connection.exchange
     assert exchange is not None
     if kind == "thread":
         pool = server.state.pool

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from aiohttp_worker.server.connection import Connection
+from aiohttp_worker.server.http1_connection import HTTP1Connection
 from aiohttp_worker.server.settings import Observers, ServerSettings
 from aiohttp_worker.server.state import State
 from aiohttp_worker.transport.tls_handshake import TLSAcceptor, TLSHandshake
@@ -90,8 +90,8 @@ def test_a_connection_that_ends_when_its_client_has_read(
             ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         ours.setblocking(False)
 
-        def connect() -> Connection:
-            connection = Connection(state, ours, address, ours.getsockname())
+        def connect() -> HTTP1Connection:
+            connection = HTTP1Connection(state, ours, address, ours.getsockname())
             told = connection.connection_lost
             watched = Watched(connection)
             watched.connection_lost = lambda error: (lost.append(error), told(error))  # type: ignore[method-assign]
@@ -117,7 +117,7 @@ def test_a_connection_that_ends_when_its_client_has_read(
 class Watched:
     """A connection whose end is seen."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: HTTP1Connection) -> None:
         self._connection = connection
 
     def __getattr__(self, name: str) -> Any:

@@ -153,7 +153,7 @@ def test_a_request_that_waited_for_a_thread_can_be_answered() -> None:
     assert exchange is not None
     assert getattr(job, "__self__", None) is exchange
     exchange.abandon(503)
-    server.connection.exchange_ended(exchange, 0.0)
+    server.connection.exchange_ended(0.0)
     sent = server.take_sent()
     assert sent.startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
     assert b"Connection: close\r\n" in sent
@@ -168,7 +168,7 @@ def test_an_answer_that_has_begun_is_cut() -> None:
     exchange("200 OK", [])
     exchange.stream.write_queue.send(exchange.piece(b"some"))
     exchange.abandon(500)
-    server.connection.exchange_ended(exchange, 0.0)
+    server.connection.exchange_ended(0.0)
     sent = server.take_sent()
     assert sent.endswith(b"\r\n\r\n4\r\nsome\r\n")  # without the last chunk
     assert server.transport.closed

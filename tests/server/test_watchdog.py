@@ -69,12 +69,12 @@ class Watched:
         declare_server(None)  # later tests run without a worker
 
     def answer(self, path: str = "a") -> list[str]:
-        from aiohttp_worker.server.connection import Connection
+        from aiohttp_worker.server.http1_connection import HTTP1Connection
 
         self.reported.clear()
         said = len(self.said)
         transport = FakeTransport()
-        connection = Connection(self.state, None, ("192.0.2.1", 1), ("192.0.2.2", 80))  # type: ignore[arg-type]
+        connection = HTTP1Connection(self.state, None, ("192.0.2.1", 1), ("192.0.2.2", 80))  # type: ignore[arg-type]
         transport.protocol = connection
         connection.connection_made(transport)
         self.loop.call_soon(connection.data_received, GET % path.encode())
