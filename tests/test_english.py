@@ -62,8 +62,6 @@ NOT_YET: frozenset[str] = frozenset(
     aiohttp_worker/http1/messages.py
     aiohttp_worker/http1/request_parser.py
     aiohttp_worker/http1/request_reader.py
-    aiohttp_worker/http1/response_side.py
-    aiohttp_worker/http1/server_connection.py
     aiohttp_worker/http2/engine.py
     aiohttp_worker/http2/events.py
     aiohttp_worker/http2/server_connection.py
@@ -77,17 +75,13 @@ NOT_YET: frozenset[str] = frozenset(
     aiohttp_worker/paste/ini.py
     aiohttp_worker/paste/runner.py
     aiohttp_worker/server/channels.py
-    aiohttp_worker/server/connection.py
     aiohttp_worker/server/coroutines.py
     aiohttp_worker/server/exchange.py
     aiohttp_worker/server/forked.py
-    aiohttp_worker/server/lifetime.py
     aiohttp_worker/server/listener.py
     aiohttp_worker/server/loop_visibility.py
     aiohttp_worker/server/overload.py
     aiohttp_worker/server/proxy_protocol.py
-    aiohttp_worker/server/request_body.py
-    aiohttp_worker/server/stream.py
     aiohttp_worker/server/stuck_threads.py
     aiohttp_worker/server/thread_pool.py
     aiohttp_worker/server/watchdog.py

@@ -18,7 +18,7 @@ _MOST_COPIED: Final = 4096  # bytes of a body; more are cheaper sent from where 
 
 
 class ResponseState(enum.Enum):
-    """How far a response has come."""
+    """State of a response."""
 
     IDLE = "there is no request to answer"
     DUE = "a request is to be answered; interim responses may be sent"
@@ -27,7 +27,7 @@ class ResponseState(enum.Enum):
 
 
 class CloseReason(enum.Enum):
-    """Why a connection does not outlive the exchange that it carries; for the log."""
+    """Reason why a connection ends with the exchange that it carries, for the log."""
 
     CLIENT = "the client asked for it"
     CLIENT_ENDED = "the client sends no more"
@@ -103,13 +103,13 @@ class ResponseSide:
         self.surplus = False
 
     def close_after(self, reason: CloseReason) -> None:
-        """Have the connection end with this exchange; the first reason counts."""
+        """End the connection with this exchange; the first reason counts."""
         if self.close_reason is None:
             self.close_reason = reason
 
     @property
     def keep_alive(self) -> bool:
-        """Whether the connection goes on after this exchange."""
+        """True if the connection goes on after this exchange."""
         return self.close_reason is None
 
     def start(self, status: StatusLine, fields: FieldBlock, length: int | None) -> bytes:
@@ -221,7 +221,7 @@ class ResponseSide:
         return head, 0
 
     def file_sent(self, size: int) -> None:
-        """Take up that the body was sent by something else, and has ended.
+        """End the response, whose body something else has sent.
 
         :param size: bytes of it that could be sent.
         """
@@ -232,17 +232,17 @@ class ResponseSide:
 
     @property
     def head_sent(self) -> bool:
-        """Whether the head was given."""
+        """True if the head was given."""
         return self.response_state is BODY or self.response_state is DONE
 
     @property
     def complete(self) -> bool:
-        """Whether nothing can be added to what was given, by the length that the head says."""
+        """True if nothing can be added to what was given, by the length that the head says."""
         return self._framing is _LENGTH and self.sent == self.announced
 
     @property
     def chunked(self) -> bool:
-        """Whether the body goes out in chunks (RFC 9112 section 7.1)."""
+        """True if the body goes out in chunks (RFC 9112 section 7.1)."""
         return self._framing is _CHUNKED
 
     @property
@@ -254,15 +254,15 @@ class ResponseSide:
 
     @property
     def irregular(self) -> bool:
-        """Whether, at its end, the body is shorter than announced, or was given where there can be none."""
+        """True if the body, at its end, is shorter than announced, or was given where there can be none."""
         return self.sent != self.announced if self._framing is _LENGTH else self.surplus
 
     @property
     def dropped(self) -> bool:
-        """Whether a body was given to a status that has none (RFC 9110 section 6.4.1)."""
+        """True if a body was given to a status that has none (RFC 9110 section 6.4.1)."""
         return self.surplus and self._framing is _NONE and self._line is not None and self._line.method != "HEAD"
 
     @property
     def cut_looks_complete(self) -> bool:
-        """Whether a body that stops short could be taken for a whole one."""
+        """True if a body that stops short could be taken for a whole one."""
         return self._framing is _CLOSE

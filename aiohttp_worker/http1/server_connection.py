@@ -21,7 +21,7 @@ __all__ = ["END", "NEED_DATA", "PAUSED", "CloseReason", "RequestState", "ServerC
 
 
 class RequestState(enum.Enum):
-    """How much of a request has been read."""
+    """State of a request: how much of it has been read."""
 
     IDLE = "nothing, or the beginning of its head"
     BODY = "its head"
@@ -30,7 +30,7 @@ class RequestState(enum.Enum):
 
 
 class Pause(enum.Enum):
-    """What :meth:`ServerConnection.next_event` returns besides the events of the reader."""
+    """Event besides those of the reader."""
 
     PAUSED = "what follows is read in the next cycle, if there is one"
 
@@ -48,7 +48,7 @@ _ANYBODY: Final = RequestLine("GET", "*", None, "*", "", (1, 1))
 
 
 class ServerConnection(ResponseSide):
-    """One client's requests, one after the other, and the response to each.
+    """HTTP cycles of one connection: requests, one after the other, and the response to each.
 
     ``receive_data()``, then ``next_event()`` until it returns ``NEED_DATA`` or ``PAUSED``. The response to a head may begin
     before the body of the request has been read. After both have ended, ``next_cycle()``.
@@ -89,20 +89,20 @@ class ServerConnection(ResponseSide):
 
     @property
     def between_requests(self) -> bool:
-        """Whether nothing of a next request has been received."""
+        """True if nothing of a next request has been received."""
         return self._reader.between_requests
 
     @property
     def starts_tls(self) -> bool:
-        """Whether what waits is the beginning of a TLS handshake (RFC 8446 section 5.1)."""
+        """True if the beginning of a TLS handshake waits (RFC 8446 section 5.1)."""
         return self._reader.starts_tls
 
     def receive_data(self, data: bytes) -> None:
-        """Take received bytes, without looking at them."""
+        """Receive bytes, without looking at them."""
         self._reader.feed(data)
 
     def receive_eof(self) -> None:
-        """Take up that the client has ended its side; what was received is still read."""
+        """Receive the end of the client's side; what was received is still read."""
         self.eof = True
 
     def check_eof(self) -> None:
@@ -145,11 +145,11 @@ class ServerConnection(ResponseSide):
         return body
 
     def forget(self) -> None:
-        """Let go of what was received, and of what was made of the last head."""
+        """Forget what was received, and what was made of the last head."""
         self._reader.forget()
 
     def next_cycle(self) -> bool:
-        """Get ready for the next request, and say whether there can be one.
+        """Begin the next cycle; return False if there can be none.
 
         Not before the last byte of the present one has been read and the last of its response given (RFC 9112 section 9.3.2), and
         not if the connection is to end.

@@ -28,7 +28,7 @@ _MOST_LINGERING: Final = 1024 * 1024
 
 
 class Connection(abc.ABC):
-    """One client's connection: what holds for every protocol. What is asked and answered on it is its extension's business.
+    """Connection of one client, as far as it is the same for every protocol; an extension of it reads and answers.
 
     :param state: what all connections share.
     :param sock: the accepted one, which the transport owns.
@@ -198,18 +198,18 @@ class Connection(abc.ABC):
 
     @abc.abstractmethod
     def receive_eof(self) -> bool:
-        """Take up that the client sends no more; return True if it is still answered."""
+        """Receive the end of what the client sends; return True if it is still answered."""
 
     @abc.abstractmethod
     def lost(self, running: bool) -> None:
-        """Let go of requests: the connection is closed.
+        """Forget requests: the connection is closed.
 
         :param running: whether one is being answered.
         """
 
     @abc.abstractmethod
     def can_write(self) -> None:
-        """Take up that the client reads again."""
+        """Resume what waited for the client to read."""
 
     @abc.abstractmethod
     def go_on(self) -> None:
@@ -221,26 +221,26 @@ class Connection(abc.ABC):
 
     @abc.abstractmethod
     def body_failed(self, reason: str, status_code: int) -> None:
-        """Take up that the body of the request that is being answered does not come as it should."""
+        """Fail the body of the request that is being answered: it does not come as it should."""
 
     @abc.abstractmethod
     def client_left(self) -> None:
-        """Take up that the client of the request that is being answered has gone."""
+        """Notify the exchange, if there is one, that its client has gone."""
 
     @property
     @abc.abstractmethod
     def body_deadline(self) -> float:
-        """When the body that is being received is too slow, on the monotonic clock."""
+        """Time of the monotonic clock when the body that is being received is too slow."""
 
     @property
     @abc.abstractmethod
     def expects_more(self) -> bool:
-        """Whether the client is likely to send more."""
+        """True if the client is likely to send more."""
 
     @property
     @abc.abstractmethod
     def cut_looks_complete(self) -> bool:
-        """Whether an answer that stops here could be taken for a whole one."""
+        """True if an answer that stops here could be taken for a whole one."""
 
     # Time limits.
 
@@ -256,7 +256,7 @@ class Connection(abc.ABC):
 
     @property
     def deadline(self) -> float:
-        """When the connection is ended if nothing happens, on the monotonic clock."""
+        """Time of the monotonic clock when the connection is ended if nothing happens."""
         return self.lifetime.deadline(self.state.phase_limits, self.body_deadline)
 
     def check_time(self, now: float) -> None:

@@ -65,7 +65,7 @@ class HTTP1Connection(Connection):
             self._advance()
 
     def receive_eof(self) -> bool:
-        """Take up that the client sends no more; return True if it is still answered."""
+        """Receive the end of what the client sends; return True if it is still answered."""
         http = self.http
         http.receive_eof()
         phase = self.lifetime.phase
@@ -83,7 +83,7 @@ class HTTP1Connection(Connection):
         return False
 
     def _note_no_more(self) -> None:
-        """Take up, while a request is being answered, that nothing can follow what has been received."""
+        """Note, while a request is being answered, that nothing can follow what has been received."""
         body = self.stream.body
         if body is not None and not body.ended:
             body.fail(IncompleteBodyError("the client ended the connection"))
@@ -92,7 +92,7 @@ class HTTP1Connection(Connection):
         self.http.close_after(CloseReason.CLIENT_ENDED)
 
     def client_left(self) -> None:
-        """Take up that the client of the request that is being answered has gone."""
+        """Notify the exchange, if there is one, that its client has gone."""
         stream = self.stream
         if not stream.disconnected:
             stream.disconnected = True
@@ -100,7 +100,7 @@ class HTTP1Connection(Connection):
                 self.exchange.client_left()
 
     def lost(self, running: bool) -> None:
-        """Let go of requests: the connection is closed."""
+        """Forget requests: the connection is closed."""
         stream = self.stream
         stream.disconnected = True
         self.http.forget()
@@ -159,7 +159,7 @@ class HTTP1Connection(Connection):
             self.refuse(error)
 
     def _hold(self) -> None:
-        """Let what has come wait, and no more come, until :meth:`go_on`."""
+        """Hold what has been received, and receive no more, until :meth:`go_on`."""
         self.lifetime.phase = HELD
         self.gate.shut()
 
@@ -237,7 +237,7 @@ class HTTP1Connection(Connection):
             self._run(exchange)
 
     def _begin_body(self, exchange: Exchange, head: RequestHead, awaits_input: bool) -> None:
-        """Have the application called with a body that comes, or have that collected first.
+        """Call the application with a body that comes, or collect that first.
 
         :raises RemoteProtocolError: 413, it is too long.
         """
@@ -264,12 +264,12 @@ class HTTP1Connection(Connection):
         body.collect(comes_already=http.buffered > 0)
 
     def _run_with_body(self, exchange: Exchange, file: BinaryIO) -> None:
-        """Have the application called with a body that is complete."""
+        """Call the application with a body that is complete."""
         exchange.environ["wsgi.input"] = file
         self._run(exchange)
 
     def _run(self, exchange: Exchange) -> None:
-        """Have the application called."""
+        """Call the application."""
         lifetime = self.lifetime
         lifetime.phase = CALL
         self.exchange = exchange
@@ -284,7 +284,7 @@ class HTTP1Connection(Connection):
             lifetime.phase = RUN
 
     def _end_body(self) -> None:
-        """Take up that a collected or skipped body is complete."""
+        """End a body that was collected or skipped."""
         body = self.stream.body
         exchange = self.exchange
         assert body is not None
@@ -361,13 +361,13 @@ class HTTP1Connection(Connection):
         self.close(more_comes=not http.eof)
 
     def body_failed(self, reason: str, status_code: int) -> None:
-        """Take up that the body of the request that is being answered does not come as it should."""
+        """Fail the body of the request that is being answered: it does not come as it should."""
         if self.stream.body is not None:
             self.stream.body.fail(IncompleteBodyError(reason, status_code))
         self.http.close_after(CloseReason.BODY_FAILED)
 
     def can_write(self) -> None:
-        """Take up that the client reads again: bodies may have waited for that."""
+        """Resume what waited for the client to read."""
         if self.stream.body is not None:
             self.stream.body.restart_limits()
         self.stream.wake_thread()
@@ -391,7 +391,7 @@ class HTTP1Connection(Connection):
 
     @property
     def body_deadline(self) -> float:
-        """When the body that is being received is too slow, on the monotonic clock."""
+        """Time of the monotonic clock when the body that is being received is too slow."""
         body = self.stream.body
         if body is None or (self.write_queue.paused and self.lifetime.phase is RUN):
             return NEVER  # nothing is waited for, or for the client to read
@@ -404,11 +404,11 @@ class HTTP1Connection(Connection):
 
     @property
     def expects_more(self) -> bool:
-        """Whether the client is likely to send more."""
+        """True if the client is likely to send more."""
         body = self.stream.body
         return not self.http.eof and ((body is not None and not body.ended) or self.http.buffered > 0)
 
     @property
     def cut_looks_complete(self) -> bool:
-        """Whether an answer that stops here could be taken for a whole one."""
+        """True if an answer that stops here could be taken for a whole one."""
         return self.exchange is not None and self.http.cut_looks_complete

@@ -20,7 +20,7 @@ _MOST_UNREAD: Final = 256 * 1024
 
 
 class HTTP1Stream(Stream):
-    """What the exchanges of one connection go by, one after the other.
+    """Stream of the exchanges of one connection, one after the other.
 
     :param state: what all connections share.
     :param http: of the connection.
@@ -41,7 +41,7 @@ class HTTP1Stream(Stream):
 
     @property
     def trusted(self) -> bool:
-        """Whether the peer is a front end that may speak for others."""
+        """True if the peer is a front end that may speak for others."""
         return self._connection.trusted
 
     def exchange_ended(self, now: float) -> None:
@@ -51,19 +51,19 @@ class HTTP1Stream(Stream):
     # What applications find in environ; for the request that is answered now.
 
     def early_hints(self, headers: object) -> None:
-        """``wsgi.early_hints``: send an interim response 103 (RFC 8297)."""
+        """Send an interim response 103 (RFC 8297): ``wsgi.early_hints``."""
         exchange = self._connection.exchange
         if exchange is not None:
             exchange.early_hints(headers)
 
     def client_disconnected(self) -> bool:
-        """Say whether the client has gone, as far as is known; from any thread."""
+        """Return True if the client has gone, as far as is known; from any thread."""
         return self.disconnected
 
     # The body of the request.
 
     def awaitable_input(self, environ: Environ) -> None:
-        """Make ``wsgi.input`` one that can be awaited: the worker drives the rest."""
+        """Replace ``wsgi.input`` by one that can be awaited: the worker drives the rest."""
         make_input_awaitable(self._state, environ, self.body)
 
     def keep_file(self, file: BinaryIO) -> None:
@@ -78,11 +78,11 @@ class HTTP1Stream(Stream):
 
     @property
     def awaits_body(self) -> bool:
-        """Whether a thread waits for more of the body."""
+        """True if a thread waits for more of the body."""
         return self.body is not None and self.body.awaited_in_thread
 
     def leaves_body(self) -> bool:
-        """Say whether there is a body that nobody asked for, too much to skip."""
+        """Return True if there is a body that nobody asked for, too long to be skipped."""
         body = self.body
         if body is None or body.ended:
             return False
@@ -90,7 +90,7 @@ class HTTP1Stream(Stream):
 
     @property
     def can_skip_body(self) -> bool:
-        """Whether the rest of a body, which nobody reads, is worth waiting for."""
+        """True if the rest of a body, which nobody reads, is worth waiting for."""
         body = self.body
         # What the client waits to be asked for may never come (RFC 9110 section 10.1.1).
         return body is not None and not body.continue_due and body.missing <= _MOST_UNREAD

@@ -12,7 +12,7 @@ NEVER: Final = math.inf
 
 
 class Phase(enum.Enum):
-    """What a connection is doing, and so what it waits for."""
+    """Phase of a connection: each waits for something, and may last so long."""
 
     NEW = "accepted; no request has begun"
     IDLE = "between two requests"

@@ -32,7 +32,7 @@ _CONTINUE: Final = [b"HTTP/1.1 100 Continue\r\n\r\n"]
 
 
 class BodyPhase(enum.Enum):
-    """How far the body of a request has come."""
+    """State of a request's body."""
 
     EXPECTED = "the client waits for 100 Continue before it sends it (RFC 9110 section 10.1.1)"
     COMING = "it is being received"
@@ -47,7 +47,7 @@ _FAILED: Final = BodyPhase.FAILED
 
 
 class RequestBody:
-    """A body that did not come with its head: collected first, or read while it comes.
+    """Body that did not come with its head: collected first, or read while it comes.
 
     :param response: of the same request; after its head nothing interim is sent.
     """
@@ -97,7 +97,7 @@ class RequestBody:
     # What the application reads.
 
     def collect(self, comes_already: bool) -> None:
-        """Begin to collect it, for an application that wants all of it.
+        """Collect the body, for an application that wants all of it.
 
         :param comes_already: the client did not wait for ``100 Continue``.
         """
@@ -108,7 +108,7 @@ class RequestBody:
         self.send_continue()
 
     def collected(self, environ: Environ) -> BinaryIO:
-        """Return it as a file; a chunked one has a length now."""
+        """Return the body as a file; a chunked one has a length now."""
         collector = self._collector
         assert collector is not None
         self._collector = None
@@ -182,7 +182,7 @@ class RequestBody:
             self._note_memory(0)
 
     def _note_memory(self, size: int) -> None:
-        """Take part in the account of what all bodies have in memory."""
+        """Count what the body has in memory, in the account of all of them."""
         self._state.collected += size - self._in_memory
         self._in_memory = size
 
@@ -192,14 +192,14 @@ class RequestBody:
             raise RemoteProtocolError(f"the body is longer than {limit} bytes", 413)
 
     def end(self) -> None:
-        """Take up that all of it has come."""
+        """End the body: all of it has come."""
         self.phase = _ENDED
         self._free_thread()
         if self._stream is not None:
             self._stream.feed_end()
 
     def fail(self, error: IncompleteBodyError) -> None:
-        """Take up that no more comes."""
+        """Fail the body: no more of it comes."""
         if self.phase is not _ENDED:
             self.phase = _FAILED
         self._free_thread()
@@ -207,7 +207,7 @@ class RequestBody:
             self._stream.fail(error)
 
     def refuse(self, error: IncompleteBodyError) -> None:
-        """Take up that what has come of it is wrong, and nothing behind that can be read."""
+        """Fail the body: it is malformed, and nothing behind that can be read."""
         self.fail(error)
         self.phase = _ENDED
 
@@ -229,7 +229,7 @@ class RequestBody:
             self._note_memory(0)
 
     def leave(self) -> None:
-        """Take up that the request is answered; what still comes has no reader."""
+        """Leave the body without a reader: the request is answered."""
         self._free_thread()
         self._note_memory(0)
         if self.phase is not _ENDED:
@@ -241,7 +241,7 @@ class RequestBody:
             self._file = None
 
     def _free_thread(self) -> None:
-        """Take up that no thread waits for more of it."""
+        """Note that no thread waits for more of the body."""
         if self._in_thread:
             self._in_thread = False
             self._state.bodies_in_threads -= 1
@@ -250,17 +250,17 @@ class RequestBody:
 
     @property
     def ended(self) -> bool:
-        """Whether all of it has come."""
+        """True if all of the body has come."""
         return self.phase is _ENDED
 
     @property
     def continue_due(self) -> bool:
-        """Whether the client waits for ``100 Continue``, and has not got it."""
+        """True if the client waits for ``100 Continue``, and has not got it."""
         return self.phase is _EXPECTED
 
     @property
     def too_full(self) -> bool:
-        """Whether more is kept than nobody's reading allows."""
+        """True if more is buffered than may be while nobody reads."""
         stream = self._stream
         return stream is not None and stream.buffered > HIGH_MARK and not stream.wanted
 
@@ -271,13 +271,13 @@ class RequestBody:
 
     @property
     def awaited_in_thread(self) -> bool:
-        """Whether a thread waits for more."""
+        """True if a thread waits for more."""
         stream = self._stream
         return isinstance(stream, BlockingReader) and stream.waits
 
     @property
     def was_read(self) -> bool:
-        """Whether the application has begun to read it as it comes."""
+        """True if the application has begun to read the body as it comes."""
         return self._stream is not None and self._stream.was_read
 
     @property
@@ -286,7 +286,7 @@ class RequestBody:
         return (self._head.content_length or 0) - self._received
 
     def send_continue(self) -> None:
-        """Ask for it, if the client waits for that (RFC 9110 section 10.1.1)."""
+        """Send ``100 Continue``, if the client waits for that (RFC 9110 section 10.1.1)."""
         if self.phase is not _EXPECTED or self._response is None:
             return
         self.phase = _COMING
@@ -295,7 +295,7 @@ class RequestBody:
             self.restart_limits()
 
     def _taken(self) -> None:
-        """Have more received, when the application has taken enough."""
+        """Receive more, when the application has taken enough."""
         stream = self._stream
         if stream is not None and not self._gate.open and (stream.wanted or stream.buffered <= LOW_MARK):
             self.restart_limits()
@@ -307,7 +307,7 @@ class RequestBody:
         self._measured_from = self._received
 
     def deadline(self) -> float:
-        """When it has to have gone on, and to have come with a least rate; on the monotonic clock."""
+        """Return when the body has to have gone on, at a least rate, on the monotonic clock."""
         times = self._state.times
         if not times.body or self.phase is not _COMING or not self._gate.open:
             return math.inf
@@ -318,7 +318,7 @@ class RequestBody:
         return min(stalled, slowest)
 
     def outstays(self, limits: OverloadLimits, now: float) -> float:
-        """By how many seconds it takes longer than it may while others wait for a connection; less than 0 if it does not."""
+        """Seconds past the overload limit, negative if within it."""
         if self.phase is not _COMING or not self._gate.open:
             return -math.inf
         return now - self._measured_since - limits.body - (self._received - self._measured_from) / limits.body_rate
@@ -337,7 +337,7 @@ def chooses_stream(choose: Choice, environ: Environ) -> bool:
 
 
 def make_input_awaitable(state: State, environ: Environ, body: RequestBody | None) -> None:
-    """Make ``wsgi.input`` one that can be awaited: the worker drives the rest of the call."""
+    """Replace ``wsgi.input`` by one that can be awaited: the worker drives the rest of the call."""
     if not state.settings.stream:
         return
     current: Any = environ.get("wsgi.input")

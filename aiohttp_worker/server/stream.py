@@ -31,7 +31,7 @@ from aiohttp_worker.wsgi.environ import Environ
 
 
 class Stream(abc.ABC):
-    """What an exchange asks of what carries it.
+    """Carrier of one exchange: its response side, its write queue, the body of its request.
 
     :ivar response: the response side of the request that is being answered.
     :ivar write_queue: takes what is to be sent.
@@ -47,11 +47,11 @@ class Stream(abc.ABC):
     @property
     @abc.abstractmethod
     def trusted(self) -> bool:
-        """Whether the peer is a front end that may speak for others."""
+        """True if the peer is a front end that may speak for others."""
 
     @abc.abstractmethod
     def exchange_ended(self, now: float) -> None:
-        """Take up that the exchange is over; nothing more is given to :attr:`response`, nor to the queue.
+        """End the exchange; nothing more is given to :attr:`response`, nor to the queue.
 
         :param now: the time of the monotonic clock, in seconds.
         """
@@ -60,7 +60,7 @@ class Stream(abc.ABC):
 
     @abc.abstractmethod
     def awaitable_input(self, environ: Environ) -> None:
-        """Make ``wsgi.input`` one that can be awaited."""
+        """Replace ``wsgi.input`` by one that can be awaited."""
 
     @abc.abstractmethod
     def keep_file(self, file: BinaryIO) -> None:
@@ -73,12 +73,12 @@ class Stream(abc.ABC):
 
     @property
     def awaits_body(self) -> bool:
-        """Whether a thread waits for more of the body."""
+        """True if a thread waits for more of the body."""
         return False
 
     @abc.abstractmethod
     def leaves_body(self) -> bool:
-        """Say whether the connection has to end because of a body that nobody asked for, too much to skip."""
+        """Return True if the connection has to end because of a body that nobody asked for, too long to be skipped."""
 
     # Waiting for the client to read.
 
@@ -92,8 +92,8 @@ class Stream(abc.ABC):
 
     @abc.abstractmethod
     def pause_writing(self) -> None:
-        """Take up that the client reads more slowly than is sent."""
+        """Pause writing: the client reads more slowly than is sent."""
 
     @abc.abstractmethod
     def resume_writing(self) -> None:
-        """Take up that everything is sent."""
+        """Resume writing: everything is sent."""

@@ -1,4 +1,4 @@
-"""What an exchange asks of the stream that an HTTP/1 connection gives it."""
+"""Stream of an HTTP/1 connection: the body of the request, and waiting for the client."""
 
 from __future__ import annotations
 
