@@ -63,8 +63,22 @@ COMPILED = (
     ),
 )
 
+# Those that look at bytes by pointers, which mypyc does not: Cython compiles them, with the types in the .pxd beside each.
+BY_POINTERS = ("aiohttp_worker/http1/head_scanner.py",)
+PLAIN = ("aiohttp_worker/http1/octets.py",)  # what those are in the plain form
+
 HERE = Path(__file__).resolve().parent
 MYPY = "mypy>=2.4,<3"
+CYTHON = "Cython>=3.1,<4"
+CYTHON_DIRECTIVES = {
+    "language_level": "3",
+    "annotation_typing": False,  # the .pxd says more than annotations can
+    "always_allow_keywords": False,
+    "binding": False,
+    "boundscheck": True,
+    "cdivision": True,
+    "wraparound": False,
+}
 SWITCH = "AIOHTTP_WORKER_COMPILE"
 # Calls from one compiled function to the next stay in the library, and may be inlined; to the interpreter they need no
 # stub. That is 4 % of the instructions of a request.
@@ -97,7 +111,21 @@ def say_plain(reason: object) -> None:
 def compiled_files() -> list[str]:
     """Return the files that mypyc compiles, package markers left out, relative to this folder."""
     files = {path for pattern in COMPILED for path in HERE.glob(pattern) if path.name != "__init__.py"}
-    return sorted(path.relative_to(HERE).as_posix() for path in files)
+    return sorted({path.relative_to(HERE).as_posix() for path in files}.difference(BY_POINTERS, PLAIN))
+
+
+def scanner_extensions(*arguments: str) -> list[Extension]:
+    """Return the extension modules that Cython makes; the C files go into the folder of builds.
+
+    :param arguments: for the C compiler.
+    """
+    from Cython.Build import cythonize
+
+    files = [Extension(path.removesuffix(".py").replace("/", "."), [path]) for path in BY_POINTERS]
+    extensions: list[Extension] = cythonize(files, build_dir="build/cython", compiler_directives=CYTHON_DIRECTIVES, quiet=True)
+    for extension in extensions:
+        extension.extra_compile_args += arguments
+    return extensions
 
 
 def try_compiler() -> None:
@@ -135,6 +163,7 @@ def make_extensions(choice: str) -> list[Extension]:
         # Without the strict settings: those are for `make types`, and a newer mypy must not turn a wheel into a plain one.
         options = ["--config-file=", "--ignore-missing-imports"]
         extensions = list(mypycify([*options, *files], opt_level="3", debug_level="0", group_name="aiohttp_worker"))
+        extensions += scanner_extensions("-O3", "-g0")
         for extension in extensions:
             extension.extra_compile_args += LOCAL_CALLS
         return extensions
@@ -216,7 +245,7 @@ EXTRAS["all"] = [one for name, ones in EXTRAS.items() if name not in ("lint", "t
 
 CHOICE = read_choice()
 # The compiled files import httptools, and mypy reads its types.
-BUILD_DEPENDENCIES = [MYPY, *(one for one in DEPENDENCIES if one.startswith("httptools"))]
+BUILD_DEPENDENCIES = [MYPY, CYTHON, *(one for one in DEPENDENCIES if one.startswith("httptools"))]
 
 setup(
     name="aiohttp-worker",

@@ -57,11 +57,6 @@ NOT_YET: frozenset[str] = frozenset(
     aiohttp/url.py
     aiohttp_worker/demo/__init__.py
     aiohttp_worker/demo/views.py
-    aiohttp_worker/http1/buffer.py
-    aiohttp_worker/http1/caches.py
-    aiohttp_worker/http1/messages.py
-    aiohttp_worker/http1/request_parser.py
-    aiohttp_worker/http1/request_reader.py
     aiohttp_worker/http2/engine.py
     aiohttp_worker/http2/events.py
     aiohttp_worker/http2/server_connection.py
@@ -93,8 +88,6 @@ NOT_YET: frozenset[str] = frozenset(
     aiohttp_worker/transport/write_batch.py
     aiohttp_worker/transport/write_queue.py
     aiohttp_worker/worker.py
-    aiohttp_worker/wsgi/environ.py
-    aiohttp_worker/wsgi/forwarded.py
     tests/http2/conftest.py
     tests/http2/test_allowance.py
     tests/http2/test_request_head.py

@@ -143,7 +143,7 @@ class Buffer:
         return -1
 
     def take_until(self, separator: bytes, limit: int = -1) -> bytes | None:
-        """Take up to and with *separator*, at most *limit* bytes.
+        """Take the bytes through *separator*, at most *limit*.
 
         What was searched in vain is not searched again for the same separator.
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Limits:
-    """How large a head may be, and which of its oddities are let through.
+    """Limits of a head, and the oddities in it that are let through.
 
     The first three are Gunicorn's ``limit_request_line`` (bytes, 0 for no
     limit, answered with 414), ``limit_request_fields`` (number) and
@@ -25,155 +25,104 @@ class Limits:
     casefold_http_method: bool = False
 
 
-class RequestLine:
-    """Method, target and version of a request (RFC 9112 section 3).
+class RequestHead:
+    """The head of one request, and the framing that follows from it.
 
-    It depends on the line's bytes alone and is shared by all requests that
-    start with the same ones; ``environ`` is where the WSGI side keeps what it
-    makes of it.
-    """
+    Of HTTP/1 it has the bytes, and what is rarely asked for is read from them. Other protocols give *fields* instead.
 
-    __slots__ = ("authority", "environ", "kept", "method", "minor", "path", "protocol", "query", "target", "version")
-
-    def __init__(
-        self,
-        method: str,
-        target: str,
-        authority: str | None,
-        path: str,
-        query: str,
-        version: tuple[int, int],
-    ) -> None:
-        self.method = method
-        self.target = target
-        self.authority = authority
-        self.path = path
-        self.query = query
-        self.version = version
-        # What a version is asked for most: whether it is later than 1.0.
-        major, minor = version
-        self.minor = major > 1 or (major == 1 and minor > 0)
-        self.protocol = "HTTP/1.1" if major == 1 and minor == 1 else f"HTTP/{major}.{minor}"
-        self.kept = False  # remembered, so that it pays to keep what is made of it
-        self.environ: dict[str, object] | None = None
-
-
-class FieldLine:
-    """One field (RFC 9112 section 5): shared like :class:`RequestLine`.
-
-    :param meaning: its name in lower case, if it says something to the server
-        itself, otherwise empty.
-    """
-
-    __slots__ = ("close", "keep_alive", "key", "meaning", "name", "special", "value")
-
-    def __init__(self, name: str, value: str, meaning: str) -> None:
-        self.name = name
-        self.value = value
-        self.meaning = meaning
-        # Of Connection (RFC 9110 section 7.6.1).
-        self.close = False
-        self.keep_alive = False
-        # Of the WSGI side: the key in environ, "" for none, and whether more than a value hangs on it.
-        self.key: str | None = None
-        self.special = False
-
-
-class FieldSection:
-    """The fields of a request and what they say of its framing.
-
-    Shared like :class:`RequestLine`.
+    :param raw: all of the head, valid, its empty line included.
+    :param table: what the parser made of line and fields, under the keys that it was given. Whoever
+        builds a request of it takes it.
+    :param flags: see ``head_flags``.
     """
 
     __slots__ = (
+        "_fields",
+        "_path",
+        "_query",
+        "_target",
         "chunked",
-        "close",
         "content_length",
-        "environ",
         "expect_continue",
-        "has_type",
-        "host",
+        "flags",
+        "has_body",
         "keep_alive",
-        "kept",
-        "lines",
-        "scheme",
-        "script_name",
-        "unknown_coding",
+        "memo",
+        "method",
+        "minor",
+        "raw",
+        "repeated",
+        "table",
+        "version",
     )
 
-    def __init__(self, lines: list[FieldLine]) -> None:
-        self.lines = lines
-        self.host: str | None = None
+    def __init__(self, raw: bytes, table: dict[str, object], flags: int) -> None:
+        self.raw = raw
+        self.table = table
+        self.flags = flags
+        #: The method, as received (or folded to upper case where that is set).
+        self.method = "GET"
+        #: Major and minor version, ``(1, 1)`` or ``(1, 0)`` as a rule.
+        self.version = (1, 1)
+        self.minor = True  # whether it is later than 1.0
+        self._target: str | None = None
+        self._path: str | None = None
+        self._query: str | None = None
+        self._fields: list[tuple[str, str]] | None = None
+        #: Bytes of the body, ``None`` when the request does not say.
         self.content_length: int | None = None
-        self.has_type = False
+        #: Whether the body comes in chunks (RFC 9112 section 7.1).
         self.chunked = False
-        self.unknown_coding: str | None = None
+        self.has_body = False
+        self.keep_alive = True
         self.expect_continue = False
-        self.close = False
-        self.keep_alive = False
-        self.environ: dict[str, object] | None = None
-        self.kept = False  # remembered, so that it pays to keep what is made of it
-        # Of the WSGI side, like environ.
-        self.scheme = ""
-        self.script_name: str | None = None
-
-
-class RequestHead:
-    """One request's line and fields, and the framing that follows from both.
-
-    :param known: whether both came before, on whatever connection.
-    """
-
-    __slots__ = ("environ", "expect_continue", "fields", "has_body", "keep_alive", "known", "line", "repeated")
-
-    def __init__(self, line: RequestLine, fields: FieldSection, keep_alive: bool, known: bool) -> None:
-        self.line = line
-        self.fields = fields
-        self.keep_alive = keep_alive
-        self.known = known
-        # That its connection sends it again and again, and what the WSGI side makes of it there.
+        # That its connection sends it again and again, and what whoever serves it makes of it then.
         self.repeated = False
-        self.environ: dict[str, object] | None = None
-        self.has_body = fields.chunked or bool(fields.content_length)
-        # RFC 9110 section 10.1.1: to be ignored in a request of HTTP/1.0.
-        self.expect_continue = fields.expect_continue and self.has_body and line.minor
+        self.memo: dict[str, object] | None = None
 
-    @property
-    def method(self) -> str:
-        """The method, as received (or folded to upper case where that is set)."""
-        return self.line.method
+    def set_version(self, major: int, minor: int) -> None:
+        """Set the version."""
+        self.version = (major, minor)
+        self.minor = self.version >= (1, 1)
+
+    def set_target(self, target: str, path: str, query: str) -> None:
+        """Set the target and its parts, where they are not as most are."""
+        self._target = target
+        self._path = path
+        self._query = query
+
+    def set_fields(self, fields: list[tuple[str, str]]) -> None:
+        """Set the fields, where they do not stand in ``raw``."""
+        self._fields = fields
 
     @property
     def target(self) -> str:
         """The request target, as received (RFC 9112 section 3.2)."""
-        return self.line.target
+        target = self._target
+        if target is None:
+            target = self._target = self.raw.split(b" ", 2)[1].decode("latin-1")
+        return target
 
     @property
     def path(self) -> str:
         """The target's path, still percent-encoded."""
-        return self.line.path
+        path = self._path
+        if path is None:
+            path = self._path = self.target.partition("?")[0]
+        return path
 
     @property
     def query(self) -> str:
         """The target's query without its question mark."""
-        return self.line.query
-
-    @property
-    def version(self) -> tuple[int, int]:
-        """Major and minor version, ``(1, 1)`` or ``(1, 0)`` as a rule."""
-        return self.line.version
+        query = self._query
+        return self.target.partition("?")[2] if query is None else query
 
     @property
     def headers(self) -> list[tuple[str, str]]:
         """Names and values, latin-1, in the order and case received."""
-        return [(line.name, line.value) for line in self.fields.lines]
-
-    @property
-    def content_length(self) -> int | None:
-        """Bytes of the body, ``None`` when the request does not say."""
-        return self.fields.content_length
-
-    @property
-    def chunked(self) -> bool:
-        """Whether the body comes in chunks (RFC 9112 section 7.1)."""
-        return self.fields.chunked
+        fields = self._fields
+        if fields is None:
+            lines = self.raw.decode("latin-1").split("\r\n")[1:-2]
+            parts = [line.partition(":") for line in lines]
+            fields = self._fields = [(name, value.strip(" \t")) for name, _, value in parts]
+        return fields

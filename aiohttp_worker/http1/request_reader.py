@@ -12,12 +12,12 @@ from typing import Final
 
 from .chunked import ChunkedBody
 from .errors import RemoteProtocolError
+from .head_flags import ALL, BITS
 from .messages import RequestHead
 from .request_parser import HeadParser
 
 __all__ = ["END", "NEED_DATA", "Event", "HeadParser", "RequestReader"]
 
-_SMALL: Final = 16384  # bytes of which copying the rest costs nothing worth saving
 # Bytes of heads that are not complete, on all connections together. Beyond that none
 # may be large, whatever it is allowed to be alone.
 _MOST_INCOMPLETE: Final = 32 * 1024 * 1024
@@ -25,7 +25,7 @@ _LARGE: Final = 64 * 1024
 
 
 class Event(enum.Enum):
-    """What :meth:`RequestReader.next_event` returns besides heads and data."""
+    """Results of :meth:`RequestReader.next_event` besides heads and data."""
 
     NEED_DATA = "more bytes are needed"
     END = "the body is complete"
@@ -55,9 +55,12 @@ class RequestReader:
     ``feed()`` what was received, then call ``next_event()`` until it returns
     ``NEED_DATA``. A head whose ``has_body`` is false is its own end; after any
     other come its data and then ``END``.
+
+    :param base: what the table of each head begins as: the parser's, with what is the same for all requests of the connection.
     """
 
     __slots__ = (
+        "_base",
         "_chunked",
         "_data",
         "_last_head",
@@ -71,8 +74,9 @@ class RequestReader:
         "_state",
     )
 
-    def __init__(self, parser: HeadParser) -> None:
+    def __init__(self, parser: HeadParser, base: dict[str, object] | None = None) -> None:
         self._parser = parser
+        self._base = parser.base if base is None else base
         self._data = b""
         self._position = 0
         self._partial: bytearray | None = None  # a head whose end has not come yet
@@ -87,24 +91,24 @@ class RequestReader:
 
     @property
     def buffered(self) -> int:
-        """How many bytes wait to be read."""
+        """Number of bytes that wait to be read."""
         if self._partial is not None:
             return len(self._partial)
         return len(self._data) - self._position
 
     @property
     def between_requests(self) -> bool:
-        """Whether nothing of a next request has come yet."""
+        """True if nothing of a next request has come yet."""
         return self._state is _HEAD and self._partial is None and self._position == len(self._data)
 
     @property
     def starts_tls(self) -> bool:
-        """Whether what waits is the beginning of a TLS handshake (RFC 8446 section 5.1)."""
+        """True if the bytes that wait begin a TLS handshake (RFC 8446 section 5.1)."""
         waiting = self._data[self._position :] if self._partial is None else self._partial
         return self._state is _HEAD and waiting.startswith(b"\x16\x03")
 
     def feed(self, data: bytes) -> None:
-        """Take up received bytes, without looking at them."""
+        """Add received bytes, without looking at them."""
         if self._partial is not None:
             self._partial += data
         elif self._position == len(self._data):
@@ -144,12 +148,13 @@ class RequestReader:
         return body
 
     def forget(self) -> None:
-        """Let go of the last head, of what was made of it, and of what has come of the next."""
+        """Let go of the last head, of what was made of it, of what has come of the next, and of the base."""
         self._last_head = None
+        self._base = {}
         self._drop_partial()
 
     def feed_eof(self) -> None:
-        """Take up the end of the connection.
+        """Handle the end of the connection.
 
         :raises RemoteProtocolError: 400, when it cuts a request short.
         """
@@ -166,7 +171,6 @@ class RequestReader:
             return NEED_DATA
         last = self._last_head
         if last is not None and start == 0 and data.startswith(self._last_raw):
-            last.repeated = True
             self._position = len(self._last_raw)
             if last.has_body:
                 self._expect_body(last)
@@ -178,22 +182,20 @@ class RequestReader:
             self._position = start
             if start == len(data):
                 return NEED_DATA
-        if start == 0 and len(data) <= _SMALL:
-            # As a rule there is one head, and then nothing or a small body.
-            raw, found, rest = data.partition(b"\r\n\r\n")
-            if not found:
-                return self._begin_partial(data, start)
-            self._data = rest
-        else:
-            end = data.find(b"\r\n\r\n", start)
-            if end < 0:
-                return self._begin_partial(data, start)
-            raw = data[start:end]
-            self._position = end + 4
-        head = self._parser.parse(raw)
-        if head.known:
+        table = self._base.copy()
+        found = self._parser.scan(data, start, table)
+        if found < 0:
+            return self._begin_partial(data, start)
+        end = found >> BITS
+        raw = data[start:end] if start or end < len(data) else data
+        self._position = end
+        head = self._parser.parse(raw, table, found & ALL)
+        if raw == self._last_raw:
+            head.repeated = True
             self._last_head = head
-            self._last_raw = raw + b"\r\n\r\n"
+        else:
+            self._last_raw = raw
+            self._last_head = None
         if head.has_body:
             self._expect_body(head)
         return head
@@ -254,7 +256,7 @@ class RequestReader:
             raise RemoteProtocolError(f"more fields than limit_request_fields ({limits.fields})", 431)
 
     def _expect_body(self, head: RequestHead) -> None:
-        length = head.fields.content_length
+        length = head.content_length
         if length is not None:
             self._state = _LENGTH
             self._remaining = length

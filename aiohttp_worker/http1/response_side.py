@@ -11,7 +11,7 @@ from typing import Final
 
 from .errors import LocalProtocolError
 from .framing import LAST_CHUNK, Framing, chunk, response_framing
-from .messages import RequestLine
+from .messages import RequestHead
 from .response_encoder import FieldBlock, HeadEncoder, StatusLine
 
 _MOST_COPIED: Final = 4096  # bytes of a body; more are cheaper sent from where they are
@@ -81,11 +81,11 @@ class ResponseSide:
     :ivar close_reason: why the connection ends with this exchange, ``None`` if it does not.
     """
 
-    __slots__ = ("_framing", "_line", "announced", "close_reason", "encoder", "response_state", "sent", "surplus")
+    __slots__ = ("_framing", "_request", "announced", "close_reason", "encoder", "response_state", "sent", "surplus")
 
     def __init__(self, encoder: HeadEncoder) -> None:
         self.encoder = encoder
-        self._line: RequestLine | None = None
+        self._request: RequestHead | None = None
         self._framing = _NONE
         self.response_state = IDLE
         self.announced: int | None = None
@@ -93,9 +93,9 @@ class ResponseSide:
         self.surplus = False
         self.close_reason: CloseReason | None = None
 
-    def expect(self, line: RequestLine) -> None:
-        """Begin to answer the request that *line* belongs to."""
-        self._line = line
+    def expect(self, request: RequestHead) -> None:
+        """Begin to answer *request*."""
+        self._request = request
         self._framing = _NONE
         self.response_state = DUE
         self.announced = None
@@ -135,17 +135,17 @@ class ResponseSide:
         :param length: as for :meth:`start`.
         :raises LocalProtocolError: as :meth:`start`.
         """
-        line = self._line
-        if self.response_state is not DUE or line is None:
+        request = self._request
+        if self.response_state is not DUE or request is None:
             raise LocalProtocolError("there is no request whose response could begin")
         self.response_state = BODY
         if fields.closes:
             self.close_after(CloseReason.APPLICATION)
         announced = fields.length
-        if announced is None and length is not None and (length or line.method != "HEAD"):
+        if announced is None and length is not None and (length or request.method != "HEAD"):
             announced = length
         self.announced = announced
-        self._framing = framing = response_framing(line.method, status_code, line.version, announced)
+        self._framing = framing = response_framing(request.method, status_code, request.version, announced)
         if framing is _CLOSE:
             self.close_after(CloseReason.FRAMING)
         return framing
@@ -260,7 +260,7 @@ class ResponseSide:
     @property
     def dropped(self) -> bool:
         """True if a body was given to a status that has none (RFC 9110 section 6.4.1)."""
-        return self.surplus and self._framing is _NONE and self._line is not None and self._line.method != "HEAD"
+        return self.surplus and self._framing is _NONE and self._request is not None and self._request.method != "HEAD"
 
     @property
     def cut_looks_complete(self) -> bool:

@@ -10,7 +10,7 @@ from typing import Final
 
 from .errors import RemoteProtocolError
 from .framing import Framing
-from .messages import RequestHead, RequestLine
+from .messages import RequestHead
 from .request_reader import END, NEED_DATA, Event, HeadParser, RequestReader
 from .response_encoder import FieldBlock, HeadEncoder, StatusLine
 from .response_side import DONE as ANSWERED
@@ -44,7 +44,7 @@ _LENGTH: Final = Framing.LENGTH
 _CHUNKED: Final = Framing.CHUNKED
 
 # Whom a request that cannot be read is answered like: with a body, and in words that every client understands.
-_ANYBODY: Final = RequestLine("GET", "*", None, "*", "", (1, 1))
+_ANYBODY: Final = RequestHead(b"GET * HTTP/1.1\r\n\r\n", {}, 0)
 
 
 class ServerConnection(ResponseSide):
@@ -68,15 +68,16 @@ class ServerConnection(ResponseSide):
 
     :param parser: of the worker, for heads of requests.
     :param encoder: of the worker, for heads of responses.
+    :param base: what the table of each head begins as, see :class:`RequestReader`.
     :ivar request_state: how much of the request has been read.
     :ivar eof: whether the client has ended its side: nothing follows what was received.
     """
 
     __slots__ = ("_reader", "eof", "request_state")
 
-    def __init__(self, parser: HeadParser, encoder: HeadEncoder) -> None:
+    def __init__(self, parser: HeadParser, encoder: HeadEncoder, base: dict[str, object] | None = None) -> None:
         super().__init__(encoder)
-        self._reader = RequestReader(parser)
+        self._reader = RequestReader(parser, base)
         self.request_state = IDLE
         self.eof = False
 
@@ -127,7 +128,7 @@ class ServerConnection(ResponseSide):
             raise
         if isinstance(event, RequestHead):
             self.request_state = BODY if event.has_body else DONE
-            self.expect(event.line)
+            self.expect(event)
             if not event.keep_alive:
                 self.close_after(CloseReason.CLIENT)
         elif event is END:
@@ -170,12 +171,12 @@ class ServerConnection(ResponseSide):
         """
         code = status.code
         framing = self.delimit(code, fields, length)
-        line = self._line
-        assert line is not None
+        request = self._request
+        assert request is not None
         encoder = self.encoder
         keep_alive = self.close_reason is None
         # A client of HTTP/1.0 does not expect the connection to stay, and is told so.
-        says_keep_alive = not line.minor
+        says_keep_alive = not request.minor
         if framing is _LENGTH and fields.length is not None and keep_alive and not says_keep_alive:
             return fields.head(status, encoder.defaults_beside(fields))
         parts = [status.data, encoder.defaults_beside(fields), fields.data]

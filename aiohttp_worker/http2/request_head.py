@@ -1,7 +1,7 @@
 """The fields of an HTTP/2 request → its head, as ``http1`` has it (RFC 9113 section 8.3.1).
 
 The fields are put together as the lines of a head of HTTP/1.1, so that the same parser judges them by the same rules and
-limits, and remembers them. What could be hidden in that form is refused first.
+limits. What could be hidden in that form is refused first.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import dataclasses
 from typing import Final
 
 from aiohttp_worker.http1.errors import RemoteProtocolError
+from aiohttp_worker.http1.head_flags import CLOSE, EXPECT, KEEP_ALIVE
 from aiohttp_worker.http1.messages import Limits, RequestHead
 from aiohttp_worker.http1.request_parser import HeadParser
 
@@ -76,11 +77,11 @@ def read_request_head(parser: HeadParser, fields: Fields, ended: bool) -> Reques
     ends = len(lines) - 1
     if raw.count(b"\n") != ends or raw.count(b"\r") != ends:
         raise RemoteProtocolError("a line end in a field (RFC 9113 section 8.2.1)")
-    head = parser.parse(raw)
-    if head.fields.chunked or head.fields.close or head.fields.keep_alive:
+    head = parser.parse_whole(raw)
+    if head.chunked or head.flags & (CLOSE | KEEP_ALIVE):
         raise RemoteProtocolError("a field that is about an HTTP/1.1 connection (RFC 9113 section 8.2.2)")
     head.has_body = not ended
-    head.expect_continue = head.fields.expect_continue and not ended
+    head.expect_continue = head.flags & EXPECT != 0 and not ended
     return head
 
 

@@ -107,8 +107,9 @@ class RequestEvents:
                 self._write_line(exchange, exchange.environ)
             except KeyError:
                 # The application may take from environ what it likes (PEP 3333).
-                line = exchange.head.line
-                needed = {"REQUEST_METHOD": line.method, "RAW_URI": line.target, "SERVER_PROTOCOL": line.protocol}
+                head = exchange.head
+                protocol = f"HTTP/{head.version[0]}.{head.version[1]}"
+                needed = {"REQUEST_METHOD": head.method, "RAW_URI": head.target, "SERVER_PROTOCOL": protocol}
                 self._write_line(exchange, {**needed, **exchange.environ})
         except Exception as error:
             self.log_exception(error, f"The access log failed for {exchange.head.method} {exchange.head.target}")

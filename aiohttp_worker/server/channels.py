@@ -150,7 +150,7 @@ class Delivery(StartResponse):
 
         Nothing is sent to a client of HTTP/1.0, or once the response began.
         """
-        if not self.response.head_sent and self.head.line.version >= (1, 1):
+        if not self.response.head_sent and self.head.minor:
             self._send([self.response.early_hints(headers)])
 
     # What its result is sent by.

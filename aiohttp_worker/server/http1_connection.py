@@ -44,8 +44,9 @@ class HTTP1Connection(Connection):
 
     def __init__(self, state: State, sock: socket.socket, peername: Any, sockname: Any) -> None:
         super().__init__(state, sock, peername, sockname)
-        self.http = ServerConnection(state.parsers[self.trusted], state.encoder)
         self._builder = state.builders[self.trusted]
+        self.base = self._builder.base()
+        self.http = ServerConnection(state.parsers[self.trusted], state.encoder, self.base)
 
     def open(self) -> None:
         """Begin with nothing received."""
@@ -221,7 +222,7 @@ class HTTP1Connection(Connection):
         """Begin to answer a request, or to collect its body."""
         state = self.state
         http = self.http
-        environ = self._builder.build(head, self.base)
+        environ = self._builder.build(head)
         exchange = Exchange(state, self.stream, head, environ)
         if state.draining:
             http.close_after(CloseReason.STOP)
@@ -244,7 +245,7 @@ class HTTP1Connection(Connection):
         state = self.state
         http = self.http
         settings = state.settings
-        length = head.fields.content_length or 0
+        length = head.content_length or 0
         if settings.max_body_size and length > settings.max_body_size:
             raise RemoteProtocolError(f"the body is longer than {settings.max_body_size} bytes", 413)
         early = awaits_input or state.bodies_in_threads < state.most_bodies_in_threads

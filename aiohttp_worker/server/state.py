@@ -18,7 +18,7 @@ from aiohttp_worker.transport.writable_sockets import WritableSockets
 from aiohttp_worker.transport.write_batch import WriteBatch
 from aiohttp_worker.wsgi.application import ApplicationKind, classify_application
 from aiohttp_worker.wsgi.async_body import BodyServer, declare_server
-from aiohttp_worker.wsgi.environ import Environ, EnvironBuilder
+from aiohttp_worker.wsgi.environ import LINE_KEYS, Environ, EnvironBuilder
 from aiohttp_worker.wsgi.stream_input import Choice, stream_choice
 
 from .lifetime import phase_limits
@@ -76,7 +76,7 @@ class State:
     :ivar draining: True once the worker is to end: each connection ends with its present answer.
     :ivar on_connection_closed: called after a connection has left the registry.
     :ivar parsers: parser of request heads, by whether the peer is a trusted front end.
-    :ivar builders: builder of environs, likewise; what it makes of a field section is kept with that.
+    :ivar builders: builder of environs, likewise.
     :ivar pool: threads that run the application; ``None`` if the loop's thread does.
     :ivar bodies_in_threads: requests whose body a thread reads while it arrives.
     :ivar most_bodies_in_threads: limit of that, so that slow clients cannot occupy all threads.
@@ -110,8 +110,9 @@ class State:
         self.connections: set[Peer] = set()
         self.draining = False
         self.on_connection_closed: Callable[[], None] | None = None
-        self.parsers = {trusted: HeadParser(settings.limits) for trusted in (False, True)}
+        # Of trusted peers' requests and of others': where the values of a field go depends on it.
         self.builders = {trusted: EnvironBuilder(settings.forwarding, trusted, base_environ) for trusted in (False, True)}
+        self.parsers = {trusted: HeadParser(settings.limits, one.learn_name, LINE_KEYS) for trusted, one in self.builders.items()}
         ordinary = self.kind is ApplicationKind.ORDINARY
         self.pool = ThreadPool(settings.threads) if settings.threads > 1 and ordinary else None
         self.bodies_in_threads = 0

@@ -9,24 +9,18 @@ from __future__ import annotations
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-from aiohttp_worker.http1.caches import remember
-from aiohttp_worker.http1.messages import FieldSection, RequestHead, RequestLine
+from aiohttp_worker.http1.head_flags import ESCAPED, FORWARDED, MEANINGS, REFUSED
+from aiohttp_worker.http1.head_scanner import joined
+from aiohttp_worker.http1.messages import RequestHead
 
 from .forwarded import FieldRule, ForwardingPolicy, field_rule, kept_headers, path_below, refuse_field, script_name, url_scheme
 
 Environ = dict[str, object]
 
-_MOST_KEYS: Final = 512
-
-# What the request line, the connection and the body fill in for every request.
+#: Where a parser puts the parts of a request line: method, protocol, path, query, and twice the target.
+LINE_KEYS: Final = ("REQUEST_METHOD", "SERVER_PROTOCOL", "PATH_INFO", "QUERY_STRING", "RAW_URI", "REQUEST_URI")
+# What the connection and the body fill in for every request.
 _PLACES: Final = (
-    "REQUEST_METHOD",
-    "SCRIPT_NAME",
-    "PATH_INFO",
-    "QUERY_STRING",
-    "SERVER_PROTOCOL",
-    "RAW_URI",
-    "REQUEST_URI",
     "SERVER_NAME",
     "SERVER_PORT",
     "REMOTE_ADDR",
@@ -37,6 +31,7 @@ _PLACES: Final = (
     "gunicorn.socket",
     "aiohttp_worker.client_disconnected",
 )
+_TAKEN: Final[Environ] = {}
 
 
 class EnvironBuilder:
@@ -47,129 +42,100 @@ class EnvironBuilder:
     :param base: what is the same in every environ of the worker.
     """
 
-    __slots__ = ("_base", "_keys", "_mounted", "_policy", "_trusted")
+    __slots__ = ("_base", "_policy", "_trusted")
 
     def __init__(self, policy: ForwardingPolicy, trusted: bool, base: Environ) -> None:
         self._policy = policy
         self._trusted = trusted
-        self._mounted = bool(policy.script_name)
         # With a place for every key: a dictionary that is copied and whose values
         # are replaced does not have to grow.
-        self._base = dict.fromkeys(_PLACES) | base
-        # Of a field name: where its values go, "" for nowhere, and whether more hangs on them.
-        self._keys: dict[str, tuple[str, bool]] = {}
+        presumed = {"REQUEST_METHOD": "GET", "SERVER_PROTOCOL": "HTTP/1.1", "QUERY_STRING": "", "SCRIPT_NAME": policy.script_name}
+        self._base: Environ = dict.fromkeys(LINE_KEYS + _PLACES) | base | presumed
 
-    def build(self, head: RequestHead, of_connection: Environ) -> Environ:
-        """Return a new environ for one request.
+    def base(self) -> Environ:
+        """Return what the environs of a connection begin as, for it to add its own.
 
-        :param of_connection: the keys that are the same for all requests of
-            the connection; without ``SERVER_NAME``, as on a unix socket, it
-            follows from the Host field.
-        :raises RemoteProtocolError: 400 or 500, as the forwarding policy says.
+        Without ``SERVER_NAME``, as on a unix socket, that follows from the Host field.
         """
-        known = head.environ
-        if known is not None:
-            return known.copy()
-        line = head.line
-        fields = head.fields
-        of_fields = fields.environ
-        if of_fields is not None:
-            environ = of_fields.copy()
-        else:
-            environ = self._of_fields(fields)
-            if fields.kept:
-                fields.environ = environ.copy()
-        environ.update(of_connection)
-        of_line = line.environ
-        if of_line is not None:
-            environ.update(of_line)
-        else:
-            self._take_line(line, environ)
-            if line.kept:
-                line.environ = of_line = {}
-                self._take_line(line, of_line)
-        if fields.scheme:
-            environ["wsgi.url_scheme"] = fields.scheme
-        mount_point = fields.script_name
-        if mount_point is not None:
-            environ["SCRIPT_NAME"] = mount_point
-            environ["PATH_INFO"] = decoded_path(path_below(line.path, mount_point))
-        elif self._mounted:
-            # Not remembered with the line: an error is not to be raised once only.
-            path_below(line.path, self._policy.script_name)
-        if environ["SERVER_NAME"] is None:
-            _take_names_from_host(environ, fields.host)
-        if head.repeated:
-            head.environ = environ.copy()
-        return environ
+        return self._base.copy()
 
-    def _take_line(self, line: RequestLine, environ: Environ) -> None:
-        mount_point = self._policy.script_name
-        path = line.path
-        if mount_point and path.startswith(mount_point):
-            path = path[len(mount_point) :]
-        target = line.target
-        environ["REQUEST_METHOD"] = line.method
-        environ["SCRIPT_NAME"] = mount_point
-        environ["PATH_INFO"] = decoded_path(path)
-        environ["QUERY_STRING"] = line.query
-        environ["SERVER_PROTOCOL"] = line.protocol
-        environ["RAW_URI"] = target
-        environ["REQUEST_URI"] = target
-
-    def _of_fields(self, fields: FieldSection) -> Environ:
-        environ = self._base.copy()
-        keys = self._keys
-        special = False
-        size = len(environ)
-        for line in fields.lines:
-            key = line.key
-            if key is None:
-                learned = keys.get(line.name)
-                if learned is None:
-                    learned = self._learn_key(line.name)
-                line.key, line.special = learned
-                key = learned[0]
-            if line.special:
-                special = True
-            if not key:
-                continue
-            environ.setdefault(key, line.value)
-            if len(environ) > size:
-                size += 1
-            else:
-                # RFC 9110 section 5.3; cookies alone are not joined by commas
-                # (RFC 6265 section 5.4).
-                separator = "; " if key == "HTTP_COOKIE" else ","
-                environ[key] = f"{environ[key]}{separator}{line.value}"
-        if special:
-            self._take_special(fields)
-        return environ
-
-    def _take_special(self, fields: FieldSection) -> None:
-        """Take up what fields say beyond their values: the scheme, and where the application is mounted."""
-        policy = self._policy
-        received = [(line.name.upper(), line.value) for line in fields.lines]
-        fields.scheme = url_scheme(policy, received, self._trusted, "")
-        mount_point = script_name(policy, kept_headers(policy, received, self._trusted))
-        if mount_point != policy.script_name:
-            fields.script_name = mount_point
-
-    def _learn_key(self, name: str) -> tuple[str, bool]:
-        """Decide, once for a name, what becomes of a field."""
+    def learn_name(self, name: str) -> tuple[str, int]:
+        """Decide what becomes of the fields of a name: the key of their values, "" for none, and what they say besides."""
         upper = name.upper()
         policy = self._policy
+        meaning = MEANINGS.get(name.lower(), 0)
+        if upper == "SCRIPT_NAME" or (self._trusted and upper in policy.secure_scheme_headers):
+            meaning |= FORWARDED
         rule = field_rule(policy, upper, self._trusted)
         if rule is FieldRule.REFUSE:
-            raise refuse_field(upper)
-        key = upper.replace("-", "_")
+            return "", REFUSED
         if rule is FieldRule.DROP:
-            key = ""
-        elif upper not in ("CONTENT-TYPE", "CONTENT-LENGTH"):
-            key = "HTTP_" + key
-        learned = (key, upper == "SCRIPT_NAME" or (self._trusted and upper in policy.secure_scheme_headers))
-        remember(self._keys, _MOST_KEYS, name, learned)
-        return learned
+            return "", meaning
+        key = upper.replace("-", "_")
+        return key if upper in ("CONTENT-TYPE", "CONTENT-LENGTH") else "HTTP_" + key, meaning
+
+    def add_target(self, head: RequestHead) -> None:
+        """Add method, version and target of a head that no parser of HTTP/1 has put into its table."""
+        protocol = f"HTTP/{head.version[0]}.{head.version[1]}"
+        for key, value in zip(LINE_KEYS, (head.method, protocol, head.path, head.query, head.target, head.target), strict=True):
+            head.table[key] = value
+        if "%" in head.path:
+            head.flags |= ESCAPED
+
+    def add_fields(self, head: RequestHead) -> None:
+        """Add the fields of such a head, by the same rules."""
+        environ = head.table
+        for name, value in head.headers:
+            key, meaning = self.learn_name(name)
+            head.flags |= meaning
+            if key:
+                environ[key] = joined(meaning, environ[key], value) if key in environ else value
+
+    def build(self, head: RequestHead) -> Environ:
+        """Return the environ of a request: the table of its head, with what does not stand there.
+
+        :raises RemoteProtocolError: 400 or 500, as the forwarding policy says.
+        """
+        memo = head.memo
+        if memo is not None:
+            return memo.copy()
+        environ = head.table
+        head.table = _TAKEN  # nobody else keeps alive what the application puts there
+        flags = head.flags
+        if flags & REFUSED:
+            self._refuse(head)
+        mount_point = self._policy.script_name
+        if flags & FORWARDED:
+            mount_point = self._take_forwarded(head, environ)
+        if mount_point:
+            environ["PATH_INFO"] = decoded_path(path_below(head.path, mount_point))
+        elif flags & ESCAPED:
+            environ["PATH_INFO"] = decoded_path(head.path)
+        if environ["SERVER_NAME"] is None:
+            host = environ.get("HTTP_HOST")
+            _take_names_from_host(environ, host if isinstance(host, str) else None)
+        if head.repeated:
+            head.memo = environ.copy()
+        return environ
+
+    def _refuse(self, head: RequestHead) -> None:
+        """Refuse the first field whose name has no unambiguous place.
+
+        :raises RemoteProtocolError: always.
+        """
+        names = [name.upper() for name, _ in head.headers]
+        raise refuse_field(next(name for name in names if field_rule(self._policy, name, self._trusted) is FieldRule.REFUSE))
+
+    def _take_forwarded(self, head: RequestHead, environ: Environ) -> str:
+        """Apply scheme and mount point that a front end's fields give, and return the mount point."""
+        policy = self._policy
+        received = [(name.upper(), value) for name, value in head.headers]
+        scheme = url_scheme(policy, received, self._trusted, "")
+        if scheme:
+            environ["wsgi.url_scheme"] = scheme
+        mount_point = script_name(policy, kept_headers(policy, received, self._trusted))
+        environ["SCRIPT_NAME"] = mount_point
+        return mount_point
 
 
 def decoded_path(path: str) -> str:

@@ -1,4 +1,4 @@
-"""What a front end may say about a request on behalf of its client.
+"""Header fields of a front end that speaks for its clients: scheme, mount point, and which peers are trusted.
 
 A reverse proxy tells the application of the scheme and the mount point in
 header fields, and any client can send the same fields. Which of them count is
@@ -33,7 +33,7 @@ Peername = tuple[object, ...] | str | bytes | None
 
 
 class HeaderMap(enum.Enum):
-    """What becomes of a field name with an underscore from an unknown peer.
+    """Treatment of a field name with an underscore from an unknown peer.
 
     ``X_Real_IP`` and ``X-Real-IP`` get the same name in environ, so one of
     them could be slipped past a front end that only replaces the other.
@@ -45,7 +45,7 @@ class HeaderMap(enum.Enum):
 
 
 class FieldRule(enum.Enum):
-    """What to do with a field, by its name alone."""
+    """Treatment of a field, by its name alone."""
 
     KEEP = "keep"
     DROP = "drop"
@@ -78,7 +78,7 @@ class AddressList:
         )
 
     def allows(self, peername: Peername) -> bool:
-        """Whether the peer is on the list.
+        """Return whether the peer is on the list.
 
         Who reached a unix socket passed the permissions of its file, and is
         always allowed. A peer that left before its address could be asked for
@@ -137,7 +137,7 @@ class ForwardingPolicy:
 
 
 def peer_is_trusted(policy: ForwardingPolicy, peername: Peername) -> bool:
-    """Whether the peer may speak for others.
+    """Return whether the peer may speak for others.
 
     :param peername: of the socket itself, never the one that a PROXY protocol
         header or a field claims.
@@ -146,7 +146,7 @@ def peer_is_trusted(policy: ForwardingPolicy, peername: Peername) -> bool:
 
 
 def field_rule(policy: ForwardingPolicy, field_name: str, trusted: bool) -> FieldRule:
-    """Whether a field of this (upper-case) name reaches environ.
+    """Decide whether a field of this (upper-case) name reaches environ.
 
     The answer depends on nothing else, so that callers may remember it.
     """

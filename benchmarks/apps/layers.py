@@ -17,7 +17,7 @@ from aiohttp_worker.http1.messages import Limits, RequestHead
 from aiohttp_worker.http1.request_reader import HeadParser, RequestReader
 from aiohttp_worker.http1.response_encoder import HeadEncoder
 from aiohttp_worker.http1.server_connection import ServerConnection
-from aiohttp_worker.wsgi.environ import EnvironBuilder
+from aiohttp_worker.wsgi.environ import LINE_KEYS, EnvironBuilder
 from aiohttp_worker.wsgi.forwarded import ForwardingPolicy
 from aiohttp_worker.wsgi.start_response import StartResponse
 
@@ -48,9 +48,8 @@ class Layers:
     """What a worker keeps for all its requests, and one connection."""
 
     def __init__(self) -> None:
-        self.parser = HeadParser(Limits())
-        self.reader = RequestReader(self.parser)
         self.builder = EnvironBuilder(ForwardingPolicy(), False, {})
+        self.parser = HeadParser(Limits(), self.builder.learn_name, LINE_KEYS)
         self.response = ServerConnection(self.parser, HeadEncoder("benchmark"))
         self.base: dict[str, object] = {
             "wsgi.version": (1, 0),
@@ -64,6 +63,7 @@ class Layers:
             "SERVER_PORT": "8000",
             "SERVER_SOFTWARE": "benchmark",
         }
+        self.reader = RequestReader(self.parser, self.builder.base() | self.base)
 
     def parse(self, request: bytes) -> RequestHead:
         """Return the head; a body is read to its end."""
@@ -77,12 +77,12 @@ class Layers:
         return head
 
     def environ(self, request: bytes) -> dict[str, object]:
-        return self.builder.build(self.parse(request), self.base)
+        return self.builder.build(self.parse(request))
 
     def answer(self, request: bytes, application: Callable[..., Any]) -> bytes:
         head = self.parse(request)
-        environ = self.builder.build(head, self.base)
-        self.response.expect(head.line)
+        environ = self.builder.build(head)
+        self.response.expect(head)
         start_response = StartResponse(self.response)
         (data,) = application(environ, start_response)
         return b"".join(start_response.whole(data))

@@ -43,6 +43,15 @@ def read_requests(pieces: Iterable[bytes], *, eof: bool = False, head_parser: He
     return [*requests, fault.status_code]
 
 
+def new_request(method: str = "GET", version: tuple[int, int] = (1, 1)) -> RequestHead:
+    """The head of a request for nothing in particular."""
+    head = RequestHead(b"", {}, 0)
+    head.method = method
+    head.set_version(*version)
+    head.set_target("/", "/", "")
+    return head
+
+
 def head_facts(head: RequestHead) -> dict[str, Any]:
     return {
         "method": head.method,

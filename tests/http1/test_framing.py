@@ -6,48 +6,41 @@ from aiohttp_worker.http1.errors import RemoteProtocolError
 from aiohttp_worker.http1.framing import (
     LAST_CHUNK,
     Framing,
-    check_codings,
+    RequestFraming,
     chunk,
-    keeps_alive,
-    read_framing,
     response_framing,
 )
-from aiohttp_worker.http1.messages import FieldSection, RequestLine
+from aiohttp_worker.http1.messages import RequestHead
 
 
-def fields_of(*lines: tuple[str, str]) -> FieldSection:
-    fields = FieldSection([])
-    for name, value in lines:
-        read_framing(fields, name, value)
-    check_codings(fields)
-    return fields
-
-
-def line(version: tuple[int, int]) -> RequestLine:
-    return RequestLine("POST", "/", None, "/", "", version)
+def head_of(*fields: tuple[str, str], version: tuple[int, int] = (1, 1)) -> RequestHead:
+    head = RequestHead(b"", {}, 0)
+    head.set_version(*version)
+    RequestFraming(fields).apply(head)
+    return head
 
 
 @pytest.mark.parametrize(("value", "length"), [("0", 0), ("5", 5), ("007", 7), ("9" * 18, 10**18 - 1)])
 def test_content_length(value: str, length: int) -> None:
-    assert fields_of(("content-length", value)).content_length == length
+    assert head_of(("content-length", value)).content_length == length
 
 
 @pytest.mark.parametrize("value", ["", "+5", "-5", "5_0", "0x5", "5, 5", "²", "٥", " 5", "5\x0b", "1" * 19])
 def test_malformed_content_length(value: str) -> None:
     with pytest.raises(RemoteProtocolError) as caught:
-        fields_of(("content-length", value))
+        head_of(("Content-Length", value))
     assert caught.value.status_code == 400
 
 
 @pytest.mark.parametrize("second", ["5", "6", "0"])
 def test_content_length_twice(second: str) -> None:
     with pytest.raises(RemoteProtocolError, match="more than once"):
-        fields_of(("content-length", "5"), ("content-length", second))
+        head_of(("content-length", "5"), ("content-length", second))
 
 
 @pytest.mark.parametrize("value", ["chunked", "Chunked", "CHUNKED"])
 def test_chunked(value: str) -> None:
-    assert fields_of(("transfer-encoding", value)).chunked
+    assert head_of(("transfer-encoding", value)).chunked
 
 
 @pytest.mark.parametrize(
@@ -70,7 +63,7 @@ def test_chunked(value: str) -> None:
 def test_codings(values: list[str], status_code: int) -> None:
     """RFC 9112 section 6.3: 400 when chunked is not last; section 6.1: 501 for what is not understood before it."""
     with pytest.raises(RemoteProtocolError) as caught:
-        fields_of(*[("transfer-encoding", value) for value in values])
+        head_of(*[("transfer-encoding", value) for value in values])
     assert caught.value.status_code == status_code
 
 
@@ -90,20 +83,31 @@ def test_codings(values: list[str], status_code: int) -> None:
 )
 def test_keep_alive(version: tuple[int, int], close: bool, keep_alive: bool, expected: bool) -> None:
     """RFC 9112 section 9.3."""
-    fields = fields_of()
-    fields.close, fields.keep_alive = close, keep_alive
-    assert keeps_alive(line(version), fields) is expected
+    options = ["close"] * close + ["Keep-Alive"] * keep_alive
+    assert head_of(("connection", ", ".join(options)), version=version).keep_alive is expected
+    assert head_of(*[("Connection", option) for option in options], version=version).keep_alive is expected
 
 
 def test_length_beside_coding() -> None:
-    fields = fields_of(("content-length", "5"), ("transfer-encoding", "chunked"))
     with pytest.raises(RemoteProtocolError, match="beside"):
-        keeps_alive(line((1, 1)), fields)
+        head_of(("content-length", "5"), ("transfer-encoding", "chunked"))
 
 
 def test_coding_in_http10() -> None:
     with pytest.raises(RemoteProtocolError, match=r"HTTP/1\.0"):
-        keeps_alive(line((1, 0)), fields_of(("transfer-encoding", "chunked")))
+        head_of(("transfer-encoding", "chunked"), version=(1, 0))
+
+
+@pytest.mark.parametrize(
+    ("version", "length", "expected"),
+    [((1, 1), 5, True), ((1, 2), 5, True), ((1, 0), 5, False), ((1, 1), 0, False), ((1, 1), None, False)],
+)
+def test_expect_continue(version: tuple[int, int], length: int | None, expected: bool) -> None:
+    """Ignored in HTTP/1.0 (RFC 9110 section 10.1.1), and without anything to wait for."""
+    lengths = [] if length is None else [("content-length", str(length))]
+    head = head_of(("expect", "100-Continue"), *lengths, version=version)
+    assert head.expect_continue is expected
+    assert head.has_body is bool(length)
 
 
 @pytest.mark.parametrize(

@@ -126,6 +126,10 @@ BYTES_CASES: dict[str, tuple[list[bytes], list[bytes]]] = {
             b"\xb2\r\n",
         ],
     ),
+    "FIELD": (
+        [b"A: b", b"A:", b"A:b:c", b"A: \xe9\t"],
+        [b"A b", b": b", b"A : b", b" A: b", b"A: b\n", b"A: b\rc", b"A: b\r\n", b"A: \x00", b"A: \x7f", b"\xe9: b", b"A"],
+    ),
     "FIELD_LINE": (
         [b"A: b\r\n", b"A:\r\n", b"A:b:c\r\n", b"A: \xe9\t\r\n"],
         [

@@ -1,45 +1,37 @@
-"""Heads of requests: facts that follow from request line and fields together, and the limits."""
+"""Heads of requests: parts that are read from the bytes when they are asked for, and the limits."""
 
 import dataclasses
-from typing import Any
 
 import pytest
 
-from aiohttp_worker.http1.messages import FieldLine, FieldSection, Limits, RequestHead, RequestLine
-
-
-def head(version: tuple[int, int] = (1, 1), keep_alive: bool = True, **facts: Any) -> RequestHead:
-    fields = FieldSection([FieldLine("Host", "a", "host"), FieldLine("A", "b", "")])
-    for name, value in facts.items():
-        setattr(fields, name, value)
-    return RequestHead(RequestLine("POST", "/a?b", None, "/a", "b", version), fields, keep_alive, known=False)
+from aiohttp_worker.http1.messages import Limits, RequestHead
 
 
 def test_parts() -> None:
-    one = head(content_length=5)
-    assert (one.method, one.target, one.path, one.query) == ("POST", "/a?b", "/a", "b")
-    assert one.version == (1, 1)
-    assert one.headers == [("Host", "a"), ("A", "b")]
-    assert one.content_length == 5
-    assert not one.chunked
-    assert one.keep_alive
+    one = RequestHead(b"POST /a?b=c?d HTTP/1.1\r\nHost: a\r\nA:\t b : \xe9 \r\nB:\r\n\r\n", {}, 0)
+    assert (one.target, one.path, one.query) == ("/a?b=c?d", "/a", "b=c?d")
+    assert one.headers == [("Host", "a"), ("A", "b : \xe9"), ("B", "")]
+    assert one.headers is one.headers
 
 
-@pytest.mark.parametrize(
-    ("facts", "has_body"),
-    [({}, False), ({"content_length": 0}, False), ({"content_length": 1}, True), ({"chunked": True}, True)],
-)
-def test_has_body(facts: dict[str, Any], has_body: bool) -> None:
-    assert head(**facts).has_body is has_body
+def test_no_fields() -> None:
+    assert RequestHead(b"GET / HTTP/1.0\r\n\r\n", {}, 0).headers == []
 
 
-@pytest.mark.parametrize(
-    ("version", "length", "expected"),
-    [((1, 1), 5, True), ((1, 2), 5, True), ((1, 0), 5, False), ((1, 1), 0, False), ((1, 1), None, False)],
-)
-def test_expect_continue(version: tuple[int, int], length: int | None, expected: bool) -> None:
-    """Ignored in HTTP/1.0 (RFC 9110 section 10.1.1), and without anything to wait for."""
-    assert head(version, expect_continue=True, content_length=length).expect_continue is expected
+def test_parts_that_do_not_stand_in_the_bytes() -> None:
+    """Of a target in absolute form, or of another protocol."""
+    one = RequestHead(b"", {}, 0)
+    one.set_target("http://a/b%20c?d", "/b%20c", "d")
+    one.set_fields([("host", "a")])
+    assert (one.target, one.path, one.query, one.headers) == ("http://a/b%20c?d", "/b%20c", "d", [("host", "a")])
+
+
+@pytest.mark.parametrize(("version", "minor"), [((0, 9), False), ((1, 0), False), ((1, 1), True), ((1, 2), True), ((2, 0), True)])
+def test_version(version: tuple[int, int], minor: bool) -> None:
+    one = RequestHead(b"", {}, 0)
+    assert (one.version, one.minor) == ((1, 1), True)
+    one.set_version(*version)
+    assert (one.version, one.minor) == (version, minor)
 
 
 def test_limits_are_gunicorns() -> None:

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from aiohttp_worker.http1.errors import LocalProtocolError, RemoteProtocolError
-from aiohttp_worker.http1.messages import Limits, RequestHead, RequestLine
+from aiohttp_worker.http1.messages import Limits, RequestHead
 from aiohttp_worker.http1.request_parser import HeadParser
 from aiohttp_worker.http1.response_encoder import HeadEncoder
 from aiohttp_worker.http1.response_side import ResponseSide, ResponseState
 from aiohttp_worker.http1.server_connection import END, NEED_DATA, PAUSED, CloseReason, RequestState, ServerConnection
+from tests.http1.reading import new_request
 
 GET = b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n"
 POST = b"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\n"
@@ -389,7 +390,7 @@ class StreamOfHTTP2(ResponseSide):
 @pytest.mark.parametrize("length", [None, 3])
 def test_another_protocol(length: int | None) -> None:
     one = StreamOfHTTP2(HeadEncoder("me"))
-    one.expect(RequestLine("GET", "/", "a", "/", "", (2, 0)))
+    one.expect(new_request(version=(2, 0)))
     line, block = one.encoder.status_line("200 OK"), one.encoder.field_block([])
     assert one.start(line, block, length) == b""
     assert one.data(b"abc") == [b"abc"]

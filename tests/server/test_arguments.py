@@ -15,7 +15,7 @@ from urllib.parse import quote
 import pytest
 
 from aiohttp_worker import AsyncBody, stream_input
-from aiohttp_worker.http1.messages import Limits, RequestLine
+from aiohttp_worker.http1.messages import Limits
 from aiohttp_worker.http1.request_parser import HeadParser
 from aiohttp_worker.http1.response_encoder import HeadEncoder
 from aiohttp_worker.http1.server_connection import ServerConnection
@@ -24,6 +24,7 @@ from aiohttp_worker.wsgi.body_collector import BodyCollector
 from aiohttp_worker.wsgi.input import FileReader, StreamReader
 from aiohttp_worker.wsgi.start_response import StartResponse
 from tests.functional.apps import arguments
+from tests.http1.reading import new_request
 
 from .fakes import GET, FakeLoop, FakeServer
 from .outcomes import outcome
@@ -313,7 +314,7 @@ def test_outcome(name: str) -> None:
 
 def start_response_of(encoder: HeadEncoder) -> StartResponse:
     connection = ServerConnection(HeadParser(Limits()), encoder)
-    connection.expect(RequestLine("GET", "/", None, "/", "", (1, 1)))
+    connection.expect(new_request())
     return StartResponse(connection)
 
 

@@ -2,11 +2,12 @@
 
 import pytest
 
+from aiohttp_worker.http1.errors import RemoteProtocolError
 from aiohttp_worker.http1.messages import Limits, RequestHead
 from aiohttp_worker.http1.request_parser import HeadParser
 from aiohttp_worker.http1.request_reader import RequestReader
-from aiohttp_worker.wsgi.environ import Environ, EnvironBuilder
-from aiohttp_worker.wsgi.forwarded import ForwardingPolicy
+from aiohttp_worker.wsgi.environ import LINE_KEYS, Environ, EnvironBuilder
+from aiohttp_worker.wsgi.forwarded import ForwardingPolicy, HeaderMap
 
 TCP: Environ = {
     "SERVER_NAME": "127.0.0.1",
@@ -22,6 +23,10 @@ REQUEST = (
 )
 
 
+def new_reader(builder: EnvironBuilder, of_connection: Environ) -> RequestReader:
+    return RequestReader(HeadParser(Limits(), builder.learn_name, LINE_KEYS), builder.base() | of_connection)
+
+
 def new_head(reader: RequestReader, request: bytes = REQUEST) -> RequestHead:
     reader.feed(request)
     head = reader.next_event()
@@ -33,8 +38,8 @@ def new_head(reader: RequestReader, request: bytes = REQUEST) -> RequestHead:
 @pytest.mark.parametrize("of_connection", [TCP, UNIX], ids=["tcp", "unix"])
 def test_each_request_has_an_environ_of_its_own(of_connection: Environ, trusted: bool) -> None:
     builder = EnvironBuilder(ForwardingPolicy(), trusted, {"wsgi.version": (1, 0)})
-    reader = RequestReader(HeadParser(Limits()))
-    first = builder.build(new_head(reader), of_connection)
+    reader = new_reader(builder, of_connection)
+    first = builder.build(new_head(reader))
     facts = dict(first)
     assert facts["PATH_INFO"] == "/aA"
     assert facts["HTTP_COOKIE"] == "a=b; c=d"
@@ -44,7 +49,7 @@ def test_each_request_has_an_environ_of_its_own(of_connection: Environ, trusted:
     seen = [first]
     for _ in range(6):
         head = new_head(reader)
-        environ = builder.build(head, of_connection)
+        environ = builder.build(head)
         assert environ == facts
         assert all(environ is not other for other in seen)
         seen.append(environ)
@@ -52,7 +57,7 @@ def test_each_request_has_an_environ_of_its_own(of_connection: Environ, trusted:
         environ["PATH_INFO"] = environ["HTTP_COOKIE"] = "spoilt"
         environ["beaker.session"] = object()
         del environ["HTTP_ACCEPT"]
-    assert head.environ is not None, "the last ones were to be copies"
+    assert head.memo is not None, "the last ones were to be copies"
 
 
 @pytest.mark.parametrize(("scheme", "port"), [("http", "80"), ("https", "443")])
@@ -60,12 +65,9 @@ def test_each_request_has_an_environ_of_its_own(of_connection: Environ, trusted:
 def test_a_unix_socket_without_host_has_a_name_and_a_port(scheme: str, port: str, peer: str) -> None:
     """PEP 3333: SERVER_NAME and SERVER_PORT can never be empty strings, and a URL can be made of them."""
     builder = EnvironBuilder(ForwardingPolicy(), False, {})
-    reader = RequestReader(HeadParser(Limits()))
+    reader = new_reader(builder, {"REMOTE_ADDR": peer, "wsgi.url_scheme": scheme})
     for _ in range(4):  # the last ones are copies
-        environ = builder.build(
-            new_head(reader, b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"),
-            {"REMOTE_ADDR": peer, "wsgi.url_scheme": scheme},
-        )
+        environ = builder.build(new_head(reader, b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"))
         assert (environ["SERVER_NAME"], environ["SERVER_PORT"]) == ("localhost", port)
         assert "REMOTE_PORT" not in environ
 
@@ -76,27 +78,26 @@ def test_a_unix_socket_without_host_has_a_name_and_a_port(scheme: str, port: str
 )
 def test_a_unix_socket_has_its_name_from_host(host: str, name: str, port: str) -> None:
     builder = EnvironBuilder(ForwardingPolicy(), False, {})
-    head = new_head(RequestReader(HeadParser(Limits())), f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
-    environ = builder.build(head, UNIX)
+    environ = builder.build(new_head(new_reader(builder, UNIX), f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()))
     assert (environ["SERVER_NAME"], environ["SERVER_PORT"]) == (name, port)
 
 
 def test_another_connection_has_its_own_addresses() -> None:
     builder = EnvironBuilder(ForwardingPolicy(), False, {})
-    parser = HeadParser(Limits())
+    parser = HeadParser(Limits(), builder.learn_name, LINE_KEYS)
     for port in ("5", "6"):
-        reader = RequestReader(parser)
+        reader = RequestReader(parser, builder.base() | {**TCP, "REMOTE_PORT": port})
         for _ in range(5):
-            environ = builder.build(new_head(reader), {**TCP, "REMOTE_PORT": port})
+            environ = builder.build(new_head(reader))
             assert environ["REMOTE_PORT"] == port
 
 
 def test_cache_with_another_request_in_between() -> None:
     builder = EnvironBuilder(ForwardingPolicy(), False, {})
-    reader = RequestReader(HeadParser(Limits()))
+    reader = new_reader(builder, TCP)
     for target in ("/a", "/a", "/a", "/a", "/b", "/b", "/b", "/b", "/a", "/b", "/a"):
         request = f"GET {target} HTTP/1.1\r\nHost: a\r\n\r\n".encode()
-        assert builder.build(new_head(reader, request), TCP)["PATH_INFO"] == target
+        assert builder.build(new_head(reader, request))["PATH_INFO"] == target
 
 
 def test_a_dropped_name_may_still_say_the_scheme() -> None:
@@ -104,9 +105,9 @@ def test_a_dropped_name_may_still_say_the_scheme() -> None:
     policy = ForwardingPolicy(secure_scheme_headers={"X_SSL": "on"})
     for trusted, scheme in ((True, "https"), (False, "http")):
         builder = EnvironBuilder(policy, trusted, {})
-        reader = RequestReader(HeadParser(Limits()))
+        reader = new_reader(builder, TCP)
         for _ in range(4):
-            environ = builder.build(new_head(reader, b"GET / HTTP/1.1\r\nHost: a\r\nX_SSL: on\r\n\r\n"), TCP)
+            environ = builder.build(new_head(reader, b"GET / HTTP/1.1\r\nHost: a\r\nX_SSL: on\r\n\r\n"))
             assert environ["wsgi.url_scheme"] == scheme
             assert "HTTP_X_SSL" not in environ
 
@@ -114,8 +115,37 @@ def test_a_dropped_name_may_still_say_the_scheme() -> None:
 def test_script_name_of_a_trusted_front_end_only() -> None:
     for trusted, mount_point in ((True, "/a"), (False, "")):
         builder = EnvironBuilder(ForwardingPolicy(), trusted, {})
-        reader = RequestReader(HeadParser(Limits()))
+        reader = new_reader(builder, TCP)
         for name in ("Script_Name", "SCRIPT_NAME", "Script-Name"):
             for _ in range(4):
-                environ = builder.build(new_head(reader, f"GET /a/b HTTP/1.1\r\nHost: a\r\n{name}: /a\r\n\r\n".encode()), TCP)
+                environ = builder.build(new_head(reader, f"GET /a/b HTTP/1.1\r\nHost: a\r\n{name}: /a\r\n\r\n".encode()))
                 assert environ["SCRIPT_NAME"] == ("" if name == "Script-Name" else mount_point)
+
+
+@pytest.mark.parametrize("trusted", [False, True])
+@pytest.mark.parametrize("policy", [ForwardingPolicy(), ForwardingPolicy(header_map=HeaderMap.DANGEROUS, script_name="/a")])
+def test_fields_of_another_protocol_have_the_same_rules(policy: ForwardingPolicy, trusted: bool) -> None:
+    """As if they had come in HTTP/1: names with underscores, values that are joined, scheme and mount point."""
+    builder = EnvironBuilder(policy, trusted, {})
+    expected = builder.build(
+        new_head(new_reader(builder, TCP), REQUEST.replace(b"Script-Name", b"Script_Name").replace(b": /no", b": /a"))
+    )
+    head = RequestHead(b"", builder.base() | TCP, 0)
+    head.set_target("/a%41?b=c", "/a%41", "b=c")
+    fields = [
+        ("host", "a.example:81"),
+        ("x-forwarded-proto", "https"),
+        ("script_name", "/a"),
+        ("cookie", "a=b"),
+        ("cookie", "c=d"),
+    ]
+    head.set_fields([*fields, ("accept", "e"), ("accept", "f")])
+    builder.add_target(head)
+    builder.add_fields(head)
+    assert builder.build(head) == expected
+
+
+def test_a_name_that_is_refused() -> None:
+    builder = EnvironBuilder(ForwardingPolicy(header_map=HeaderMap.REFUSE), False, {})
+    with pytest.raises(RemoteProtocolError, match="'A_B' has no unambiguous place"):
+        builder.build(new_head(new_reader(builder, TCP), b"GET / HTTP/1.1\r\nHost: a\r\nA_B: c\r\nD_E: f\r\n\r\n"))

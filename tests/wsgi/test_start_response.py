@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from aiohttp_worker.http1.errors import LocalProtocolError
-from aiohttp_worker.http1.messages import Limits, RequestLine
+from aiohttp_worker.http1.messages import Limits
 from aiohttp_worker.http1.request_parser import HeadParser
 from aiohttp_worker.http1.response_encoder import HeadEncoder, Headers
 from aiohttp_worker.http1.server_connection import CloseReason, ServerConnection
 from aiohttp_worker.wsgi.start_response import StartResponse, error_response
+from tests.http1.reading import new_request
 
 TEXT = ("Content-Type", "text/plain")
 
@@ -25,7 +26,7 @@ def started(
     keep_alive: bool = True,
 ) -> StartResponse:
     connection = ServerConnection(HeadParser(Limits()), encoder)
-    connection.expect(RequestLine(method, "/", None, "/", "", version))
+    connection.expect(new_request(method, version))
     if not keep_alive:
         connection.close_after(CloseReason.CLIENT)
     start_response = StartResponse(connection)

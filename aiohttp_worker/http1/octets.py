@@ -1,0 +1,106 @@
+"""The plain form of what ``head_scanner.pxd`` does with pointers: bytes of a head → native strings.
+
+Where the scanner is compiled nothing here is used but as an oracle for it. Each function has the name, the arguments and
+the result of its compiled twin.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from .grammar import TOKEN
+from .head_flags import ESCAPED, HTTP_1_0, METHODS, ODD
+
+if TYPE_CHECKING:
+    from .head_scanner import HeadScanner
+
+compiled: Final = False  # what `cython.compiled` says where Cython is not installed
+
+_MOST_NAMES: Final = 1024
+_LONGEST_NAME: Final = 64
+_NUMBERS: Final = {method: number for number, method in enumerate(METHODS)}
+_ALLOWED: Final = bytes([9, *range(32, 127), *range(128, 256)])
+_PLAIN_HOST: Final = re.compile(r"[A-Za-z0-9.\-]+(?::[0-9]{0,5})?")
+
+
+def head_end(data: bytes, start: int) -> int:
+    """Return where the line end before the empty line is, -1 if there is none from *start* on."""
+    return data.find(b"\r\n\r\n", start)
+
+
+def open_head(scanner: HeadScanner, data: bytes, start: int, end: int) -> bool:
+    """Begin with the head in ``data[start:end]``; return False if a line end or a control character is out of place."""
+    raw = data[start:end]
+    lines = raw.decode("latin-1").split("\r\n")
+    scanner.lines = iter(lines)
+    scanner.fields = len(lines) - 1
+    if scanner.fields > scanner.most_fields:
+        return False
+    if len(raw) > scanner.longest_field - 2 and max(map(len, lines[1:]), default=0) > scanner.longest_field - 2:
+        return False
+    return len(raw.translate(None, _ALLOWED)) == 2 * scanner.fields
+
+
+def read_line(scanner: HeadScanner, table: dict[str, object]) -> int:
+    """Put the parts of an ordinary request line into *table* and return its flags; ODD for any other line."""
+    line = next(scanner.lines)
+    limit = scanner.longest_line
+    method, _, rest = line.partition(" ")
+    target, _, protocol = rest.partition(" ")
+    flags = _NUMBERS.get(method, ODD)
+    if flags == ODD or 0 < limit < len(line) or not target.startswith("/"):
+        return ODD
+    if not (target.isascii() and target.isprintable()) or "#" in target:
+        return ODD
+    if protocol != "HTTP/1.1":
+        if protocol != "HTTP/1.0":
+            return ODD
+        flags |= HTTP_1_0
+        table[scanner.keys[1]] = protocol
+    if flags & ~HTTP_1_0:
+        table[scanner.keys[0]] = method
+    path, question, query = target.partition("?")
+    if "%" in path:
+        flags |= ESCAPED
+    table[scanner.keys[2]] = path
+    if question:
+        table[scanner.keys[3]] = query
+    table[scanner.keys[4]] = target
+    table[scanner.keys[5]] = target
+    return flags
+
+
+def next_name(scanner: HeadScanner) -> int:
+    """Go on to the next field and return the place of its name; -1 behind the last one, -2 if it is malformed."""
+    line = next(scanner.lines, None)
+    if line is None:
+        return -1
+    name, colon, scanner.rest = line.partition(":")
+    place = scanner.places.get(name)
+    if place is None:
+        if not colon or TOKEN.fullmatch(name) is None:
+            return -2
+        if len(name) > _LONGEST_NAME:
+            place = _MOST_NAMES  # not kept
+        else:
+            if len(scanner.places) >= _MOST_NAMES:
+                scanner.places.clear()
+            place = scanner.places[name] = len(scanner.places)
+        scanner.learn_name(place, name)
+    return place if colon else -2
+
+
+def take_value(scanner: HeadScanner) -> str:
+    """Return the value of the field, without the spaces and tabs around it."""
+    return scanner.rest.strip(" \t")
+
+
+def is_plain_host(value: str) -> bool:
+    """Say whether *value* is a name or an IPv4 address, and perhaps a port: what most Host fields are."""
+    return _PLAIN_HOST.fullmatch(value) is not None
+
+
+def read_length(value: str) -> int:
+    """Return the number that 1 to 18 digits are, -1 for anything else (RFC 9110 section 8.6)."""
+    return int(value) if value.isascii() and value.isdigit() and len(value) <= 18 else -1
