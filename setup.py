@@ -12,6 +12,9 @@ unset  compile if mypy, a C compiler and CPython are there, otherwise install pl
 ``1``  compile, or fail with the reason
 ====== ==========================================================================================================
 
+``AIOHTTP_WORKER_DISTRIBUTION=aiohttp-worker-core`` makes the other distribution of this tree: ``aiohttp_worker`` alone, for
+environments with PyPI's aiohttp. The files of the client, ``aiohttp``, are ``aiohttp_worker.client`` in it.
+
 An editable install stays plain unless it is told ``1``: a compiled file beside its source would win over every later edit.
 """
 
@@ -27,6 +30,7 @@ from pathlib import Path
 
 from setuptools import Distribution, Extension, find_packages, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
 
 # Patterns of the files that mypyc compiles. They must pass ``mypy --strict`` and work the same when they are not compiled.
 COMPILED = (
@@ -80,6 +84,8 @@ CYTHON_DIRECTIVES = {
     "wraparound": False,
 }
 SWITCH = "AIOHTTP_WORKER_COMPILE"
+FULL, CORE = "aiohttp-worker", "aiohttp-worker-core"
+DISTRIBUTION = "AIOHTTP_WORKER_DISTRIBUTION"
 # Calls from one compiled function to the next stay in the library, and may be inlined; to the interpreter they need no
 # stub. That is 4 % of the instructions of a request.
 LOCAL_CALLS = ["-fvisibility=hidden", "-fno-plt"] if sys.platform.startswith("linux") else []
@@ -103,9 +109,19 @@ def read_choice() -> str:
     return choice
 
 
+def read_distribution() -> str:
+    """Return the name of the distribution to make: that of the variable, or of the source archive that this file came in."""
+    archive = HERE / "PKG-INFO"
+    named = re.search(r"^Name: (.+)$", archive.read_text(encoding="utf-8"), re.MULTILINE) if archive.exists() else None
+    name = os.environ.get(DISTRIBUTION, "").strip() or (named.group(1) if named else FULL)
+    if name not in (FULL, CORE):
+        raise SystemExit(f"setup.py: {DISTRIBUTION} must be {FULL}, {CORE} or unset, not {name!r}")
+    return name
+
+
 def say_plain(reason: object) -> None:
     """Tell the installer that the plain files are used, and why."""
-    print(f"aiohttp-worker: installing as plain Python, not compiled: {reason}", file=sys.stderr)
+    print(f"{NAME}: installing as plain Python, not compiled: {reason}", file=sys.stderr)
 
 
 def compiled_files() -> list[str]:
@@ -193,6 +209,15 @@ class AllOrNothing(build_ext):
             say_plain(error)
 
 
+class OneClient(build_py):
+    """Leaves ``aiohttp_worker/client.py`` out, which stands for the package ``aiohttp``, where that package is in its place."""
+
+    def find_package_modules(self, package: str, package_dir: str) -> list[tuple[str, str, str]]:
+        """Return the modules of a package, each as its package, name and file."""
+        found: list[tuple[str, str, str]] = super().find_package_modules(package, package_dir)
+        return [one for one in found if NAME == FULL or one[:2] != ("aiohttp_worker", "client")]
+
+
 # Floors and caps are tested: ``make floors`` runs the suite with exactly the lowest versions of these.
 DEPENDENCIES = [
     "gunicorn>=27.0,<28",
@@ -244,11 +269,15 @@ EXTRAS = {
 EXTRAS["all"] = [one for name, ones in EXTRAS.items() if name not in ("lint", "test") for one in ones]
 
 CHOICE = read_choice()
+NAME = read_distribution()
+PACKAGES = find_packages(include=["aiohttp", "aiohttp.*", "aiohttp_worker", "aiohttp_worker.*"])
+if NAME == CORE:
+    PACKAGES = [name for name in PACKAGES if name.partition(".")[0] != "aiohttp"] + ["aiohttp_worker.client"]
 # The compiled files import httptools, and mypy reads its types.
 BUILD_DEPENDENCIES = [MYPY, CYTHON, *(one for one in DEPENDENCIES if one.startswith("httptools"))]
 
 setup(
-    name="aiohttp-worker",
+    name=NAME,
     version=read_version(),
     description="Asynchronous Gunicorn workers for WSGI applications, and an asyncio HTTP client",
     long_description=(HERE / "README.rst").read_text(encoding="utf-8"),
@@ -257,7 +286,8 @@ setup(
     license="BSD-3-Clause",
     license_files=["LICENSE"],
     python_requires=">=3.11",
-    packages=find_packages(include=["aiohttp", "aiohttp.*", "aiohttp_worker", "aiohttp_worker.*"]),
+    packages=PACKAGES,
+    package_dir={"aiohttp_worker.client": "aiohttp"} if NAME == CORE else {},
     package_data={"aiohttp": ["py.typed"], "aiohttp_worker": ["py.typed"], "aiohttp_worker.demo": ["*.html"]},
     include_package_data=False,
     zip_safe=False,
@@ -265,7 +295,8 @@ setup(
     extras_require=EXTRAS,
     setup_requires=BUILD_DEPENDENCIES if CHOICE != "0" and platform.python_implementation() == "CPython" else [],
     ext_modules=make_extensions(CHOICE),
-    cmdclass={"build_ext": AllOrNothing},
+    cmdclass={"build_ext": AllOrNothing, "build_py": OneClient},
+    options={"build": {"build_base": f"build/{NAME}"}},
     entry_points={
         "gunicorn.workers": [
             "async = aiohttp_worker.worker:AsyncGunicornWorker",

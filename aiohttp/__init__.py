@@ -45,5 +45,5 @@ if not TYPE_CHECKING:  # which would take every name for one that there is
     def __getattr__(name: str) -> object:
         """Say whose aiohttp this is, and what to use instead of a name that it has not."""
         if name.startswith("_"):
-            raise AttributeError(f"module 'aiohttp' has no attribute {name!r}")
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         raise missing_name(name, __all__)

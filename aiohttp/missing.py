@@ -12,9 +12,12 @@ from typing import Final
 
 __all__ = ["explain_missing", "missing_name", "refuse_missing_modules"]
 
-_PACKAGE: Final = "aiohttp"
+# "aiohttp", or "aiohttp_worker.client", where the same files are installed without the package aiohttp.
+_PACKAGE: Final = __name__.rpartition(".")[0]
 _WORKERS: Final = ("AsyncGunicornWorker", "AsyncNoStreamGunicornWorker")
-_WHOSE: Final = "this aiohttp comes with aiohttp-worker; PyPI's aiohttp is another package, and needs an environment of its own"
+_WHOSE: Final = (
+    f"this {_PACKAGE} comes with aiohttp-worker; PyPI's aiohttp is another package, and lies beside aiohttp-worker-core"
+)
 _REQUEST: Final = "await aiohttp.request(method, url, ...) makes a request"
 _SERVER: Final = "applications here are WSGI ones, served by Gunicorn with -k aiohttp.worker.AsyncGunicornWorker"
 _OS_ERRORS: Final = "aiohttp.OsConnectionError and aiohttp.ClientConnectionError, both aiohttp.ConnectionError"
@@ -57,19 +60,31 @@ def explain_missing(name: str, names: Iterable[str]) -> str:
 
     :param names: that there are.
     """
+    return _with_own_names(_explain(name, names))
+
+
+def _with_own_names(text: str) -> str:
+    """Name what a text calls ``aiohttp.name`` as it is imported here."""
+    if _PACKAGE == "aiohttp":
+        return text
+    return text.replace("aiohttp.worker.", "aiohttp_worker.").replace("aiohttp.", f"{_PACKAGE}.")
+
+
+def _explain(name: str, names: Iterable[str]) -> str:
     instead = _INSTEAD.get(name)
     if instead is not None:
-        return f"aiohttp has no {name}: {_WHOSE}. Instead: {instead} (docs/client.rst)"
+        return f"{_PACKAGE} has no {name}: {_WHOSE}. Instead: {instead} (docs/client.rst)"
     if name in _WORKERS:
-        return f"aiohttp has no {name}: it is aiohttp.worker.{name}"
+        return f"{_PACKAGE} has no {name}: it is aiohttp.worker.{name}"
     import difflib  # here, because a program that is right never needs it
 
-    nearest = difflib.get_close_matches(name, [*names, "worker"], 1, 0.75)
+    workers = "worker" if _PACKAGE == "aiohttp" else ""
+    nearest = difflib.get_close_matches(name, [*names, workers], 1, 0.75)
     if nearest == ["worker"]:
         return f"aiohttp has no {name}: did you mean aiohttp.worker? It has {' and '.join(_WORKERS)}"
     if nearest:
-        return f"aiohttp has no {name}: did you mean aiohttp.{nearest[0]}? If not: {_WHOSE}"
-    return f"aiohttp has no {name}: {_WHOSE} (docs/client.rst has what there is)"
+        return f"{_PACKAGE} has no {name}: did you mean aiohttp.{nearest[0]}? If not: {_WHOSE}"
+    return f"{_PACKAGE} has no {name}: {_WHOSE} (docs/client.rst has what there is)"
 
 
 class _MissingModules:

@@ -21,7 +21,7 @@ from typing import Any
 from webob import Request, Response
 from webob.exc import HTTPBadRequest
 
-import aiohttp
+from aiohttp_worker import client
 
 # A form that waits for its upload holds one of these; the oldest is forgotten beyond this number.
 MOST_UPLOADS = 100
@@ -121,7 +121,7 @@ class Views:
         began = time.perf_counter()
 
         async def ask() -> int:
-            response = await aiohttp.request("GET", url)
+            response = await client.request("GET", url)
             await response.read_and_close()
             return response.status
 
@@ -129,11 +129,11 @@ class Views:
         seconds = round(time.perf_counter() - began, 2)
         return json_response({"answers": answers, "seconds": seconds})
 
-    @aiohttp.coroutine
+    @client.coroutine
     def fetch_in_steps(self, request: Request) -> Steps:
         """Ask this server, in a generator."""
         url = own_url(request, "/hello?name=generator")
-        response = yield from aiohttp.request("GET", url)
+        response = yield from client.request("GET", url)
         answer = yield from response.read_and_close(decode=True)
         return json_response({"server": response["Server"], **answer})
 

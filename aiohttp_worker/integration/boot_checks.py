@@ -13,7 +13,6 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Protocol
 
 from gunicorn.arbiter import Arbiter
@@ -23,6 +22,7 @@ from gunicorn.util import set_owner_process
 from aiohttp_worker.transport.storage import try_storage
 from aiohttp_worker.wsgi.forwarded import AddressList
 
+from .distributions import refuse_damage
 from .event_loop import has_uvloop
 from .settings import read_options
 
@@ -33,31 +33,6 @@ class Bootable(Protocol):
     booted: bool
 
 
-class ForeignAiohttpError(RuntimeError):
-    """The package ``aiohttp`` of PyPI is installed in the environment of this one.
-
-    A `RuntimeError`, because Gunicorn prints those of its start as one line, without a traceback, and ends with code 1.
-    """
-
-
-def refuse_foreign_aiohttp() -> None:
-    """Make sure that the import package ``aiohttp`` is the one that this distribution brings.
-
-    Raises:
-        ForeignAiohttpError: the distribution ``aiohttp`` is installed too; the files of the two overwrite each other.
-
-    """
-    try:
-        found = version("aiohttp")
-    except PackageNotFoundError:
-        return
-    raise ForeignAiohttpError(
-        f"PyPI's package aiohttp ({found}) is installed beside aiohttp-worker, which brings a package named aiohttp itself, "
-        f"and the two cannot share an environment: run `{sys.executable} -m pip uninstall aiohttp` and then "
-        f"`{sys.executable} -m pip install --force-reinstall --no-deps aiohttp-worker`, or give each an environment of its own."
-    )
-
-
 def check_settings(cls: type, cfg: Any, log: Any) -> None:
     """Refuse settings that the worker classes cannot honour, and warn about those that have no effect.
 
@@ -65,9 +40,9 @@ def check_settings(cls: type, cfg: Any, log: Any) -> None:
     :param cfg: Gunicorn's settings.
     :param log: Gunicorn's logger, for the warnings.
     :raises RuntimeError: a setting or an environment variable has a value that cannot be honoured.
-    :raises ForeignAiohttpError: PyPI's package aiohttp is installed too.
+    :raises OverlayError: files of PyPI's package aiohttp were overwritten.
     """
-    refuse_foreign_aiohttp()
+    refuse_damage()
     try:
         # Workers have the variables of raw_env as well.
         read_options(cls, {**os.environ, **(cfg.env or {})})

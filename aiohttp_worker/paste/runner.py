@@ -9,7 +9,7 @@ reads both, and leaves the rest to Gunicorn:
 - ``#name`` chooses ``[app:name]``, and ``[server:name]`` where there is one, else ``[server:main]``; ``--server-name`` the latter
   alone. A variable replaces ``%(variable)s`` in the ini and is part of the application's global configuration.
 - Settings come from these places, a later one wins: Gunicorn's defaults (but the worker class is
-  ``aiohttp.worker.AsyncGunicornWorker``); the ini as ``logconfig``, if it has ``[loggers]``; the configuration file (named by
+  ``aiohttp_worker.AsyncGunicornWorker``); the ini as ``logconfig``, if it has ``[loggers]``; the configuration file (named by
   ``-c`` of the command line, else by ``-c`` of ``GUNICORN_CMD_ARGS``, else by ``config`` of the section, else
   ``gunicorn.conf.py`` of the current directory); the keys of the section; ``GUNICORN_CMD_ARGS``; the command line's options.
 - ``chdir`` and ``pythonpath`` take effect before dotted names of hooks are looked up.
@@ -37,13 +37,13 @@ from gunicorn.config import get_default_config_file
 from gunicorn.debug import spew
 from gunicorn.errors import AppImportError, ConfigError
 
-from aiohttp_worker.integration.boot_checks import refuse_foreign_aiohttp
+from aiohttp_worker.integration.distributions import refuse_damage
 from aiohttp_worker.integration.master import check_worker_class, log_refusal
 from aiohttp_worker.paste.ini import Ini, IniError
 
 PROGRAM = "python -m aiohttp_worker"
 USAGE = f"{PROGRAM} development.ini[#name] [--server-name NAME] [variable=value ...] [OPTIONS]"
-WORKER_CLASS = "aiohttp.worker.AsyncGunicornWorker"
+WORKER_CLASS = "aiohttp_worker.AsyncGunicornWorker"
 
 # Settings that name an application in other ways than by an ini, each with what to write instead.
 _OTHER_WAYS = {
@@ -112,11 +112,11 @@ class PasteApplication(Application, ArbiterChoice):  # type: ignore[misc]
         """Collect the settings from all their places; see the top of this file for the order.
 
         Raises:
-            ConfigError, IniError, ForeignAiohttpError: what is wrong, in one line.
+            ConfigError, IniError, OverlayError: what is wrong, in one line.
             SystemExit: the command line is wrong, or the configuration file is no Python.
 
         """
-        refuse_foreign_aiohttp()
+        refuse_damage()
         os.chdir(self.start_directory)  # a relative ``chdir`` means the same at each reading
         words, server_name, of_command_line = self._read_command_line()
         path, _, name = words[0].partition("#")

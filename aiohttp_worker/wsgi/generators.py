@@ -206,7 +206,9 @@ def _is_of_a_loop(value: Any) -> bool:
         package = getattr(value, "__module__", None)
     else:
         package = kind.__module__
-    return isinstance(package, str) and package.partition(".")[0] in _LOOPS_PACKAGES
+    return isinstance(package, str) and (
+        package.partition(".")[0] in _LOOPS_PACKAGES or package.startswith("aiohttp_worker.client")
+    )
 
 
 def _is_marked_generator(value: Any) -> bool:

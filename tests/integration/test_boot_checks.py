@@ -6,7 +6,6 @@ import errno
 import os
 import subprocess
 import sys
-from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -86,18 +85,6 @@ def test_a_process_forked_from_the_worker_ends_as_it_likes() -> None:
     code, said = run(statements.replace("sys.exit(0)", "worker.booted = True; raise SystemExit(0)"))
     assert code == 7
     assert "0" in said
-
-
-def test_no_other_aiohttp(monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(name: str) -> str:
-        raise PackageNotFoundError(name)
-
-    monkeypatch.setattr(boot, "version", missing)
-    boot.refuse_foreign_aiohttp()
-    monkeypatch.setattr(boot, "version", lambda name: "3.9.0")
-    with pytest.raises(RuntimeError, match=r"PyPI's package aiohttp \(3\.9\.0\).*pip uninstall aiohttp") as raised:
-        boot.refuse_foreign_aiohttp()
-    assert os.linesep not in str(raised.value)
 
 
 class Log:

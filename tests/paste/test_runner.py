@@ -57,7 +57,7 @@ def test_options_may_stand_anywhere(directory: Path, settings: Settings) -> None
 def test_worker_class_is_ours_unless_the_section_says_otherwise(directory: Path, settings: Settings) -> None:
     assert settings()["worker_class"] == "sync"
     write(directory, SERVER.replace("worker_class = sync\n", ""))
-    assert settings()["worker_class"] == "aiohttp.worker.AsyncGunicornWorker"
+    assert settings()["worker_class"] == "aiohttp_worker.AsyncGunicornWorker"
 
 
 def test_order_of_the_places(directory: Path, settings: Settings) -> None:
