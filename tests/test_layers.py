@@ -191,11 +191,9 @@ WITHOUT_A_TEST_FILE = {
     "http2.events": "names alone",
     "http1.response_encoder": "tests/wsgi/test_start_response.py encodes what applications start with",
     "http1.response_side": "tests/http1/test_server_connection.py has every state and event of it",
-    "paste.ini": "tests/paste/test_runner.py reads each ini as the runner does",
     "server.channels": "tests/server/test_exchange.py sends by each",
     "server.coroutines": "tests/server/test_exchange.py and test_dialects.py run each kind",
     "server.stream": "an interface; tests/server/test_exchange.py uses it by a connection",
-    "server.forked": "only a real process forks: tests/functional/test_forks.py",
 }
 
 
