@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from gunicorn.arbiter import Arbiter
+from gunicorn.errors import AppImportError
 
-from aiohttp_worker.paste.runner import PasteApplication
+from aiohttp_worker.paste.ini import IniError
+from aiohttp_worker.paste.runner import PasteApplication, PasteArbiter, main
 from tests.inis import APP, APPLICATION, LOGGING, SERVER, UNBOUND, write
 
 Settings = Callable[..., dict[str, str]]
@@ -170,3 +174,91 @@ def test_names_of_sections(directory: Path, settings: Settings) -> None:
     assert settings("--server-name", "second", ini="x.ini#other")["proc_name"] == "second"
     write(directory, SERVER + second + same, APP + other)
     assert settings(ini="x.ini#other")["proc_name"] == "same"
+
+
+def test_loads_the_application(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the ini says when a worker starts, not as it said at the master's start."""
+    monkeypatch.syspath_prepend(str(directory))  # Gunicorn's default of chdir is the folder where its module was loaded
+    application = PasteApplication(["x.ini"])
+    assert callable(application.load())
+    write(directory, SERVER, "[app:main]\nuse = egg:nowhere\n")
+    with pytest.raises(AppImportError):
+        application.load()
+    sys.modules.pop("probe_app", None)
+
+
+def test_settings_read_again(directory: Path) -> None:
+    application = PasteApplication(["x.ini"])
+    write(directory, SERVER + "workers = 3\n")
+    application.read_again(None)
+    assert application.cfg.workers == 3
+    application.reload()  # Gunicorn's own call at HUP, when all is done
+
+
+def test_mistakes_in_settings_read_again(directory: Path) -> None:
+    """Everything stays as it was."""
+    application = PasteApplication(["x.ini"])
+    before = application.cfg, application.ini
+    write(directory, SERVER + "workers = many\n")
+    with pytest.raises(IniError, match="workers = many"):
+        application.read_again(None)
+    assert (application.cfg, application.ini) == before
+
+
+def test_reload_of_the_master(directory: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    reloaded: list[object] = []
+
+    def reload(arbiter: Arbiter) -> None:
+        reloaded.append(arbiter)
+
+    monkeypatch.setattr(Arbiter, "reload", reload)
+    monkeypatch.setattr(Arbiter, "START_CTX", {})
+    master = PasteArbiter(PasteApplication(["x.ini"]))
+    master.log = logging.getLogger("test.master")
+    assert master.START_CTX["cwd"] == str(directory)
+    master.reload()
+    assert reloaded == [master]
+    write(directory, SERVER + "workers = many\n")
+    master.reload()
+    assert reloaded == [master]
+    assert "Nothing is reloaded: " in caplog.text and "workers = many" in caplog.text
+
+
+@pytest.mark.parametrize("error", [None, RuntimeError("no such thing")])
+def test_main(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: RuntimeError | None
+) -> None:
+    ran: list[object] = []
+
+    def run(self: PasteArbiter) -> None:
+        ran.append(self)
+        if error is not None:
+            raise error
+
+    monkeypatch.setattr(PasteArbiter, "run", run)
+    monkeypatch.setattr(Arbiter, "START_CTX", {})
+    if error is None:
+        main(["x.ini"])
+    else:
+        with pytest.raises(SystemExit) as ended:
+            main(["x.ini"])
+        assert ended.value.code == 1
+        assert capsys.readouterr().err == "\nError: no such thing\n\n"
+    assert len(ran) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"), [((), "name the ini to serve"), (("x.ini", "word"), "'word': after the ini come")]
+)
+def test_command_lines_that_are_refused(
+    directory: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], text: str
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        PasteApplication(arguments)
+    assert ended.value.code == 2
+    assert text in capsys.readouterr().err
+
+
+def test_reload_watches_the_ini(directory: Path) -> None:
+    write(directory, SERVER + "reload = true\n")
+    assert PasteApplication(["x.ini"]).cfg.reload_extra_files == [str(directory / "x.ini")]
