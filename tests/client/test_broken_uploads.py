@@ -267,7 +267,22 @@ def test_permission_in_an_odd_form(run: Any, interim: bytes) -> None:
     run(main)
 
 
-@pytest.mark.parametrize("how", ["block", "response's block", "read_and_close", "no answer", "timeout", "cancelled"])
+async def exchange(how: str, url: str, data: Any) -> bytes:
+    call = aiohttp.request("POST", url, data=data, timeout=0.2 if how == "timeout" else None)
+    if how == "block":
+        async with call as response:
+            return await response.read()
+    response = await call
+    if how == "response's block":
+        async with response:
+            return await response.read()
+    return await response.read_and_close()
+
+
+FAILURES = {"no answer": aiohttp.ClientConnectionError, "timeout": TimeoutError, "cancelled": asyncio.CancelledError}
+
+
+@pytest.mark.parametrize("how", ["block", "response's block", "read_and_close", *FAILURES])
 def test_a_generator_can_be_closed_when_its_request_is_over(run: Any, how: str) -> None:
     """It is in the middle of producing its next piece then; it was "already running" for ``aclosing``."""
     ended = []
@@ -284,40 +299,22 @@ def test_a_generator_can_be_closed_when_its_request_is_over(run: Any, how: str) 
     async def script(peer: Peer) -> None:
         await peer.head()
         await peer.reader.read(1000)
-        if how in ("timeout", "cancelled"):
-            while await peer.reader.read(1000):
-                pass
-        elif how != "no answer":
+        if how == "no answer":
+            return
+        if how not in FAILURES:
             await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nearly")
-            while await peer.reader.read(1000):
-                pass
-
-    async def exchange(url: str, data: Any) -> bytes:
-        call = aiohttp.request("POST", url, data=data, timeout=0.2 if how == "timeout" else None)
-        if how == "block":
-            async with call as response:
-                return await response.read()
-        response = await call
-        if how == "response's block":
-            async with response:
-                return await response.read()
-        return await response.read_and_close()
+        while await peer.reader.read(1000):
+            pass
 
     async def main() -> None:
         async with RawServer(script) as server, contextlib.aclosing(produced()) as data:
-            task = asyncio.ensure_future(exchange(server.url, data))
+            task = asyncio.ensure_future(exchange(how, server.url, data))
             if how == "cancelled":
                 while not server.heads:
                     await asyncio.sleep(0)
                 task.cancel()
-            if how == "no answer":
-                with pytest.raises(aiohttp.ClientConnectionError):
-                    await task
-            elif how == "timeout":
-                with pytest.raises(TimeoutError):
-                    await task
-            elif how == "cancelled":
-                with pytest.raises(asyncio.CancelledError):
+            if how in FAILURES:
+                with pytest.raises(FAILURES[how]):
                     await task
             else:
                 assert await task == b"early"

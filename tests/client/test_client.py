@@ -10,6 +10,7 @@ import socket
 import sys
 import threading
 import warnings
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -814,8 +815,43 @@ def test_a_connection_is_not_left_paused(run: Any) -> None:
     run(main)
 
 
-@pytest.mark.parametrize("how", ["release", "close", "with", "async with", "read", "wait", "force"])
-def test_ways_to_end(run: Any, how: str) -> None:
+async def leave_block(response: aiohttp.ClientResponse) -> None:
+    with response:
+        pass
+
+
+async def leave_async_block(response: aiohttp.ClientResponse) -> None:
+    async with response:
+        pass
+
+
+async def close(response: aiohttp.ClientResponse) -> None:
+    response.close()
+
+
+async def close_by_force(response: aiohttp.ClientResponse) -> None:
+    await response.read()
+    response.close(force=True)
+
+
+async def read_to_the_end(response: aiohttp.ClientResponse) -> None:
+    assert await response.read() == b"hello1234"
+
+
+async def release(response: aiohttp.ClientResponse) -> None:
+    await response.release()
+
+
+async def wait_for_close(response: aiohttp.ClientResponse) -> None:
+    await response.wait_for_close()
+
+
+@pytest.mark.parametrize(
+    "end",
+    [release, close, leave_block, leave_async_block, read_to_the_end, wait_for_close, close_by_force],
+    ids=lambda end: end.__name__,
+)
+def test_ways_to_end(run: Any, end: Callable[[aiohttp.ClientResponse], Awaitable[None]]) -> None:
     async def main() -> None:
         go = asyncio.Event()
 
@@ -829,35 +865,16 @@ def test_ways_to_end(run: Any, how: str) -> None:
         async with RawServer(script) as server, aiohttp.SocketConnector(limit=1) as connector:
             for _ in range(2):
                 response = await aiohttp.request("GET", server.url, connector=connector)
-                if how in ("read", "wait", "force"):
+                if end in (read_to_the_end, wait_for_close, close_by_force):
                     go.set()
-                if how == "release":
-                    await response.release()
-                elif how == "close":
-                    response.close()
-                elif how == "force":
-                    await response.read()
-                    response.close(force=True)
-                elif how == "with":
-                    with response:
-                        pass
-                elif how == "async with":
-                    async with response:
-                        pass
-                elif how == "read":
-                    assert await response.read() == b"hello1234"
-                else:
-                    await response.wait_for_close()
+                await end(response)
                 go.set()
                 while not response.closed:
                     await asyncio.sleep(0)
                 while connector._pool.in_use:
                     await asyncio.sleep(0)
                 go.clear()
-            if how in ("close", "force"):
-                assert len(server.peers) == 2
-            else:
-                assert len(server.peers) == 1, how
+            assert len(server.peers) == (2 if end in (close, close_by_force) else 1)
 
     run(main)
 

@@ -37,6 +37,14 @@ def reply(body: bytes, *fields: str, status: str = "200 OK", length: int | None 
     return f"HTTP/1.1 {status}\r\nContent-Length: {len(body) if length is None else length}\r\n{lines}\r\n".encode() + body
 
 
+REPLIES = {
+    "/lines": reply(b"".join(b"line %d\n" % number for number in range(100))),
+    "/moved": reply(b"", "Location: /hello", status="302 Found"),
+    "/login": reply(b"", "Set-Cookie: session=abc; Path=/"),
+    "/missing": reply(b"none", status="404 Not Found"),
+}
+
+
 async def demo(peer: Peer) -> None:
     """What the listings ask for."""
     while True:
@@ -45,17 +53,13 @@ async def demo(peer: Peer) -> None:
         target = re.sub(r"^http://[^/]*", "", line.split()[1])
         headers = {field.split(": ", 1)[0].lower(): field.split(": ", 1)[1] for field in fields}
         path = target.partition("?")[0]
-        if path == "/echo":
+        if path in REPLIES:
+            await peer.send(REPLIES[path])
+        elif path == "/echo":
             seen = {"target": target, "headers": headers, "body": body.decode("latin-1"), "method": line.split()[0]}
             await peer.send(reply(json.dumps(seen).encode(), "X-Echo: yes"))
         elif path == "/lines-sent":
             await peer.send(reply(head))
-        elif path == "/lines":
-            await peer.send(reply(b"".join(b"line %d\n" % number for number in range(100))))
-        elif path == "/moved":
-            await peer.send(reply(b"", "Location: /hello", status="302 Found"))
-        elif path == "/login":
-            await peer.send(reply(b"", "Set-Cookie: session=abc; Path=/"))
         elif path == "/cut":
             await peer.send(reply(b"half", length=8))
             return
@@ -68,8 +72,6 @@ async def demo(peer: Peer) -> None:
             await peer.send(reply(b"", length=1 << 40))
             while True:
                 await peer.send(bytes(65536))
-        elif path == "/missing":
-            await peer.send(reply(b"none", status="404 Not Found"))
         else:
             await peer.send(reply(b"hello"))
 

@@ -770,59 +770,66 @@ def holds(application: Any, loop: str, end: Callable[[], None]) -> None:
         assert read_answer(client).complete
 
 
+def beside_a_quick_one(application: Any) -> Any:
+    def chosen(environ: Environ, start_response: Start) -> Any:
+        if environ["PATH_INFO"] == "/quick":
+            start(start_response)
+            return [b"quick"]
+        return application(environ, start_response)
+
+    return chosen
+
+
+held = threading.Event()  # until it is set, the loop is kept busy
+
+
+def done_futures(environ: Environ, start_response: Start) -> Steps:
+    future = asyncio.get_running_loop().create_future()
+    future.set_result(None)
+    start(start_response)
+    while not held.is_set():
+        yield future
+
+
+def awaited_nothing(environ: Environ, start_response: Start) -> Steps:
+    async def nothing() -> None:
+        pass
+
+    start(start_response)
+    while not held.is_set():
+        yield nothing()
+
+
+def empty_pieces(environ: Environ, start_response: Start) -> Iterator[bytes]:
+    start(start_response)
+    while not held.is_set():
+        yield b""
+
+
+def single_bytes(environ: Environ, start_response: Start) -> Steps:
+    """They are there already, so no read of them waits."""
+    start(start_response)
+    while not held.is_set():
+        data = yield from environ["wsgi.input"].read(1)
+        if not data:
+            break
+
+
+def delegates_to_done(environ: Environ, start_response: Start) -> Steps:
+    yield from asyncio.gather(asyncio.sleep(0))
+    while not held.is_set():
+        yield None
+
+
 @pytest.mark.parametrize("loop", LOOPS)
 def test_nobody_holds_the_loop(loop: str) -> None:
-    def quick(application: Any) -> Any:
-        def chosen(environ: Environ, start_response: Start) -> Any:
-            if environ["PATH_INFO"] == "/quick":
-                start(start_response)
-                return [b"quick"]
-            return application(environ, start_response)
-
-        return chosen
-
-    ended = threading.Event()
-
-    def done_futures(environ: Environ, start_response: Start) -> Steps:
-        future = asyncio.get_running_loop().create_future()
-        future.set_result(None)
-        start(start_response)
-        while not ended.is_set():
-            yield future
-
-    def nothing(environ: Environ, start_response: Start) -> Steps:
-        async def nothing() -> None:
-            pass
-
-        start(start_response)
-        while not ended.is_set():
-            yield nothing()
-
-    def empty_pieces(environ: Environ, start_response: Start) -> Iterator[bytes]:
-        start(start_response)
-        while not ended.is_set():
-            yield b""
-
-    def single_bytes(environ: Environ, start_response: Start) -> Steps:
-        """They are there already, so no read of them waits."""
-        start(start_response)
-        while not ended.is_set():
-            data = yield from environ["wsgi.input"].read(1)
-            if not data:
-                break
-
-    def delegates_to_done(environ: Environ, start_response: Start) -> Steps:
-        yield from asyncio.gather(asyncio.sleep(0))
-        while not ended.is_set():
-            yield None
-
     always = lambda environ: environ["PATH_INFO"] != "/quick"
-    for application in (done_futures, nothing, empty_pieces, single_bytes, delegates_to_done):
-        ended.clear()
-        holds(stream_input(when=always)(quick(application)), loop, ended.set)
-    for application in (nothing, empty_pieces):
-        ended.clear()
-        holds(quick(application), loop, ended.set)
+    for application in (done_futures, awaited_nothing, empty_pieces, single_bytes, delegates_to_done):
+        held.clear()
+        holds(stream_input(when=always)(beside_a_quick_one(application)), loop, held.set)
+    for application in (awaited_nothing, empty_pieces):
+        held.clear()
+        holds(beside_a_quick_one(application), loop, held.set)
 
 
 # What is read is bytes.

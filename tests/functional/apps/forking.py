@@ -26,43 +26,68 @@ def note(text: str) -> None:
 
 def act(how: str, environ: Environ) -> Any:
     """Be the child, as one likes to be."""
-    if how == "returns":
-        return [b"the child's answer"]
-    if how == "raises":
-        raise ValueError("the child's error")
-    if how == "exits":
-        sys.exit(7)
-    if how == "says":
-        sys.exit("the child's last words")
-    if how == "leaves":
-        os._exit(8)
-    if how == "runs":
-        time.sleep(0.2)
-        return [b"the child's answer"]
-    if how == "prints":
-        print("printed by the child")
-        return [b""]
-    if how == "reads":
-        data = environ["wsgi.input"].read()
-        note(f"the child has read {len(data)}")
-        return [data]
-    if how == "writes":
-        environ["start"]("200 OK", [])(b"the child's answer" * 100000)
-        return []
-    if how == "daemon":
-        os.setsid()
-        if os.fork():
-            os._exit(0)
-        return [b"the daemon's answer"]
-    if how == "hurts":
-        # What holds a number of the worker's goes on using it.
-        for fd in range(3, 64):
-            try:
-                os.write(fd, b"?")
-            except OSError:
-                continue
-        return [b""]
-    raise AssertionError(how)
+    return CHILDREN[how](environ)
+
+
+def returns(environ: Environ) -> Any:
+    return [b"the child's answer"]
+
+
+def raises(environ: Environ) -> Any:
+    raise ValueError("the child's error")
+
+
+def runs(environ: Environ) -> Any:
+    time.sleep(0.2)
+    return [b"the child's answer"]
+
+
+def prints(environ: Environ) -> Any:
+    print("printed by the child")
+    return [b""]
+
+
+def reads(environ: Environ) -> Any:
+    data = environ["wsgi.input"].read()
+    note(f"the child has read {len(data)}")
+    return [data]
+
+
+def writes(environ: Environ) -> Any:
+    environ["start"]("200 OK", [])(b"the child's answer" * 100000)
+    return []
+
+
+def daemon(environ: Environ) -> Any:
+    os.setsid()
+    if os.fork():
+        os._exit(0)
+    return [b"the daemon's answer"]
+
+
+def hurts(environ: Environ) -> Any:
+    """Write to every descriptor of the worker's."""
+    for fd in range(3, 64):
+        try:
+            os.write(fd, b"?")
+        except OSError:
+            continue
+    return [b""]
+
+
+CHILDREN: dict[str, Callable[[Environ], Any]] = {
+    "returns": returns,
+    "raises": raises,
+    "exits": lambda environ: sys.exit(7),
+    "says": lambda environ: sys.exit("the child's last words"),
+    "leaves": lambda environ: os._exit(8),
+    "runs": runs,
+    "prints": prints,
+    "reads": reads,
+    "writes": writes,
+    "daemon": daemon,
+    "hurts": hurts,
+}
 
 
 def fork(how: str, environ: Environ) -> Any:

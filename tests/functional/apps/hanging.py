@@ -4,7 +4,7 @@ import asyncio
 import re
 import threading
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import Any
 
 import gate
@@ -37,37 +37,36 @@ def application(environ: Environ, start_response: StartResponse) -> Any:
     path = environ["PATH_INFO"]
     if path == "/call":
         gate.wait(environ)
-    if path == "/stubborn":
-        while True:
-            try:
-                gate.wait(environ)
-                break
-            except SystemExit:
-                continue
+    if path in CALLS:
+        CALLS[path](environ)
     if path == "/computes":
         return computes(environ, start_response)
-    if path == "/regular-expression":
-        re.match(r"(a+)+$", "a" * 40 + "b")  # until it is killed: the interpreter's lock is not given away
-    if path == "/sleeps":
-        time.sleep(60)  # until the worker is replaced
     if path == "/streams":
         return streams(environ, start_response)
     if path in ("/coroutine", "/own-task", "/gathered"):
         return coroutine(environ, start_response, path)
     start_response("200 OK", PLAIN)
-    if path == "/step":
-        return Body(environ, "step")
-    if path == "/later-step":
-        return Body(environ, "step", 2 << 20)
-    if path == "/close":
-        return Body(environ, "close")
-    if path == "/asynchronous-body":
-        return asynchronous_body(environ)
-    if path == "/driven-generator":
-        return driven_generator(environ)
-    if path == "/end-of-asynchronous-body":
-        return asynchronous_body(environ, at_end=True)
-    return [b"hello"]
+    return BODIES[path](environ) if path in BODIES else [b"hello"]
+
+
+def stubborn(environ: Environ) -> None:
+    """Wait on, whatever is raised to end it."""
+    while True:
+        try:
+            gate.wait(environ)
+            break
+        except SystemExit:
+            continue
+
+
+def match_for_ever(environ: Environ) -> None:
+    """Match until the process is killed: the interpreter's lock is not given away."""
+    re.match(r"(a+)+$", "a" * 40 + "b")
+
+
+def sleep_long(environ: Environ) -> None:
+    """Sleep until the worker is replaced."""
+    time.sleep(60)
 
 
 async def coroutine(environ: Environ, start_response: StartResponse, path: str) -> Iterable[bytes]:
@@ -121,3 +120,19 @@ def streams(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     for _ in range(int(query(environ, "pieces"))):
         time.sleep(0.2)  # an event now and then is the subject
         yield b"x"
+
+
+# What happens within the call of the application, and the bodies that it returns.
+CALLS: dict[str, Callable[[Environ], Any]] = {
+    "/stubborn": stubborn,
+    "/regular-expression": match_for_ever,
+    "/sleeps": sleep_long,
+}
+BODIES: dict[str, Callable[[Environ], Any]] = {
+    "/step": lambda environ: Body(environ, "step"),
+    "/later-step": lambda environ: Body(environ, "step", 2 << 20),
+    "/close": lambda environ: Body(environ, "close"),
+    "/asynchronous-body": asynchronous_body,
+    "/driven-generator": driven_generator,
+    "/end-of-asynchronous-body": lambda environ: asynchronous_body(environ, at_end=True),
+}

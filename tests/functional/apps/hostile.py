@@ -35,25 +35,10 @@ def application(environ: Environ, start_response: Start) -> Any:
     say(environ, f"called {environ['REQUEST_METHOD']} {path}")
     if path in FAULTS:
         FAULTS[path]()
-    if path == "/stream":
-        return stream(environ, start_response)
-    if path == "/file":
-        return file(environ, start_response)
-    if path == "/written":
-        return write_much(environ, start_response)
-    if path == "/unread":
-        return answer(start_response, b"not read")
-    if path == "/large":
-        return answer(start_response, LARGE)
-    if path == "/huge":
-        return answer(start_response, HUGE)
-    if path == "/slow":
-        compute(0.001)
-        return answer(start_response, b"computed")
+    if path in VIEWS:
+        return VIEWS[path](environ, start_response)
     if path == "/late":
         wait(environ)
-    if path == "/broken-stream":
-        return broken_stream(environ, start_response)
     try:
         length = 0
         while data := environ["wsgi.input"].read(65536):
@@ -70,15 +55,8 @@ async def coroutine(environ: Environ, start_response: Start) -> Any:
     say(environ, f"called {environ['REQUEST_METHOD']} {path}")
     if path in FAULTS:
         FAULTS[path]()
-    if path == "/unread":
-        return answer(start_response, b"not read")
-    if path == "/large":
-        return answer(start_response, LARGE)
-    if path == "/huge":
-        return answer(start_response, HUGE)
-    if path == "/slow":
-        compute(0.001)
-        return answer(start_response, b"computed")
+    if path in ANSWERS:
+        return ANSWERS[path](environ, start_response)
     if path == "/stream":
         start_response("200 OK", [("Content-Type", "application/octet-stream")])
         return asynchronous_stream(environ)
@@ -223,6 +201,25 @@ def leave_the_generator() -> NoReturn:
     raise GeneratorExit
 
 
+def computed(environ: Environ, start_response: Start) -> list[bytes]:
+    compute(0.001)
+    return answer(start_response, b"computed")
+
+
+# Answers without a look at the request, and the views of the ordinary application.
+ANSWERS: dict[str, Callable[[Environ, Start], Any]] = {
+    "/unread": lambda environ, start_response: answer(start_response, b"not read"),
+    "/large": lambda environ, start_response: answer(start_response, LARGE),
+    "/huge": lambda environ, start_response: answer(start_response, HUGE),
+    "/slow": computed,
+}
+VIEWS: dict[str, Callable[[Environ, Start], Any]] = {
+    **ANSWERS,
+    "/stream": stream,
+    "/file": file,
+    "/written": write_much,
+    "/broken-stream": broken_stream,
+}
 FAULTS: dict[str, Callable[[], None]] = {
     "/exit": leave,
     "/os-exit": leave_at_once,
