@@ -82,7 +82,7 @@ class Output:
         self._tried(self._stream.write, data)
 
     def flush(self) -> None:
-        """Have everything written. Raises OSError."""
+        """Write everything out. Raises OSError."""
         self._tried(self._stream.flush)
 
     def _tried(self, call: Callable[..., object], *arguments: bytes) -> None:
@@ -141,7 +141,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def body_options(chosen: argparse.Namespace, files: contextlib.ExitStack) -> dict[str, Any]:
-    """What is to be sent, as arguments of request()."""
+    """Return the arguments of request() for the body."""
     options: dict[str, Any] = {}
     bodies = {
         "-d": chosen.data is not None,

@@ -45,7 +45,7 @@ class Timeout:
 
     @property
     def call(self) -> float | None:
-        """How long ``request()`` may take."""
+        """Time limit of ``request()`` in seconds."""
         if self.total is None or self.exchange is None:
             return self.exchange if self.total is None else self.total
         return min(self.total, self.exchange)
@@ -74,7 +74,7 @@ _NO_LIMITS: Final = Timeout()
 
 
 class RequestCall(Call[ClientResponse]):
-    """What ``request()`` returns: a call that also serves ``async with``."""
+    """Result of ``request()``: a call that also serves ``async with``."""
 
     __slots__ = ("_response",)
 
@@ -416,7 +416,7 @@ class _Exchanges:
             raise
 
     def _may_retry(self, request: Request, connection: ClientConnection, reused: bool, error: ClientConnectionError) -> bool:
-        """Whether a kept connection turned out to be dead and the request can go out again (RFC 9110 section 9.2.2)."""
+        """True if a kept connection turned out to be dead and the request can go out again (RFC 9110 section 9.2.2)."""
         return (
             reused
             and not connection.received

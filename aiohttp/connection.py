@@ -39,7 +39,7 @@ WRITER_SECONDS: Final = 1.0
 
 
 class Keeper(Protocol):
-    """Where a connection goes when it has no exchange."""
+    """Keeper of connections without an exchange."""
 
     def prepare_content(self, head: ResponseHead, content: Incoming) -> None:
         """The head of a response with a content coding has arrived; its body comes next."""
@@ -58,7 +58,7 @@ class Keeper(Protocol):
 
 
 class State(enum.Enum):
-    """What a connection is doing."""
+    """Activity of a connection."""
 
     IDLE = "no request is going on"
     SENT = "a request has gone out, or is going; its response has no head yet"
@@ -163,7 +163,7 @@ class ClientConnection(asyncio.Protocol):
 
     @property
     def writable(self) -> bool:
-        """Whether the transport takes more without piling it up."""
+        """True if the transport takes more without piling it up."""
         return self._can_write
 
     def attach_writer(self, writer: asyncio.Task[None]) -> None:
@@ -236,7 +236,7 @@ class ClientConnection(asyncio.Protocol):
         self._patience = self._loop.call_later(REST_SECONDS, self.release)
 
     def ended(self) -> bool:
-        """Whether the server has ended an idle connection, or sent what nobody asked for, though the loop has not seen it yet."""
+        """True if the server has ended an idle connection, or sent what nobody asked for, though the loop has not seen it yet."""
         return self.transport.is_closing() or is_readable(self.transport, lost=True)
 
     def close_if_idle(self) -> None:

@@ -1,4 +1,4 @@
-"""Which connection a request gets, and when it may open one.
+"""Pool of kept connections: the choice of one for a request, and the limit on opening another.
 
 Every operation takes constant time: idle connections lie in dictionaries, waiters in two queues, and a connection that
 dies takes itself out. Nothing here scans, and nothing here knows sockets.
@@ -52,7 +52,7 @@ class _Waiters:
 
 
 def _granted(waiter: asyncio.Future[None]) -> bool:
-    """Whether a waiter that does not wait any more was given what it waited for."""
+    """True if a waiter that does not wait any more was given what it waited for."""
     return waiter.done() and not waiter.cancelled() and waiter.exception() is None
 
 
@@ -196,5 +196,5 @@ class ConnectionPool(Generic[C]):
         return connection
 
     def crowded(self) -> bool:
-        """Whether opening one more connection would make more than ``limit``, the idle ones counted."""
+        """True if opening one more connection would make more than ``limit``, the idle ones counted."""
         return bool(self.limit) and self.in_use + len(self._idle) > self.limit and bool(self._idle)

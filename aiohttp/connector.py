@@ -286,7 +286,7 @@ class SocketConnector:
 
     @property
     def closed(self) -> bool:
-        """Whether ``close()`` was called."""
+        """True if ``close()`` was called."""
         return self._closed
 
     def close(self) -> None:

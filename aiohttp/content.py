@@ -30,11 +30,11 @@ class StreamReader:
         self._response = response
 
     def at_eof(self) -> bool:
-        """Whether everything has been read."""
+        """True if everything has been read."""
         return self._incoming.at_eof()
 
     def buffered(self) -> int:
-        """How many bytes have arrived and are not read, before decompression."""
+        """Number of bytes that have arrived and are not read, before decompression."""
         return self._incoming.buffered()
 
     def read(self, n: int | None = -1) -> Call[bytes]:
@@ -45,7 +45,7 @@ class StreamReader:
         return Call(self._incoming.read(size_to_read(n), self))
 
     def readany(self) -> Call[bytes]:
-        """What is there, or the next piece that comes; ``b""`` at the end."""
+        """Return the bytes that have arrived, or the next piece; ``b""`` at the end."""
         return Call(self._incoming.read_any(self))
 
     def readexactly(self, n: int) -> Call[bytes]:

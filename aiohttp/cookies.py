@@ -118,12 +118,12 @@ def parse_date(text: str) -> float | None:
 
 
 def _trusted(url: URL) -> bool:
-    """Whether nobody can read what is sent there."""
+    """True if nobody can read what is sent there."""
     return url.origin.scheme == "https" or url.origin.host in ("localhost", "127.0.0.1", "::1")
 
 
 def _keeps_promise(name: str, attributes: Mapping[str, str]) -> bool:
-    """Whether a cookie is what its name says that it is (RFC 6265bis section 4.1.3)."""
+    """True if a cookie is what its name says that it is (RFC 6265bis section 4.1.3)."""
     prefix = name[:9].lower()
     if prefix.startswith("__host-"):
         return "secure" in attributes and attributes.get("path") == "/" and not attributes.get("domain")
@@ -149,7 +149,7 @@ class _Stored:
 
 
 class CookieJar:
-    """What servers asked us to keep.
+    """Jar of the cookies that servers have set.
 
     A Domain attribute is honoured if it is the host itself. Wider domains need the package publicsuffixlist, which knows
     ``co.uk`` from ``example.uk``; without it such a cookie goes back to the very host that set it and to no other.
@@ -182,7 +182,7 @@ class CookieJar:
         return changed
 
     def _receive_one(self, name: str, coded: str, attributes: dict[str, str], url: URL) -> bool | None:
-        """Whether the cookie was deleted rather than kept, None if it was neither."""
+        """True if the cookie was deleted rather than kept, None if it was neither."""
         host = url.origin.host
         domain, host_only = host, True
         wanted = attributes.get("domain", "").lstrip(".").lower()
@@ -210,7 +210,7 @@ class CookieJar:
         return False
 
     def _secure_one(self, name: str, host: str, path: str) -> bool:
-        """Whether there is a secure cookie that one of this name would hide (RFC 6265bis section 5.7, step 17)."""
+        """True if there is a secure cookie that one of this name would hide (RFC 6265bis section 5.7, step 17)."""
         domain = host
         while domain:
             for cookie in self._domains.get(domain, {}).values():
@@ -239,7 +239,7 @@ class CookieJar:
             del self._domains[next(iter(self._domains))]
 
     def _registrable(self, domain: str) -> bool:
-        """Whether somebody can own the domain, so that all hosts in it are theirs."""
+        """True if somebody can own the domain, so that all hosts in it are theirs."""
         if not self._suffixes_tried:
             self._suffixes_tried = True
             try:

@@ -24,7 +24,7 @@ A generator needs it only to be awaited, to be given to ``asyncio.gather`` and `
 
 
 class Call(Coroutine[Any, Any, T], Generic[T]):
-    """What every call of this package returns: awaitable, iterable by ``yield from``, and a coroutine for asyncio."""
+    """Result of every call of this package: awaitable, iterable by ``yield from``, and a coroutine for asyncio."""
 
     __slots__ = ("_coroutine",)
 

@@ -1,4 +1,4 @@
-"""Who asks: Basic authentication (RFC 7617), callables, and the user's netrc file."""
+"""Credentials: Basic authentication (RFC 7617), callables, and the user's netrc file."""
 
 from __future__ import annotations
 

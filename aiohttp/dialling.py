@@ -1,4 +1,4 @@
-"""How connections are made: to an address, through proxies, with TLS, to a Unix socket."""
+"""Opening of connections: to an address, through proxies, with TLS, to a Unix socket."""
 
 from __future__ import annotations
 

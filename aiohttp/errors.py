@@ -1,4 +1,4 @@
-"""What can go wrong, as a tree. Every error says what was asked of whom and what happened.
+"""Errors of the client, as a tree. Every error names the request, the server and the reason.
 
 Errors of the connection are also the builtin ``ConnectionError`` (an ``OSError``). ``TimeoutError`` is the builtin one,
 which is an ``OSError`` too: whoever catches ``OSError`` catches timeouts with it.
@@ -117,7 +117,7 @@ class HttpErrorException(HttpException):
 
 
 class HttpBadRequest(HttpException):
-    """What came is not what RFC 9112 allows."""
+    """Response that breaks RFC 9112."""
 
     code = 400
 

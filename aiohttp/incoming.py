@@ -55,7 +55,7 @@ class Flow(Protocol):
 
 
 class Incoming:
-    """What arrives of one body.
+    """Body of one response while it arrives.
 
     One reader at a time: a second one that waits at the same time gets RuntimeError.
     """
@@ -131,11 +131,11 @@ class Incoming:
 
     @property
     def paused(self) -> bool:
-        """Whether the connection was asked to stop reading."""
+        """True if the connection was asked to stop reading."""
         return self._paused
 
     def complete(self) -> bool:
-        """Whether the last byte has arrived, read or not."""
+        """True if the last byte has arrived, read or not."""
         return self._eof
 
     def discard(self) -> None:
@@ -154,7 +154,7 @@ class Incoming:
         self.feed_eof()
 
     def read_out(self, sized: bool) -> bool:
-        """Whether the reader has everything.
+        """True if the reader has everything.
 
         That must not depend on how much has arrived, so it is a reader who saw the end, or who has taken as many bytes as a
         ``sized`` body announced.
@@ -287,7 +287,7 @@ class Incoming:
     # -- the reader's side -------------------------------------------------------------------------------------------
 
     def at_eof(self) -> bool:
-        """Whether everything has been read."""
+        """True if everything has been read."""
         if self._eof and not self._buffer and self._decoder is not None:
             try:
                 self._fill()  # only the decoder knows whether anything is left
@@ -339,7 +339,7 @@ class Incoming:
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     async def read_any(self, stream: object = None) -> bytes:
-        """What is there, or the next piece."""
+        """Return the bytes that have arrived, or the next piece."""
         if not self._buffer and not await self._wait():
             return self._nothing(stream)
         return self._taken(self._buffer.take_any())

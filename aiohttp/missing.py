@@ -115,7 +115,7 @@ def missing_name(name: str, names: Iterable[str]) -> Exception:
 
 
 def refuse_missing_modules() -> None:
-    """Have imports of modules that this package has not fail with a sentence that helps."""
+    """Make imports of modules that this package has not fail with a sentence that helps."""
     for finder in sys.meta_path:
         if type(finder).__name__ == _MissingModules.__name__ and type(finder).__module__ == __name__:
             return

@@ -27,7 +27,7 @@ class ProxyServer(NamedTuple):
 
     @property
     def socks(self) -> bool:
-        """Whether it speaks SOCKS, not HTTP."""
+        """True if the proxy speaks SOCKS instead of HTTP."""
         return self.origin.scheme.startswith("socks")
 
     def __str__(self) -> str:

@@ -253,7 +253,7 @@ class Request:
 
     @property
     def replayable(self) -> bool:
-        """Whether the request can be sent a second time."""
+        """True if the request can be sent a second time."""
         return self.body is None or isinstance(self.body, BytesBody) or self.body.replayable
 
 
@@ -305,7 +305,7 @@ class Redirect(NamedTuple):
 
 
 def check_redirects(number: object) -> int | None:
-    """How many redirects there may be, None for any number. Raises ValueError for anything that is no number of them."""
+    """Return the largest number of redirects, None for any. Raises ValueError for anything that is no number of them."""
     if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < 0):
         raise ValueError(f"max_redirects is a number of responses, or None for no limit, not {number!r}")
     return number

@@ -29,7 +29,7 @@ __all__ = ["ClientResponse"]
 
 
 class _Released:
-    """What ``release()`` returns: may be awaited, need not be."""
+    """Result of ``release()``, which may be awaited and need not be."""
 
     __slots__ = ()
 
@@ -97,7 +97,7 @@ class ClientResponse:
 
     @property
     def url(self) -> str:
-        """What was asked for in the end, after all redirects; without fragment and password."""
+        """Address of the last request, after all redirects; without fragment and password."""
         return self._url.text
 
     @property
@@ -182,7 +182,7 @@ class ClientResponse:
 
     @property
     def ok(self) -> bool:
-        """Whether the status code is below 400."""
+        """True if the status code is below 400."""
         return self.status < 400
 
     def raise_for_status(self) -> None:
@@ -290,7 +290,7 @@ class ClientResponse:
 
     @property
     def closed(self) -> bool:
-        """Whether the connection has been given back."""
+        """True if the connection has been given back."""
         return self._incoming.complete()
 
     def close(self, force: bool = False) -> None:
@@ -368,7 +368,7 @@ class ClientResponse:
 
 
 def _may_have_body(method: str, head: ResponseHead) -> bool:
-    """Whether there can be something to read (RFC 9112 section 6.3)."""
+    """True if there can be something to read (RFC 9112 section 6.3)."""
     return method != "HEAD" and head.status_code not in (204, 304) and head.content_length != 0
 
 

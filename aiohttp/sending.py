@@ -1,4 +1,4 @@
-"""How a request goes onto a connection."""
+"""Sending of a request on a connection."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ class Turns:
         self._end = time.monotonic() + _SECONDS
 
     def over(self) -> bool:
-        """Whether it is the turn of others; after a True the next turn begins."""
+        """True if it is the turn of others; after a True the next turn begins."""
         now = time.monotonic()
         if now < self._end:
             return False

@@ -1,4 +1,4 @@
-"""What ``data=`` becomes: a body of known bytes, a file, or something that is produced while it is sent."""
+"""Request bodies made from ``data=``: known bytes, a file, or something that is produced while it is sent."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class FileBody(Body):
 
     @property
     def start(self) -> int:
-        """Where the body begins in the file."""
+        """Offset of the body in the file."""
         return self._start or 0
 
     def kernel_file(self) -> IO[bytes] | None:
@@ -106,7 +106,7 @@ class FileBody(Body):
 
 
 def _denies(file: Any, ability: str) -> bool:
-    """Whether the file says that it is not readable, or not seekable."""
+    """True if the file says that it is not readable, or not seekable."""
     asked = getattr(file, ability, None)
     try:
         return callable(asked) and asked() is False

@@ -59,7 +59,7 @@ class URL:
 
     @property
     def absolute_form(self) -> str:
-        """What a proxy is asked for (RFC 9112 section 3.2.2)."""
+        """Request target for a proxy, in absolute form (RFC 9112 section 3.2.2)."""
         return f"{self.origin.scheme}://{self.host_field}{self.path}"
 
 

@@ -414,7 +414,7 @@ class AsyncNoStreamGunicornWorker(AsyncGunicornWorker):
 
 
 def _keep_freed_memory() -> None:
-    """Have glibc keep up to 8 MiB of freed memory in the process.
+    """Make glibc keep up to 8 MiB of freed memory in the process.
 
     glibc returns the end of the heap to the kernel, and asks for it anew, whenever 128 KiB are free there: for each piece of an
     upload, and with asyncio's loop for each receive. When a block that had a mapping of its own is freed, its size becomes the

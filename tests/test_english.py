@@ -32,72 +32,6 @@ MODULES = modules()
 PRODUCT = [name for name in MODULES if name.startswith(("aiohttp_worker/", "aiohttp/"))]
 
 
-# Modules whose docstrings still have to be put into words.
-NOT_YET: frozenset[str] = frozenset(
-    """
-    aiohttp/__main__.py
-    aiohttp/client.py
-    aiohttp/connection.py
-    aiohttp/connection_pool.py
-    aiohttp/connector.py
-    aiohttp/content.py
-    aiohttp/cookies.py
-    aiohttp/coroutines.py
-    aiohttp/credentials.py
-    aiohttp/dialling.py
-    aiohttp/errors.py
-    aiohttp/incoming.py
-    aiohttp/missing.py
-    aiohttp/proxies.py
-    aiohttp/request.py
-    aiohttp/response.py
-    aiohttp/sending.py
-    aiohttp/turns.py
-    aiohttp/upload.py
-    aiohttp/url.py
-    aiohttp_worker/demo/__init__.py
-    aiohttp_worker/demo/views.py
-    aiohttp_worker/http2/engine.py
-    aiohttp_worker/http2/events.py
-    aiohttp_worker/http2/server_connection.py
-    aiohttp_worker/http2/settings.py
-    aiohttp_worker/integration/__init__.py
-    aiohttp_worker/integration/boot_checks.py
-    aiohttp_worker/integration/early_signals.py
-    aiohttp_worker/integration/hooks.py
-    aiohttp_worker/integration/master.py
-    aiohttp_worker/integration/tls_context.py
-    aiohttp_worker/paste/ini.py
-    aiohttp_worker/paste/runner.py
-    aiohttp_worker/server/channels.py
-    aiohttp_worker/server/coroutines.py
-    aiohttp_worker/server/exchange.py
-    aiohttp_worker/server/forked.py
-    aiohttp_worker/server/listener.py
-    aiohttp_worker/server/loop_visibility.py
-    aiohttp_worker/server/overload.py
-    aiohttp_worker/server/proxy_protocol.py
-    aiohttp_worker/server/stuck_threads.py
-    aiohttp_worker/server/thread_pool.py
-    aiohttp_worker/server/watchdog.py
-    aiohttp_worker/server/whereabouts.py
-    aiohttp_worker/transport/backlog.py
-    aiohttp_worker/transport/repetitions.py
-    aiohttp_worker/transport/tls_handshake.py
-    aiohttp_worker/transport/tls_transport.py
-    aiohttp_worker/transport/write_batch.py
-    aiohttp_worker/transport/write_queue.py
-    aiohttp_worker/worker.py
-    tests/http2/conftest.py
-    tests/http2/test_allowance.py
-    tests/http2/test_request_head.py
-    tests/http2/test_response_head.py
-    tests/http2/test_server_connection.py
-    tests/http2/test_settings.py
-    """.split()
-)
-
-
 def tree(name: str) -> ast.Module:
     return ast.parse((ROOT / name).read_text(encoding="utf-8"), name)
 
@@ -111,7 +45,7 @@ def docstrings(name: str) -> Iterator[tuple[str, str]]:
                 yield getattr(node, "name", "module"), text
 
 
-@pytest.mark.parametrize("name", [name for name in MODULES if name not in NOT_YET and (ROOT / name).stat().st_size])
+@pytest.mark.parametrize("name", [name for name in MODULES if (ROOT / name).stat().st_size])
 def test_first_line_of_a_module(name: str) -> None:
     text = ast.get_docstring(tree(name))
     assert text, "the module has no docstring"
@@ -120,14 +54,14 @@ def test_first_line_of_a_module(name: str) -> None:
     assert not NAMELESS.match(first), first
 
 
-@pytest.mark.parametrize("name", [name for name in PRODUCT if name not in NOT_YET])
+@pytest.mark.parametrize("name", PRODUCT)
 def test_first_lines_in_a_module(name: str) -> None:
     found = [f"{what}: {text.partition(chr(10))[0]}" for what, text in docstrings(name)]
     wrong = [line for line in found if NAMELESS.match(line.partition(": ")[2]) or PRIVATE.match(line.partition(": ")[2])]
     assert wrong == []
 
 
-@pytest.mark.parametrize("name", [name for name in MODULES if name not in NOT_YET])
+@pytest.mark.parametrize("name", MODULES)
 def test_one_dialect(name: str) -> None:
     """``:param x:``, ``:return:`` and ``:raises X:``."""
     wrong = [f"{what}: {found[0].strip()}" for what, text in docstrings(name) if (found := OTHER_DIALECTS.search(text))]

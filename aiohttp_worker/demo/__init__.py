@@ -24,10 +24,8 @@ Body = Iterable[bytes] | AsyncIterator[bytes]
 def main(global_conf: dict[str, str], **settings: str) -> Callable[[Environ, StartResponse], Any]:
     """Build the application, as ``paste.app_factory`` in ``[app:main]``.
 
-    Args:
-        global_conf: the defaults of the ini; not used.
-        settings: the keys of ``[app:main]``: ``greeting``, the first line of the start page.
-
+    :param global_conf: the defaults of the ini; not used.
+    :param settings: the keys of ``[app:main]``: ``greeting``, the first line of the start page.
     """
     views = Views(settings.get("greeting", "One WSGI callable, thousands of open connections."))
     routes: dict[str, dict[str, Callable[[Request], Any]]] = {

@@ -34,9 +34,7 @@ Steps = Generator[Any, Any, Response]
 class Views:
     """The views of the demo, and what they remember in this process.
 
-    Args:
-        greeting: the first line of the start page, any text.
-
+    :param greeting: the first line of the start page, any text.
     """
 
     def __init__(self, greeting: str) -> None:
@@ -106,7 +104,7 @@ class Views:
         return json_response(answer)
 
     async def progress(self, request: Request) -> Response:
-        """What the application has read so far, as server-sent events."""
+        """Send the number of bytes read so far, as server-sent events."""
         return event_stream(self._progress(self._upload_of(request)))
 
     async def _progress(self, upload: Upload) -> AsyncIterator[bytes]:
@@ -147,7 +145,7 @@ class Views:
 
 
 class Upload:
-    """How far one upload is."""
+    """Progress of one upload."""
 
     def __init__(self) -> None:
         self.received = 0
@@ -172,9 +170,7 @@ def own_url(request: Request, path: str) -> str:
 def text_argument(request: Request, name: str, default: str) -> str:
     """Return an argument of the query, at most 100 characters of it.
 
-    Raises:
-        HTTPBadRequest: the query is not UTF-8.
-
+    :raises HTTPBadRequest: the query is not UTF-8.
     """
     try:
         return str(request.GET.get(name, default))[:100]
@@ -185,9 +181,7 @@ def text_argument(request: Request, name: str, default: str) -> str:
 def number_argument(request: Request, name: str, default: int) -> int:
     """Return an argument of the query that is a whole number of up to nine digits.
 
-    Raises:
-        HTTPBadRequest: it is not.
-
+    :raises HTTPBadRequest: it is not.
     """
     text = text_argument(request, name, str(default))
     if not re.fullmatch(r"[0-9]{1,9}", text):

@@ -1,4 +1,4 @@
-"""A queue of received bytes from which reads of every shape are served.
+"""Queue of received bytes from which reads of every kind are served: a size, a line, up to a separator.
 
 The server's ``wsgi.input`` and the client's ``content`` both stand on it. It
 decides and never waits: a read that cannot be served yet gets ``None``.

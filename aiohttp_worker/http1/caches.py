@@ -1,4 +1,4 @@
-"""Bounded tables of what was made of bytes that come again and again."""
+"""Bounded caches for parsed request lines, header fields and encoded heads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bytes of a whole head → its request line and fields (RFC 9112 sections 3 and 5).
+"""Parser of a request's head: bytes to request line and fields (RFC 9112 sections 3 and 5).
 
 The scanner reads what nearly all requests are like. What it flags as odd is read again here, by the grammar, which accepts
 it or says what is wrong and with which status it is refused.

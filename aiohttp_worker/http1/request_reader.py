@@ -1,4 +1,4 @@
-"""Bytes → the events of requests: head, data, end (RFC 9112).
+"""Reader of requests for the server: bytes in, heads, data and ends out (RFC 9112).
 
 A head is cut out of the stream at its empty line and parsed whole, so nothing
 behind it is touched before it is asked for, and pipelined requests wait as the

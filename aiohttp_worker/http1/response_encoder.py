@@ -1,4 +1,4 @@
-"""A response's status and headers → the bytes of its head (RFC 9112 sections 4 and 5)."""
+"""Encoder of a response's head: status and headers to bytes (RFC 9112 sections 4 and 5)."""
 
 from __future__ import annotations
 

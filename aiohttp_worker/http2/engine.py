@@ -102,7 +102,7 @@ class Engine:
         return self._last_stream_id
 
     def receive_data(self, data: bytes) -> list[Event]:
-        """Take up received bytes, and return what they come to."""
+        """Receive bytes, and return the events in them."""
         if self._ended:
             return []
         try:

@@ -1,4 +1,4 @@
-"""What the frames of a peer come to."""
+"""Events of an HTTP/2 connection that the frames of a peer result in."""
 
 from __future__ import annotations
 

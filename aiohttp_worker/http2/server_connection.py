@@ -37,7 +37,7 @@ _SMALL_PIECE: Final = 4096
 
 
 class _Stream:
-    """What is kept of one stream.
+    """State of one stream.
 
     :ivar outgoing: pieces of the answer's body that wait for a turn, or for the peer's window.
     :ivar unsent: bytes of them.
@@ -124,13 +124,13 @@ class ServerConnection:
 
     @property
     def open_streams(self) -> int:
-        """How many streams are not closed."""
+        """Number of streams that are not closed."""
         return len(self._streams)
 
     # What is received.
 
     def receive_data(self, data: bytes, now: float) -> list[Event]:
-        """Take up received bytes, and return what they come to.
+        """Receive bytes, and return the events in them.
 
         :param now: the time of the monotonic clock, in seconds.
         """

@@ -1,4 +1,4 @@
-"""What a server announces in SETTINGS (RFC 9113 section 6.5.2), and the rates at which a peer may trouble it."""
+"""Settings that a server announces (RFC 9113 section 6.5.2), and the limits on the rate of frames of a peer."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What is Gunicorn's: settings, hooks, the access log, checks at the start."""
+"""Integration with Gunicorn: settings, hooks, the access log, checks at the start."""

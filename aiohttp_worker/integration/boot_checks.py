@@ -1,4 +1,4 @@
-"""What is checked before workers start, and what a worker guards while it boots.
+"""Checks before workers start, and the exit code of a worker that fails while it boots.
 
 ``pserve`` and ``paster serve`` catch the ``SystemExit`` with which Gunicorn ends a forked worker. A worker that cannot boot then
 ends with code 0, Gunicorn's master takes that for a normal end and starts the next one, about thirteen times a second, for ever.
@@ -76,15 +76,11 @@ def check_settings(cls: type, cfg: Any, log: Any) -> None:
 def refuse_storage(directory: str, uid: int, gid: int, initgroups: bool) -> None:
     """Refuse a directory in which workers can store nothing.
 
-    Args:
-        directory: Gunicorn's ``tmp_upload_dir``.
-        uid: the user that workers run as.
-        gid: their group.
-        initgroups: whether they have the other groups of that user.
-
-    Raises:
-        RuntimeError: it is missing, no directory, or not to be written by them.
-
+    :param directory: Gunicorn's ``tmp_upload_dir``.
+    :param uid: the user that workers run as.
+    :param gid: their group.
+    :param initgroups: whether they have the other groups of that user.
+    :raises RuntimeError: it is missing, no directory, or not to be written by them.
     """
     if not os.path.isdir(directory):
         reason = os.strerror(errno.ENOTDIR if os.path.exists(directory) else errno.ENOENT)
@@ -129,9 +125,7 @@ def keep_exit_code(worker: Bootable) -> Iterator[None]:
     To be used around the whole of ``init_process``, before the application is loaded: functions registered at exit run in
     reverse order, so those of the application still run, before the process ends here.
 
-    Args:
-        worker: its ``booted`` tells an error of booting (code 3, which stops the master) from a later one (code 255).
-
+    :param worker: its ``booted`` tells an error of booting (code 3, which stops the master) from a later one (code 255).
     """
     ending = _Ending()
     atexit.register(ending.leave)
@@ -146,10 +140,8 @@ def keep_exit_code(worker: Bootable) -> Iterator[None]:
 def exit_code_of(error: BaseException, *, booted: bool) -> int:
     """Return the code, 0 to 255, with which Gunicorn's master ends a worker process that raised ``error``.
 
-    Args:
-        error: what came out of the worker's ``init_process``.
-        booted: whether the worker had reached its main loop.
-
+    :param error: what came out of the worker's ``init_process``.
+    :param booted: whether the worker had reached its main loop.
     """
     if isinstance(error, SystemExit):
         if error.code is None:

@@ -36,7 +36,7 @@ class EarlySignals:
 
     @contextmanager
     def handed_over(self) -> Iterator[None]:
-        """Have the signals of the past, and those that come now, meet the handlers that are set inside.
+        """Deliver the signals received before, and those that arrive now, to the handlers that are set inside.
 
         Between the old handlers and the new ones is the system's default, which would end the worker without a word.
         """

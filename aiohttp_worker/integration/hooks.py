@@ -1,4 +1,4 @@
-"""What Gunicorn's hooks are shown of an exchange: ``req`` and ``resp``.
+"""Arguments of Gunicorn's hooks: ``req`` and ``resp`` of an exchange.
 
 They have what those of Gunicorn's own workers have, but for what reads or writes the connection. An attribute is looked up
 when it is asked for, and a hook may set any. What ``pre_request`` changes, the application sees, because Gunicorn makes
@@ -97,7 +97,7 @@ class HookRequest:
 
     @cached_property
     def proxy_protocol_info(self) -> dict[str, Any] | None:
-        """What the PROXY header of the connection says, ``None`` without one."""
+        """Content of the PROXY header of the connection, ``None`` without one."""
         environ: dict[str, Any] = self._exchange.environ
         protocol = environ.get("PROXY_PROTOCOL")
         if protocol is None:
@@ -113,12 +113,12 @@ class HookRequest:
 
     @property
     def body(self) -> Any:
-        """What the application gets as ``wsgi.input``."""
+        """The application's ``wsgi.input``."""
         return self._exchange.environ.get("wsgi.input")
 
     @cached_property
     def req_number(self) -> int:
-        """Which request of its connection it is; the first one is 1."""
+        """Number of the request on its connection; the first one is 1."""
         return self._exchange.stream.requests
 
     @property
@@ -128,7 +128,7 @@ class HookRequest:
 
     @property
     def limit_request_fields(self) -> int:
-        """How many fields there may be."""
+        """Limit on the number of fields."""
         return self._exchange.state.settings.limits.fields
 
     @property
@@ -142,7 +142,7 @@ class HookRequest:
         return self.limit_request_fields * (self.limit_request_field_size + 2) + 4
 
     def force_close(self) -> None:
-        """Have the connection end with this request."""
+        """Close the connection after this request."""
         self.must_close = True
         self._exchange.response.close_after(CloseReason.HOOK)
 
@@ -151,7 +151,7 @@ class HookRequest:
         return self.must_close or not self._exchange.head.keep_alive
 
     def apply(self) -> None:
-        """Have the application see what a hook changed."""
+        """Apply the changes of a hook to the environ of the application."""
         touched = vars(self)
         environ: dict[str, Any] = self._exchange.environ
         for name, keys in _CHANGEABLE:
@@ -189,11 +189,11 @@ class HookResponse:
 
     @property
     def must_close(self) -> bool:
-        """Whether the connection ends."""
+        """True if the connection ends."""
         return not self._response.keep_alive
 
     def force_close(self) -> None:
-        """Have the connection end."""
+        """Close the connection after this response."""
         self._response.close_after(CloseReason.HOOK)
 
     def should_close(self) -> bool:

@@ -1,4 +1,4 @@
-"""What Gunicorn's master asks the worker class: at HUP, and with ``--check-config``.
+"""Checks of the settings in Gunicorn's master: at HUP, and with ``--check-config``.
 
 At HUP it reads the settings, starts workers with them and ends the old ones, whatever becomes of the new. Here the settings are
 read and checked before; what is wrong is logged, and the workers that serve go on. With ``--check-config`` it loads the
@@ -21,7 +21,7 @@ from gunicorn.errors import ConfigError
 
 
 def check_before_reload() -> None:
-    """Have the master of this process, if it is Gunicorn's own, check the settings before it reloads them."""
+    """Make the master of this process, if it is Gunicorn's own, check the settings before it reloads them."""
     arbiter = getattr(signal.getsignal(signal.SIGHUP), "__self__", None)
     # A master that reloads in a way of its own is left alone, as is one that is prepared already.
     if isinstance(arbiter, Arbiter) and type(arbiter).reload is Arbiter.reload and "reload" not in vars(arbiter):
@@ -30,7 +30,7 @@ def check_before_reload() -> None:
 
 
 def _start_again_as_module(command: list[str]) -> None:
-    """Have USR2 start ``python -m gunicorn`` again as such.
+    """Make USR2 start ``python -m gunicorn`` again as such.
 
     Gunicorn would run the file instead, whose folder is then the first that modules are looked for in: ``http`` would be
     Gunicorn's, and ``import http.client`` fail, in the application too.

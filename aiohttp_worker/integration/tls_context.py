@@ -82,7 +82,7 @@ def make_context(cfg: Any) -> ssl.SSLContext | None:
 
 
 def _described(cfg: Any) -> tuple[Any, ...]:
-    """What a context is made of: one of other settings must not stand in for it."""
+    """Return the settings that a context is made of: one of other settings must not stand in for it."""
     return tuple(cfg.settings[name].get() for name in ("certfile", "keyfile", "ca_certs", "ciphers", "cert_reqs", "ssl_context"))
 
 

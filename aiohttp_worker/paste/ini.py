@@ -31,13 +31,9 @@ class Ini:
 
     A variable that stands in ``[DEFAULT]`` too has the value that was given: what is typed later wins.
 
-    Args:
-        path: the file.
-        variables: values for ``%(name)s`` in the file; also given to the application in its global configuration.
-
-    Raises:
-        IniError: there is no such file, or it is not an ini.
-
+    :param path: the file.
+    :param variables: values for ``%(name)s`` in the file; also given to the application in its global configuration.
+    :raises IniError: there is no such file, or it is not an ini.
     """
 
     def __init__(self, path: str, variables: Mapping[str, str]) -> None:
@@ -58,15 +54,13 @@ class Ini:
 
     @property
     def has_logging(self) -> bool:
-        """Whether the file configures logging, in the sections that `logging.config.fileConfig` reads."""
+        """True if the file configures logging, in the sections that `logging.config.fileConfig` reads."""
         return self._written.has_section("loggers")
 
     def check_logging(self) -> None:
         """Make sure that the logging sections are whole, before Gunicorn gives them to `logging.config.fileConfig`.
 
-        Raises:
-            IniError: a section or key is missing, or a variable that only Paste's own sections know is used.
-
+        :raises IniError: a section or key is missing, or a variable that only Paste's own sections know is used.
         """
         parser = configparser.ConfigParser({"here": os.path.dirname(self.path), "__file__": self.path})
         parser.read(self.path, encoding="utf-8")
@@ -90,9 +84,7 @@ class Ini:
 
         Their names are in lower case, their values text; ``bind``, which stands for host and port, may be a list.
 
-        Raises:
-            IniError: the section is missing, is not for Gunicorn, or has a key that would not do what it says.
-
+        :raises IniError: the section is missing, is not for Gunicorn, or has a key that would not do what it says.
         """
         section = self._find(loadwsgi.SERVER, "server", name)
         context = self._resolve(loadwsgi.SERVER, section, name)
@@ -109,9 +101,7 @@ class Ini:
     def check_application(self, name: str) -> None:
         """Make sure that there is an application ``name`` and that its variables have values, without loading it.
 
-        Raises:
-            IniError: there is none, or a variable is missing.
-
+        :raises IniError: there is none, or a variable is missing.
         """
         section = self._find(loadwsgi.APP, "app", name)
         with self._naming_variables():
@@ -121,16 +111,14 @@ class Ini:
     def load_application(self, name: str) -> Any:
         """Import and build the application ``name``, a WSGI callable.
 
-        Raises:
-            IniError: the section does not lead to an application.
-            Exception: whatever the application's own code raises.
-
+        :raises IniError: the section does not lead to an application.
+        :raises Exception: whatever the application's own code raises.
         """
         section = self._find(loadwsgi.APP, "app", name)
         return self._resolve(loadwsgi.APP, section, name).create()
 
     def has_server(self, name: str) -> bool:
-        """Whether there is a section ``[server:name]``."""
+        """True if there is a section ``[server:name]``."""
         return any(_split(section) == ("server", name) for section in self._written.sections())
 
     def error(self, section: str, key: str, reason: str, value: str | None = None) -> IniError:

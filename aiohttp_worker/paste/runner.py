@@ -56,9 +56,7 @@ _OTHER_WAYS = {
 def main(arguments: Sequence[str] | None = None) -> None:
     """Serve until a signal ends it; then leave with ``SystemExit``, whose code is explained at the top of this file.
 
-    Args:
-        arguments: those of the command line, without the program; by default those of this process.
-
+    :param arguments: those of the command line, without the program; by default those of this process.
     """
     PasteApplication(sys.argv[1:] if arguments is None else arguments).run()
 
@@ -111,10 +109,10 @@ class PasteApplication(Application, ArbiterChoice):  # type: ignore[misc]
     def load_config(self) -> None:
         """Collect the settings from all their places; see the top of this file for the order.
 
-        Raises:
-            ConfigError, IniError, OverlayError: what is wrong, in one line.
-            SystemExit: the command line is wrong, or the configuration file is no Python.
-
+        :raises ConfigError: what is wrong, in one line.
+        :raises IniError: what is wrong, in one line.
+        :raises OverlayError: what is wrong, in one line.
+        :raises SystemExit: the command line is wrong, or the configuration file is no Python.
         """
         refuse_damage()
         os.chdir(self.start_directory)  # a relative ``chdir`` means the same at each reading
@@ -159,10 +157,8 @@ class PasteApplication(Application, ArbiterChoice):  # type: ignore[misc]
     def load(self) -> Any:
         """Import and build the application.
 
-        Raises:
-            AppImportError: the ini does not lead to one; Gunicorn's master stops with code 4.
-            Exception: whatever the application's own code raises; the master stops with code 3.
-
+        :raises AppImportError: the ini does not lead to one; Gunicorn's master stops with code 4.
+        :raises Exception: whatever the application's own code raises; the master stops with code 3.
         """
         assert self.ini is not None
         try:
@@ -174,12 +170,9 @@ class PasteApplication(Application, ArbiterChoice):  # type: ignore[misc]
     def read_again(self, log: Any) -> None:
         """Take the settings as they are written now, or leave everything as it was.
 
-        Args:
-            log: for what the worker class has to say of them.
-
-        Raises:
-            Exception, SystemExit: what is wrong with them, or, with ``preload_app``, with the application.
-
+        :param log: for what the worker class has to say of them.
+        :raises Exception: what is wrong with them, or, with ``preload_app``, with the application.
+        :raises SystemExit: what is wrong with them, or, with ``preload_app``, with the application.
         """
         before = self.cfg, self.ini, self.application_name, self.callable
         try:

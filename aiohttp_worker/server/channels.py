@@ -1,4 +1,4 @@
-"""What an application gives, on its way to the client."""
+"""Channels of an application's output to the client: inline on the loop, from a thread, from a task."""
 
 from __future__ import annotations
 
@@ -224,12 +224,12 @@ class Delivery(StartResponse):
 
     @property
     def waits_for_client(self) -> bool:
-        """Whether the thread that runs the application waits for the client to read or to send."""
+        """True if the thread that runs the application waits for the client to read or to send."""
         return self.stream.write_queue.paused or self._outbox_size > WRITE_HIGH_MARK or self.stream.awaits_body
 
     @abc.abstractmethod
     def returned(self) -> None:
-        """Take up, on the loop, that a thread has run its piece of the application."""
+        """Continue on the loop after a thread has run its piece of the application."""
 
     def flush(self) -> None:
         """Send, on the loop, what a thread has left to be sent."""
@@ -259,7 +259,7 @@ class Delivery(StartResponse):
 
     @property
     def must_wait(self) -> bool:
-        """Whether what was written waits for the client to read."""
+        """True if what was written waits for the client to read."""
         return self._backlog is not None or self.stream.write_queue.paused
 
     def turn_is_over(self) -> bool:
@@ -267,7 +267,7 @@ class Delivery(StartResponse):
         return _monotonic() > self._turn_ends
 
     def turn_begins(self) -> None:
-        """Take up that others have had their turn."""
+        """Continue after a turn of the loop."""
         self._turn_ends = _monotonic() + TURN_SECONDS
 
     def finish_from_task(self) -> None:

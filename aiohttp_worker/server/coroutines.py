@@ -80,7 +80,7 @@ def drive(generator: types.GeneratorType[Any, Any, Any], pieces: Pieces) -> Gene
 
 
 class Pieces:
-    """Where the pieces of a generator's body go, and the turns of the loop that it may take.
+    """Destination of the pieces of a generator's body, and the turns of the loop that it may take.
 
     :param exchange: of the request.
     """
@@ -121,7 +121,7 @@ async def prepare_input(exchange: Exchange, generator: types.GeneratorType[Any, 
 
 
 class Written:
-    """What ``write()`` returns: can be awaited or delegated to, until the client has read enough.
+    """Result of ``write()``: can be awaited or delegated to, until the client has read enough.
 
     :param delivery: of the response.
     """

@@ -1,4 +1,4 @@
-"""One request and its answer."""
+"""One request and its answer: the call of the application, its pieces, their end, and a client that disconnects."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _EXHAUSTED: Final = object()
 
 
 class _Next(enum.Enum):
-    """What is to happen when a piece of the application's code has run."""
+    """Next step after a piece of the application's code has run."""
 
     END = "the response is complete, or failed"
     TURN = "step on, after others had their turn"
@@ -124,7 +124,7 @@ class Exchange(Delivery):
         self._run_hidden(_call)
 
     def run_in_thread(self) -> None:
-        """Have the application called by a thread of the pool."""
+        """Call the application in a thread of the pool."""
         pool = self.state.pool
         assert pool is not None
         self.started = _monotonic()
@@ -381,7 +381,7 @@ class Exchange(Delivery):
             self._step_on(Exchange._close_iterable)
 
     def _file_failed(self, error: OSError | None) -> bool:
-        """Have the response end as failed, if a file could not be sent."""
+        """End the response as failed, if a file could not be sent."""
         if isinstance(error, ConnectionError) or self.stream.write_queue.closed:
             error = ClientDisconnectedError("the client went away")
         if error is None:
@@ -481,7 +481,7 @@ class Exchange(Delivery):
     # Ends.
 
     def returned(self) -> None:
-        """Take up, on the loop, that a thread has run its piece."""
+        """Continue on the loop after a thread has run its piece."""
         if self._outbox:
             self.flush()
         if self._backlog is not None:
@@ -587,7 +587,7 @@ class Exchange(Delivery):
         return self._task
 
     def client_left(self) -> None:
-        """Take up that the connection is lost while this goes on."""
+        """Handle the loss of the connection during the exchange."""
         task = self._task
         if task is not None:
             self.state.cancel_later(task)

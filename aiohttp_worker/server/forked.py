@@ -98,7 +98,7 @@ class ForkGuard:
         os._exit(code)
 
     def _watch(self, frame: FrameType | None) -> None:
-        """Have the process end with the application's outermost frame: the loop runs on below it, and asks nobody.
+        """End the process with the application's outermost frame: the loop would run on below it.
 
         Tracing makes calls slower; so this is only for what runs on the loop.
         """
@@ -123,7 +123,7 @@ class ForkGuard:
         return self._trace
 
     def _end_with_item(self, items: Any) -> None:
-        """Have a thread of an executor end the process when it looks for its next work."""
+        """Make a thread of an executor end the process when it looks for its next work."""
         try:
             while True:
                 items.get_nowait()
@@ -143,7 +143,7 @@ class _LastItem:
 
 
 class _Forks:
-    """What is done at each fork of this process; it cannot be taken back, so somebody else says what."""
+    """Callbacks at each fork of this process; registered once, because Python cannot unregister them."""
 
     def __init__(self) -> None:
         self._guard: ForkGuard | None = None

@@ -185,7 +185,7 @@ class Listeners:
         return True
 
     def _connect(self, accepted: socket.socket, peername: Any, address: Any) -> None:
-        """Have the loop make a transport for an accepted socket.
+        """Make the loop create a transport for an accepted socket.
 
         Not in a task: that would cost a turn of the loop more, and about as much CPU as a small request.
         """

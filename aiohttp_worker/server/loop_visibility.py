@@ -1,4 +1,4 @@
-"""Who may see, in its own thread, that an event loop runs there."""
+"""Hides the running event loop from synchronous applications."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class RunningLoop:
         self.occupant: object = None
 
     def forsake(self, leave: Callable[[], None]) -> None:
-        """Take up that this is a forked process, in which the loop must not go on.
+        """Handle a fork: in the child the loop must not go on.
 
         :param leave: ends the process; called when a piece of an application has ended, or would begin.
         """

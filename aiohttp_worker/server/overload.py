@@ -10,7 +10,7 @@ from .settings import OverloadLimits
 
 
 class Candidate(Protocol):
-    """What a connection tells of its client's pace."""
+    """Pace of a connection's client, for the choice of the slowest."""
 
     def idle_for(self, now: float) -> float:
         """Return for how many seconds nothing has been on its way."""

@@ -39,7 +39,7 @@ Address = tuple[str, int]
 
 
 class ProxyProtocol(enum.Enum):
-    """Which versions a listener understands; Gunicorn's ``proxy_protocol``."""
+    """Versions of the PROXY protocol that a listener understands; Gunicorn's ``proxy_protocol``."""
 
     V1 = "v1"
     V2 = "v2"
@@ -48,7 +48,7 @@ class ProxyProtocol(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class ProxyHeader:
-    """What the header says.
+    """Content of a PROXY header.
 
     :param protocol: ``TCP4``, ``TCP6``; or ``LOCAL``, ``UNKNOWN``, ``UNSPEC``,
         ``UNIX``, which leave the connection's own addresses as they are.

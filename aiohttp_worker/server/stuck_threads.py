@@ -1,4 +1,4 @@
-"""Which requests hang in their threads, and whether all threads do.
+"""Requests that hang in their threads, and the state in which all threads do.
 
 A thread of the pool cannot be interrupted. When each of them is in a request that gives no sign of life, nobody is
 served any more, while the event loop goes on and the master sees nothing wrong.
@@ -81,7 +81,7 @@ class StuckThreads:
 
     @property
     def due(self) -> float:
-        """When the next request will have hung for too long, if it goes on; on the monotonic clock."""
+        """Time, on the monotonic clock, at which the next request will have hung for too long."""
         return min((stay.quiet_since + self._timeout for stay in self._stays.values() if not stay.reported), default=math.inf)
 
     def quiet_for(self, now: float) -> float:

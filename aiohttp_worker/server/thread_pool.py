@@ -110,7 +110,7 @@ class ThreadPool:
 
     @property
     def owes(self) -> bool:
-        """Whether a thread has work that only it may do, or does it."""
+        """True if a thread has work that only it may do, or does it."""
         return any(member.own or member.at_own for member in self.threads)
 
     def stop(self) -> None:

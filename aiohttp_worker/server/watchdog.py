@@ -83,7 +83,7 @@ class Watchdog:
         self._wake_up()
 
     def tick(self) -> None:
-        """Take up that the loop turns."""
+        """Note that the loop has turned."""
         if not self._beats:
             self._expected = _monotonic() + self._tick_seconds
 

@@ -1,4 +1,4 @@
-"""Where a thread stands: the line of application code, the request it belongs to, and the traceback for the log.
+"""Position of a thread: the line of application code, the request it belongs to, and the traceback for the log.
 
 Compiled modules have no frames, and so are never seen here.
 """
@@ -71,7 +71,7 @@ def application_place(frames: list[FrameType]) -> Place | None:
 
 
 def _is_foreign(filename: str) -> bool:
-    """Whether code in a file is neither the application's nor that of a package it uses."""
+    """True if code in a file is neither the application's nor that of a package it uses."""
     if filename.startswith((_PACKAGE, _CLIENT)):
         return not filename.startswith(_DEMO)
     if filename.startswith("<frozen"):

@@ -1,4 +1,4 @@
-"""What an inline application wrote, and a slow client has not read: in a file, not in memory."""
+"""Backlog of an inline application whose client reads slowly: in a file instead of memory."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .write_queue import WriteQueue
 
 
 class Backlog:
-    """What is to be sent after all that was given to the queue.
+    """Bytes to be sent after everything in the queue.
 
     The loop cannot run while an application calls ``write()`` inline. It would
     have to wait for the client to read, and all other clients with it.
@@ -52,7 +52,7 @@ class Backlog:
 
     @property
     def part(self) -> FilePart:
-        """What is left to be sent."""
+        """Number of bytes left to be sent."""
         return FilePart(self._file.fileno(), self._offset, self._size - self._offset)
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""What strangers can cause again and again, in a log that stays readable."""
+"""Repeated messages that clients can cause, counted so that the log stays readable."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ _REFUSAL: Final = _HEAD % len(_TEXT) + _TEXT
 
 
 class TLSAcceptor:
-    """What the handshakes of a worker share.
+    """State that the handshakes of a worker share.
 
     :param handshake_seconds: for all of a handshake.
     :param linger_seconds: for a client to end the connection after we did.
@@ -94,7 +94,7 @@ class TLSHandshake:
         return self._sock.fileno()
 
     def connection_made(self, transport: Any) -> None:
-        """Take up an accepted connection."""
+        """Start the handshake of an accepted connection."""
         acceptor = self._acceptor
         self._transport = transport
         self._write_queue = WriteQueue(transport, self._sock)
@@ -163,17 +163,17 @@ class TLSHandshake:
         self._transport.abort()
 
     def eof_received(self) -> bool:
-        """Take up that the client leaves; the transport is closed."""
+        """Handle a client that disconnects; the transport is closed."""
         return False
 
     def pause_writing(self) -> None:
-        """Take up that the client does not read; the time limit ends that."""
+        """Do nothing while the client does not read; the time limit ends that."""
 
     def resume_writing(self) -> None:
-        """Take up that it reads again."""
+        """Do nothing when the client reads again."""
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Take up the end of a connection that came to nothing."""
+        """Handle the end of a connection whose handshake failed."""
         self._timer.cancel()
         self._write_queue.close()
         self._acceptor.handshakes.discard(self)

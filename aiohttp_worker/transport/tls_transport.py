@@ -19,7 +19,7 @@ _MOST_JOINED: Final = 64 * 1024
 
 
 class State(enum.Enum):
-    """Where a transport stands."""
+    """State of the transport."""
 
     OPEN = "both sides may send"
     FLUSHING = "closed for the protocol; what it wrote is being sent"
@@ -101,7 +101,7 @@ class TLSTransport:
             self._below.resume_reading()
 
     def data_received(self, data: bytes) -> None:
-        """Take up encrypted bytes."""
+        """Receive encrypted bytes."""
         if self._state is _OPEN:
             self._receive(data)
         elif self._state is _LEAVING:
@@ -123,7 +123,7 @@ class TLSTransport:
             self._end_input()
 
     def eof_received(self) -> bool:
-        """Take up the end of the client's side, which came without close_notify."""
+        """Handle the end of the client's side without close_notify."""
         if self._state is _OPEN:
             self._end_input()
         elif self._state is _LEAVING:
@@ -205,12 +205,12 @@ class TLSTransport:
                 self._protocol.resume_writing()
 
     def pause_writing(self) -> None:
-        """Take up that too much waits in the transport below."""
+        """Pause writing: the transport below is above its high-water mark."""
         self._write_queue.pause()
         self._tell()
 
     def resume_writing(self) -> None:
-        """Take up that the transport below has sent what it had, and go on in the next turn of the loop.
+        """Resume writing, in the next turn of the loop: the transport below has sent its buffer.
 
         asyncio's transport bears neither to be closed nor to fail while it calls this.
         """
@@ -281,7 +281,7 @@ class TLSTransport:
             self._below.abort()
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Take up the end of the transport below."""
+        """Handle the end of the transport below."""
         self._state = _CLOSED
         if self._linger is not None:
             self._linger.cancel()

@@ -75,7 +75,7 @@ class WriteBatch:
 
     @property
     def slow(self) -> bool:
-        """Whether a call that was not quick is not long ago."""
+        """True if a call that was not quick is not long ago."""
         return _monotonic() < self._slow_until
 
     def note_call(self, seconds: float, now: float) -> None:

@@ -103,7 +103,7 @@ class WriteQueue:
 
     @property
     def direct(self) -> bool:
-        """Whether nothing stands between the next byte and the socket."""
+        """True if nothing stands between the next byte and the socket."""
         return self.fd >= 0 and not self._kept and self.in_transport == 0
 
     def send(self, pieces: list[bytes]) -> None:
@@ -247,7 +247,7 @@ class WriteQueue:
             return -1
 
     def keep_short(self, size: int) -> None:
-        """Have the socket's buffer take no more while *size* bytes in it are not on their way yet (tcp(7)).
+        """Limit the socket's buffer to *size* bytes that are not on their way yet (tcp(7)).
 
         :param size: 0 for as much as the system likes.
         """
@@ -267,16 +267,16 @@ class WriteQueue:
         return bool(poll.poll(0))
 
     def pause(self) -> None:
-        """Take up the transport's word that too much waits."""
+        """Pause writing: the transport's buffer is above its high-water mark."""
         self.paused = True
 
     def resume(self) -> None:
-        """Take up the transport's word that all is sent, and wake who waits."""
+        """Resume writing, and wake the waiters: the transport's buffer is empty."""
         self.paused = False
         self._wake()
 
     def close(self) -> None:
-        """Take up the end of the connection, and wake who waits."""
+        """Close the queue at the end of the connection, and wake the waiters."""
         self.closed = True
         self.paused = False
         self._leave_socket()

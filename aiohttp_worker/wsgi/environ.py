@@ -1,4 +1,4 @@
-"""A request's head and its connection's addresses → environ (PEP 3333).
+"""environ of PEP 3333, from a request's head and its connection's addresses.
 
 The place where bytes on the wire have become native strings: latin-1, with
 percent-encoding undone in ``PATH_INFO`` alone.

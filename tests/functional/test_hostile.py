@@ -249,18 +249,6 @@ def test_a_response_that_is_read_late(serve: Serve, kind: str) -> None:
         client.assert_closed()
 
 
-def test_a_stream_within_a_stream_is_closed(serve: Serve) -> None:
-    """When its client leaves, and not when the collector happens to come by."""
-    server = serve(**KINDS["coroutine"])
-    for _ in range(2):
-        mark = server.log.length
-        with server.connect(receive_buffer=4096) as client:
-            client.request("GET", "/wrapped")
-            client.receive_head()
-            client.reset()
-        server.wait_for_log("application: stream closed", since=mark)
-
-
 def test_a_response_that_is_cut_looks_so(shared_server: Serve, kind: str) -> None:
     """What the client got before it stopped reading, and only the connection's end delimits, it must not take for all."""
     server = shared_server(**KINDS[kind], environ=SHORT_TIMES)

@@ -1,3 +1,5 @@
+"""Collection of the tests of HTTP/2, which need the engine."""
+
 from importlib.util import find_spec
 
 # Without the engine, which is an extra, there is nothing to try.

@@ -1,3 +1,5 @@
+"""Limits on the rate of events: the allowance, and its return with time."""
+
 from __future__ import annotations
 
 from aiohttp_worker.http2.allowance import Allowance

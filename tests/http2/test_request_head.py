@@ -1,3 +1,5 @@
+"""Heads of HTTP/2 requests: valid fields, and malformed ones (RFC 9113 section 8.3.1)."""
+
 from __future__ import annotations
 
 from dataclasses import replace

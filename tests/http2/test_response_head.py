@@ -1,3 +1,5 @@
+"""Heads of HTTP/2 responses: fields made from status and headers (RFC 9113 section 8.3.2)."""
+
 from __future__ import annotations
 
 import pytest

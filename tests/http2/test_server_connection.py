@@ -1,3 +1,5 @@
+"""HTTP/2 connections of a server: requests, responses, flow control, limits and ends."""
+
 from __future__ import annotations
 
 import itertools

@@ -1,3 +1,5 @@
+"""Settings that an HTTP/2 server announces, and the windows that follow from them."""
+
 from __future__ import annotations
 
 import struct

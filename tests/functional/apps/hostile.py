@@ -60,9 +60,6 @@ async def coroutine(environ: Environ, start_response: Start) -> Any:
     if path == "/stream":
         start_response("200 OK", [("Content-Type", "application/octet-stream")])
         return asynchronous_stream(environ)
-    if path == "/wrapped":
-        start_response("200 OK", [("Content-Type", "application/octet-stream")])
-        return Wrapped(environ)
     if path == "/late":
         await pass_through(environ)
     if path == "/lines":
@@ -129,21 +126,6 @@ async def asynchronous_stream(environ: Environ) -> AsyncIterator[bytes]:
             yield piece
     finally:
         say(environ, "stream closed")
-
-
-class Wrapped:
-    """A stream within a stream that refers to itself, as those of frameworks do: to close the outer one closes no other."""
-
-    def __init__(self, environ: Environ) -> None:
-        self._stream = self._inner(environ)
-
-    async def _inner(self, environ: Environ) -> AsyncIterator[bytes]:
-        async for piece in asynchronous_stream(environ):
-            yield piece
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for piece in self._stream:
-            yield piece
 
 
 class SparseFile:
