@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final
 from aiohttp_worker.http1.errors import RemoteProtocolError
 from aiohttp_worker.transport.write_queue import ReadGate, WriteQueue
 from aiohttp_worker.wsgi.environ import Environ
-from aiohttp_worker.wsgi.forwarded import peer_is_trusted
 from aiohttp_worker.wsgi.tls_environ import connection_socket, tls_environ
 
 from .addresses import put_addresses, shown_address
@@ -34,20 +33,17 @@ class Connection(abc.ABC):
     :param sock: the accepted one, which the transport owns.
     :param peername: the address of the client, as :meth:`socket.socket.accept` gives it.
     :param sockname: the address that the client connected to.
-    :ivar base: what is the same in every environ of the connection.
+    :param base: what is the same in every environ of the worker; taken for those of the connection.
     :ivar exchange: of the request that is being answered, or whose body is collected.
     :ivar gate: pauses and resumes reading.
-    :ivar trusted: whether the peer is a front end that may speak for others.
     """
 
     __slots__ = (
-        "_can_half_close",
         "_counted",
         "_discarded",
         "_proxy",
         "_read_at",
         "_sock",
-        "_sockname",
         "_unsent",
         "base",
         "exchange",
@@ -56,21 +52,18 @@ class Connection(abc.ABC):
         "peername",
         "state",
         "transport",
-        "trusted",
         "write_queue",
     )
 
-    def __init__(self, state: State, sock: socket.socket, peername: Any, sockname: Any) -> None:
+    def __init__(self, state: State, sock: socket.socket, peername: Any, sockname: Any, base: Environ) -> None:
         self.state = state
         self._sock: socket.socket | None = sock
-        self._sockname = sockname
         self.peername = peername
-        self.trusted = peer_is_trusted(state.settings.forwarding, peername)
         self.lifetime = Lifetime(0.0)
-        self.base: Environ = {}
+        self.base = base
+        put_addresses(base, peername, sockname)
         self.exchange: Exchange | None = None
         self._proxy: ProxyHeaderReader | None = None
-        self._can_half_close = False
         self._discarded = 0  # bytes, behind the last answer
         self._counted = 0  # bytes, in the account of what clients have not read
         self._unsent = 0  # bytes that the client had not read when that was last looked at
@@ -87,11 +80,9 @@ class Connection(abc.ABC):
         self.write_queue = WriteQueue(transport, self._sock if ssl_object is None else None)
         self._sock = None
         self.gate = ReadGate(transport)
-        self._can_half_close = ssl_object is None
         base = self.base
         base["gunicorn.socket"] = connection_socket(transport)
         base["wsgi.url_scheme"] = "http" if ssl_object is None else "https"
-        put_addresses(base, self.peername, self._sockname)
         if ssl_object is not None:
             base.update(tls_environ(ssl_object))
         if settings.proxy_protocol is not None:
@@ -140,7 +131,8 @@ class Connection(abc.ABC):
         :return: whether the transport stays open.
         """
         if self.receive_eof():
-            return self._can_half_close
+            can_half_close: bool = self.transport.can_write_eof()
+            return can_half_close
         if self.lifetime.phase is not LINGER:
             self.lifetime.enter(CLOSING, _monotonic())  # the transport sends the rest, and closes
         return False
@@ -355,7 +347,7 @@ class Connection(abc.ABC):
         elif not more_comes and not self.expects_more:
             self.lifetime.enter(CLOSING, now)
             transport.close()
-        elif self._can_half_close:
+        elif self.transport.can_write_eof():
             self.lifetime.enter(LINGER, now)
             self.gate.reopen()
             try:

@@ -13,6 +13,7 @@ from aiohttp_worker.http1.messages import RequestHead
 from aiohttp_worker.http1.server_connection import BODY, END, CloseReason, ServerConnection
 from aiohttp_worker.http1.server_connection import IDLE as NO_REQUEST
 from aiohttp_worker.wsgi.application import ApplicationKind
+from aiohttp_worker.wsgi.forwarded import peer_is_trusted
 from aiohttp_worker.wsgi.input import EmptyReader
 from aiohttp_worker.wsgi.start_response import error_response
 
@@ -43,16 +44,21 @@ class HTTP1Connection(Connection):
     __slots__ = ("_builder", "http", "stream")
 
     def __init__(self, state: State, sock: socket.socket, peername: Any, sockname: Any) -> None:
-        super().__init__(state, sock, peername, sockname)
-        self._builder = state.builders[self.trusted]
-        self.base = self._builder.base()
-        self.http = ServerConnection(state.parsers[self.trusted], state.encoder, self.base)
+        trusted = peer_is_trusted(state.settings.forwarding, peername)
+        self._builder = builder = state.builders[trusted]
+        super().__init__(state, sock, peername, sockname, builder.base())
+        self.http = ServerConnection(state.parsers[trusted], state.encoder, self.base)
 
     def open(self) -> None:
         """Begin with nothing received."""
-        self.stream = stream = HTTP1Stream(self.state, self.http, self)
+        self.stream = stream = HTTP1Stream(self)
         self.base["wsgi.early_hints"] = stream.early_hints
         self.base["aiohttp_worker.client_disconnected"] = stream.client_disconnected
+
+    @property
+    def trusted(self) -> bool:
+        """True if the peer is a front end that may speak for others."""
+        return self._builder is self.state.builders[True]
 
     # What is received.
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from aiohttp_worker.http1.server_connection import ServerConnection
 from aiohttp_worker.wsgi.environ import Environ
 
 from .request_body import RequestBody, make_input_awaitable
-from .state import State
 from .stream import Stream
 
 if TYPE_CHECKING:
@@ -22,17 +20,14 @@ _MOST_UNREAD: Final = 256 * 1024
 class HTTP1Stream(Stream):
     """Stream of the exchanges of one connection, one after the other.
 
-    :param state: what all connections share.
-    :param http: of the connection.
     :ivar body: of the request that is answered now, or was last; ``None`` if it has none, or that came with its head.
     """
 
-    __slots__ = ("_connection", "_resumed", "_state", "body", "disconnected", "requests", "response", "write_queue")
+    __slots__ = ("_connection", "_resumed", "body", "disconnected", "requests", "response", "write_queue")
 
-    def __init__(self, state: State, http: ServerConnection, connection: HTTP1Connection) -> None:
-        self._state = state
+    def __init__(self, connection: HTTP1Connection) -> None:
         self._connection = connection
-        self.response = http
+        self.response = connection.http
         self.write_queue = connection.write_queue
         self.disconnected = False
         self.requests = 0
@@ -64,7 +59,7 @@ class HTTP1Stream(Stream):
 
     def awaitable_input(self, environ: Environ) -> None:
         """Replace ``wsgi.input`` by one that can be awaited: the worker drives the rest."""
-        make_input_awaitable(self._state, environ, self.body)
+        make_input_awaitable(self._connection.state, environ, self.body)
 
     def keep_file(self, file: BinaryIO) -> None:
         """Close *file*, where the body is that is answered now, when that is done."""

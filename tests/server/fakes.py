@@ -178,6 +178,9 @@ class FakeTransport:
             self._paused = False
             self.protocol.resume_writing()
 
+    def can_write_eof(self) -> bool:
+        return True
+
     def write_eof(self) -> None:
         self.ended = True
 
