@@ -46,6 +46,18 @@ class RequestFraming:
         # Of Connection (RFC 9110 section 7.6.1).
         self.close = False
         self.keep_alive = False
+        has_codings = False
+        # Of several faults, the first is one that makes the message unreadable.
+        for name, value in fields:
+            lower = name.lower()
+            if lower == "content-length":
+                self._take_length(value)
+            elif lower == "transfer-encoding":
+                has_codings = True
+                if not value:
+                    raise RemoteProtocolError("an empty Transfer-Encoding")
+        if has_codings and self.content_length is not None:
+            raise RemoteProtocolError("Content-Length beside Transfer-Encoding")
         for name, value in fields:
             if name.lower() == "host" and HOST.fullmatch(value) is None:
                 reason = f"Host is no host: {value!r}" if value else "the Host field is empty (RFC 9112 section 3.2)"
@@ -72,14 +84,15 @@ class RequestFraming:
             if value.lower() != "100-continue":
                 raise RemoteProtocolError(f"unknown expectation: {value!r}", 417)
             self.expect_continue = True
-        elif name == "content-length":
-            if self.content_length is not None:
-                raise RemoteProtocolError("Content-Length is there more than once")
-            if CONTENT_LENGTH.fullmatch(value) is None:
-                raise RemoteProtocolError(f"Content-Length is no length: {value!r}")
-            self.content_length = int(value)
         elif name == "transfer-encoding":
             self._take_codings(value)
+
+    def _take_length(self, value: str) -> None:
+        if self.content_length is not None:
+            raise RemoteProtocolError("Content-Length is there more than once")
+        if CONTENT_LENGTH.fullmatch(value) is None:
+            raise RemoteProtocolError(f"Content-Length is no length: {value!r}")
+        self.content_length = int(value)
 
     def _take_codings(self, value: str) -> None:
         for member in value.split(","):
@@ -100,11 +113,8 @@ class RequestFraming:
         """
         if self.unknown_coding is not None:
             raise RemoteProtocolError(f"unknown transfer coding: {self.unknown_coding!r}", 501 if self.chunked else 400)
-        if self.chunked:
-            if self.content_length is not None:
-                raise RemoteProtocolError("Content-Length beside Transfer-Encoding")
-            if not head.minor:
-                raise RemoteProtocolError("Transfer-Encoding in a request of HTTP/1.0")
+        if self.chunked and not head.minor:
+            raise RemoteProtocolError("Transfer-Encoding in a request of HTTP/1.0")
         head.chunked = self.chunked
         head.content_length = self.content_length
         head.has_body = self.chunked or bool(self.content_length)

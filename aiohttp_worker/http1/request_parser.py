@@ -12,7 +12,7 @@ from typing import Final
 
 from .errors import RemoteProtocolError
 from .framing import RequestFraming
-from .grammar import ABSOLUTE_TARGET, FIELD, HOST, TOKEN, VERSION, is_target
+from .grammar import ABSOLUTE_TARGET, FIELD, HOST, TOKEN, TOKEN_BYTES, VERSION, is_target
 from .head_flags import (
     ALL,
     BITS,
@@ -164,7 +164,7 @@ class HeadParser:
         for line in self._tidy(raw).split(b"\r\n"):
             match = FIELD.fullmatch(line)
             if match is None:
-                raise RemoteProtocolError(f"malformed field: {_shown(line)}")
+                raise _malformed_field(line)
             fields.append((match[1].decode("latin-1"), match[2].decode("latin-1").strip(" \t")))
         return fields
 
@@ -239,6 +239,16 @@ def _split_absolute(target: str, method: str) -> tuple[str, str]:
     if not path and method == "OPTIONS":
         return authority, "*"  # RFC 9112 section 3.2.4
     return authority, path if path.startswith("/") else "/" + path
+
+
+def _malformed_field(line: bytes) -> RemoteProtocolError:
+    name, colon, _ = line.partition(b":")
+    if not colon:
+        return RemoteProtocolError("a field without a colon")
+    if TOKEN_BYTES.fullmatch(name) is None:
+        return RemoteProtocolError(f"malformed field name: {_shown(name)}")
+    # The value may be a secret: it stays out of the log.
+    return RemoteProtocolError(f"invalid character in the value of the field {name.decode('ascii')}")
 
 
 def _same_host(authority: str, host: str) -> bool:

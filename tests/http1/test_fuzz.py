@@ -2,6 +2,7 @@
 
 from hypothesis import HealthCheck, example, given, settings
 
+from fuzz.heads import Comparison, heads
 from fuzz.invariants import check_requests, check_responses
 from fuzz.material import CUTS, requests, responses
 
@@ -24,3 +25,10 @@ def test_requests(data: bytes, cuts: bytes) -> None:
 )
 def test_responses(data: bytes, cuts: bytes) -> None:
     check_responses(data, cuts)
+
+
+def test_scanners_grammar_and_llhttp_agree() -> None:
+    comparison = Comparison()
+    for number, data in enumerate(heads(4000, seed=3)):
+        comparison.check(data, number)
+    assert min(comparison.seen["accepted"], comparison.seen["refused"], comparison.seen["incomplete"]) > 500

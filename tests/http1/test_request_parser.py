@@ -291,3 +291,35 @@ def test_malformed_request_line(line: bytes) -> None:
             raw = line + b"\r\nHost: a\r\n\r\n"
             one.parse(raw, table, one.scan(raw, 0, table) & ALL)
         assert caught.value.status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b"Cookie: secret=1\x00", "invalid character in the value of the field Cookie"),
+        (b"Cookie secret", "a field without a colon"),
+        (b" Cookie: secret", "malformed field name: ' Cookie'"),
+        (b"A\xe9: secret", "malformed field name: 'A\\xe9'"),
+    ],
+)
+def test_reason_of_a_malformed_field(line: bytes, reason: str) -> None:
+    """The fault is told, the value is not: it may be a secret, and the reason is logged."""
+    raw = b"GET / HTTP/1.1\r\nHost: a\r\n" + line + b"\r\n\r\n"
+    with pytest.raises(RemoteProtocolError) as caught:
+        one_head(raw, Limits())
+    assert str(caught.value) == reason
+
+
+@pytest.mark.parametrize(
+    ("lines", "status_code"),
+    [
+        (b"Expect: x\r\nContent-Length: x", 400),
+        (b"Expect: x\r\nContent-Length: 5\r\nContent-Length: 5", 400),
+        (b"Expect: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked", 400),
+        (b"Transfer-Encoding: gzip, chunked\r\nContent-Length: 5", 400),
+        (b"Transfer-Encoding:\r\nTransfer-Encoding: chunked", 400),
+        (b"Expect: x\r\nTransfer-Encoding: gzip, chunked", 417),
+    ],
+)
+def test_of_two_faults_the_worse_is_told(lines: bytes, status_code: int) -> None:
+    assert status_of(b"POST / HTTP/1.1\r\nHost: a\r\n" + lines + b"\r\n\r\n") == status_code
