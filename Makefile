@@ -26,7 +26,7 @@ suite-all :=
 suite-fast := -m "not slow" --ignore-glob="*/functional"
 PYTEST = -m pytest -n $(JOBS) --dist loadscope $(suite-$(SUITE)) $(ARGS)
 
-.PHONY: help serve install test fast lint format types benchmark matrix pythons floors compiled count wheel clean
+.PHONY: help serve install test fast lint format types benchmark matrix pythons floors compiled sanitize count wheel clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -81,6 +81,9 @@ compiled:  ## run the tests on the files as mypyc compiles them
 	cd build/compiled && ../../.venv-compiled/bin/python -c \
 	    "from aiohttp_worker.server import connection; assert connection.__file__.endswith('.so'), connection.__file__"
 	cd build/compiled && ../../.venv-compiled/bin/python $(PYTEST) -o cache_dir=$(CURDIR)/.pytest_cache/compiled
+
+sanitize: $(VENV)/.test  ## run the tests of heads, and mutated heads, with sanitizers in what is compiled with pointers
+	.ci/sanitize $(BIN)/python
 
 count:  ## count the instructions of requests in what `make compiled` built, against benchmarks/instructions.json
 	cd build/compiled && ../../.venv-compiled/bin/python -m benchmarks.instructions

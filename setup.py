@@ -3,11 +3,10 @@
 Everything that ``pip`` needs to know is here; ``pyproject.toml`` names the build system and sets up the tools.
 
 The strictly typed files listed in ``COMPILED``, those that a request passes through, are compiled by mypyc when a wheel is
-built. The environment variable
-``AIOHTTP_WORKER_COMPILE`` decides:
+built, and by Cython those in ``BY_POINTERS``. The environment variable ``AIOHTTP_WORKER_COMPILE`` decides:
 
 ====== ==========================================================================================================
-unset  compile if mypy, a C compiler and CPython are there, otherwise install plain Python and say so
+unset  compile if mypy, Cython, a C compiler and CPython are there, otherwise install plain Python and say so
 ``0``  plain Python
 ``1``  compile, or fail with the reason
 ====== ==========================================================================================================

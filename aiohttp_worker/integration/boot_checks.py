@@ -53,7 +53,7 @@ def check_settings(cls: type, cfg: Any, log: Any) -> None:
     if cfg.protocol != "http":
         raise RuntimeError(f"protocol = {cfg.protocol!r}: {cls.__name__} speaks HTTP only")
     if cfg.http_parser != "auto":
-        log.warning("http_parser = %r: %s always parses with llhttp (httptools)", cfg.http_parser, cls.__name__)
+        log.warning("http_parser = %r: %s always parses with its own parser", cfg.http_parser, cls.__name__)
     if "h2" in (cfg.http_protocols or ()):
         log.warning("http_protocols: %s does not speak h2, only HTTP/1.1", cls.__name__)
     if getattr(cfg, "http2_cleartext", "off") != "off":

@@ -133,7 +133,7 @@ def test_addresses_that_are_refused() -> None:
     ("settings", "text"),
     [
         ({}, None),
-        ({"http_parser": "python"}, "always parses with llhttp"),
+        ({"http_parser": "python"}, "always parses with its own parser"),
         ({"http_protocols": "h2,h1"}, "does not speak h2, only HTTP/1.1"),
         ({"root_path": "/a"}, "root_path is for ASGI"),
         ({"certfile": __file__, "suppress_ragged_eofs": False}, "suppress_ragged_eofs"),
