@@ -1,4 +1,4 @@
-"""A small application that shows what the worker can do, written with WebOb; made to be read and copied from.
+"""Demo application, written with WebOb; made to be read and copied from.
 
 ``development.ini`` serves it under `aiohttp.worker.AsyncGunicornWorker`. It is one ordinary WSGI callable. What a view returns
 decides how its answer is made: a response is sent at once, a coroutine is returned to the worker, which awaits it.

@@ -1,4 +1,4 @@
-"""The views: ordinary ones, a coroutine, asynchronous bodies, a streamed upload, requests to others."""
+"""Views of the demo: ordinary ones, a coroutine, asynchronous bodies, a streamed upload, requests to others."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Steps = Generator[Any, Any, Response]
 
 
 class Views:
-    """The views of the demo, and what they remember in this process.
+    """Views of the demo, and their state in this process.
 
     :param greeting: the first line of the start page, any text.
     """
@@ -44,7 +44,7 @@ class Views:
         self.page = Template(resources.files("aiohttp_worker.demo").joinpath("page.html").read_text(encoding="utf-8"))
 
     def start(self, request: Request) -> Response:
-        """The start page: HTML from a template, everything in it escaped."""
+        """Answer with the start page: HTML from a template, all values escaped."""
         nonce = secrets.token_urlsafe(16)
         texts = {
             "greeting": self.greeting,
@@ -104,7 +104,7 @@ class Views:
         return json_response(answer)
 
     async def progress(self, request: Request) -> Response:
-        """Send the number of bytes read so far, as server-sent events."""
+        """Send the number of bytes that the application has read so far, as server-sent events."""
         return event_stream(self._progress(self._upload_of(request)))
 
     async def _progress(self, upload: Upload) -> AsyncIterator[bytes]:
@@ -181,7 +181,7 @@ def text_argument(request: Request, name: str, default: str) -> str:
 def number_argument(request: Request, name: str, default: int) -> int:
     """Return an argument of the query that is a whole number of up to nine digits.
 
-    :raises HTTPBadRequest: it is not.
+    :raises HTTPBadRequest: the argument is no such number.
     """
     text = text_argument(request, name, str(default))
     if not re.fullmatch(r"[0-9]{1,9}", text):

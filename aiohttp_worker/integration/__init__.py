@@ -1,1 +1,1 @@
-"""Integration with Gunicorn: settings, hooks, the access log, checks at the start."""
+"""Integration into Gunicorn: settings, hooks, the access log, checks at the start."""

@@ -1,4 +1,4 @@
-"""Checks before workers start, and the exit code of a worker that fails while it boots.
+"""Checks before workers start, and the exit code of a worker that cannot boot.
 
 ``pserve`` and ``paster serve`` catch the ``SystemExit`` with which Gunicorn ends a forked worker. A worker that cannot boot then
 ends with code 0, Gunicorn's master takes that for a normal end and starts the next one, about thirteen times a second, for ever.
@@ -28,7 +28,7 @@ from .settings import read_options
 
 
 class Bootable(Protocol):
-    """The part of a Gunicorn worker that tells how far it came."""
+    """A Gunicorn worker, as far as its boot is concerned."""
 
     booted: bool
 
@@ -94,7 +94,7 @@ def refuse_storage(directory: str, uid: int, gid: int, initgroups: bool) -> None
 
 
 def _reason_as(uid: int, gid: int, initgroups: bool, directory: str) -> str:
-    """Try it in a process that has a worker's rights."""
+    """Return why a process with a worker's rights cannot store files in a directory; empty if it can."""
     readable, writable = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -112,7 +112,7 @@ def _reason_as(uid: int, gid: int, initgroups: bool, directory: str) -> str:
     try:
         os.waitpid(pid, 0)
     except ChildProcessError:
-        pass  # Gunicorn has taken it for one of its own
+        pass  # Gunicorn's handler of CHLD has waited for it
     if not code:
         return ""
     return f"{os.strerror(code)} (for the user {uid} and the group {gid})"
@@ -153,7 +153,7 @@ def exit_code_of(error: BaseException, *, booted: bool) -> int:
 
 
 class _Ending:
-    """Ends a process with a code of its own, at the interpreter's exit."""
+    """Ends the process with the worker's exit code, at the interpreter's exit."""
 
     exit_code = 0
 

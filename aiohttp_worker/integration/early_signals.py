@@ -1,4 +1,4 @@
-"""Signals that come to a worker before it has handlers of its own.
+"""Signals between the fork of a worker and its own handlers: kept, and handled later.
 
 Gunicorn's master forks a worker with the master's handlers, and they stay until the worker sets its own: they put the signal
 into a queue that nobody reads in the worker. And what comes before Python has tidied up after the fork is forgotten. On a busy
@@ -16,12 +16,12 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Final
 
-#: What the master, or somebody at its terminal, says to a worker.
+#: Signals that a master, or a terminal, sends to a worker.
 _KEPT: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGABRT, signal.SIGUSR1)
 
 
 class EarlySignals:
-    """The signals of one worker, from its fork to its own handlers.
+    """Signals of one worker, kept from its fork until it has handlers of its own.
 
     To be made in the master, before the fork.
     """
@@ -31,12 +31,12 @@ class EarlySignals:
         _forks.expect(self)
 
     def keep(self, number: int, frame: FrameType | None) -> None:
-        """Take note of a signal: a handler for `signal.signal`."""
+        """Keep a signal for later: a handler for `signal.signal`."""
         self._seen.append(number)
 
     @contextmanager
     def handed_over(self) -> Iterator[None]:
-        """Deliver the signals received before, and those that arrive now, to the handlers that are set inside.
+        """Hand the signals that were kept, and those that come meanwhile, to the handlers that are set inside the block.
 
         Between the old handlers and the new ones is the system's default, which would end the worker without a word.
         """
@@ -51,7 +51,7 @@ class EarlySignals:
 
 
 class _Forks:
-    """Puts the handlers of `EarlySignals` into the next process that is forked."""
+    """Installs the handlers of `EarlySignals` in the next process that is forked."""
 
     def __init__(self) -> None:
         self._expected: EarlySignals | None = None
@@ -59,7 +59,7 @@ class _Forks:
         self._local = threading.local()  # a hook, or Gunicorn's control server, may fork in a thread of its own
 
     def expect(self, signals: EarlySignals) -> None:
-        """Be ready for the fork of a worker; what a hook forks before it does no harm."""
+        """Prepare for the fork of a worker; processes that a hook forks before do no harm."""
         self._expected = signals
         if not self._registered:
             self._registered = True

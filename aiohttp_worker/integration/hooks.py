@@ -1,7 +1,7 @@
-"""Arguments of Gunicorn's hooks: ``req`` and ``resp`` of an exchange.
+"""The objects ``req`` and ``resp`` that Gunicorn's request hooks are given.
 
-They have what those of Gunicorn's own workers have, but for what reads or writes the connection. An attribute is looked up
-when it is asked for, and a hook may set any. What ``pre_request`` changes, the application sees, because Gunicorn makes
+They have the attributes of those of Gunicorn's own workers, but for those that read or write the connection. An attribute is
+computed when it is read, and a hook may set any. What ``pre_request`` changes, the application sees, because Gunicorn makes
 ``environ`` after it.
 """
 
@@ -16,7 +16,7 @@ from aiohttp_worker.server.exchange import Exchange
 from aiohttp_worker.wsgi.environ import decoded_path
 from aiohttp_worker.wsgi.forwarded import kept_headers, path_below
 
-# Attributes that a hook may have changed, and where in environ they go.
+# Attributes that a hook may have changed, and the variables of environ that follow.
 _CHANGEABLE: Final = (
     ("method", ("REQUEST_METHOD",)),
     ("uri", ("RAW_URI", "REQUEST_URI")),
@@ -41,32 +41,32 @@ class HookRequest:
 
     @cached_property
     def method(self) -> str:
-        """The method."""
+        """Request method."""
         return self._exchange.head.method
 
     @cached_property
     def uri(self) -> str:
-        """The request target, as received."""
+        """Request target, as received."""
         return self._exchange.head.target
 
     @cached_property
     def path(self) -> str:
-        """The path, still percent-encoded."""
+        """Path, still percent-encoded."""
         return self._exchange.head.path
 
     @cached_property
     def query(self) -> str:
-        """The query without its question mark."""
+        """Query without its question mark."""
         return self._exchange.head.query
 
     @cached_property
     def version(self) -> tuple[int, int]:
-        """Of HTTP, as in ``(1, 1)``."""
+        """HTTP version, as in ``(1, 1)``."""
         return self._exchange.head.version
 
     @cached_property
     def headers(self) -> list[tuple[str, str]]:
-        """The fields that ``header_map`` lets through; their names are in upper case."""
+        """Header fields that ``header_map`` lets through, with names in upper case."""
         return self._received()
 
     def _received(self) -> list[tuple[str, str]]:
@@ -76,12 +76,12 @@ class HookRequest:
 
     @cached_property
     def scheme(self) -> Any:
-        """``http`` or ``https``, by the connection or by a trusted front end."""
+        """``http`` or ``https``, as the connection or a trusted front end says."""
         return self._exchange.environ["wsgi.url_scheme"]
 
     @cached_property
     def peer_addr(self) -> Any:
-        """The address of the connection's other end, as ``accept()`` gives it."""
+        """Address of the peer, as ``accept()`` gives it."""
         environ: dict[str, Any] = self._exchange.environ
         try:
             return environ["gunicorn.socket"].getpeername()
@@ -92,12 +92,12 @@ class HookRequest:
 
     @cached_property
     def remote_addr(self) -> Any:
-        """The same."""
+        """Address of the peer, under Gunicorn's other name."""
         return self.peer_addr
 
     @cached_property
     def proxy_protocol_info(self) -> dict[str, Any] | None:
-        """Content of the PROXY header of the connection, ``None`` without one."""
+        """Addresses in the PROXY header of the connection, ``None`` without one."""
         environ: dict[str, Any] = self._exchange.environ
         protocol = environ.get("PROXY_PROTOCOL")
         if protocol is None:
@@ -113,32 +113,32 @@ class HookRequest:
 
     @property
     def body(self) -> Any:
-        """The application's ``wsgi.input``."""
+        """``wsgi.input`` of the application."""
         return self._exchange.environ.get("wsgi.input")
 
     @cached_property
     def req_number(self) -> int:
-        """Number of the request on its connection; the first one is 1."""
+        """Number of the request on its connection, from 1."""
         return self._exchange.stream.requests
 
     @property
     def limit_request_line(self) -> int:
-        """Bytes that a request line may have."""
+        """Size limit of a request line, in bytes."""
         return self._exchange.state.settings.limits.request_line
 
     @property
     def limit_request_fields(self) -> int:
-        """Limit on the number of fields."""
+        """Limit of the number of fields."""
         return self._exchange.state.settings.limits.fields
 
     @property
     def limit_request_field_size(self) -> int:
-        """Bytes that a field may have."""
+        """Size limit of a field, in bytes."""
         return self._exchange.state.settings.limits.field_size
 
     @property
     def max_buffer_headers(self) -> int:
-        """Bytes that all fields together may have."""
+        """Size limit of all fields together, in bytes."""
         return self.limit_request_fields * (self.limit_request_field_size + 2) + 4
 
     def force_close(self) -> None:
@@ -147,11 +147,11 @@ class HookRequest:
         self._exchange.response.close_after(CloseReason.HOOK)
 
     def should_close(self) -> bool:
-        """Say whether the connection is to end with this request, as far as the request goes."""
+        """Return True if the request, or a hook, asks for the connection to be closed."""
         return self.must_close or not self._exchange.head.keep_alive
 
     def apply(self) -> None:
-        """Apply the changes of a hook to the environ of the application."""
+        """Copy attributes that a hook has set into environ."""
         touched = vars(self)
         environ: dict[str, Any] = self._exchange.environ
         for name, keys in _CHANGEABLE:
@@ -169,7 +169,7 @@ class HookRequest:
 
 
 class HookResponse:
-    """The ``resp`` of ``post_request``."""
+    """Object ``resp`` of ``post_request``."""
 
     upgrade = False
 
@@ -189,24 +189,24 @@ class HookResponse:
 
     @property
     def must_close(self) -> bool:
-        """True if the connection ends."""
+        """True if the connection is closed after the response."""
         return not self._response.keep_alive
 
     def force_close(self) -> None:
-        """Close the connection after this response."""
+        """Close the connection after the response."""
         self._response.close_after(CloseReason.HOOK)
 
     def should_close(self) -> bool:
-        """Say whether the connection ends."""
+        """Return True if the connection is closed after the response."""
         return not self._response.keep_alive
 
     def is_chunked(self) -> bool:
-        """Say whether the body went out in chunks (RFC 9112 section 7.1)."""
+        """Return True if the body was sent in chunks (RFC 9112 section 7.1)."""
         return self.chunked
 
 
 def _variables(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Return what fields become in environ."""
+    """Return the variables of environ for header fields."""
     values: dict[str, str] = {}
     for name, value in headers:
         key = name.upper().replace("-", "_")

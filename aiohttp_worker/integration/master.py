@@ -1,4 +1,4 @@
-"""Checks of the settings in Gunicorn's master: at HUP, and with ``--check-config``.
+"""Checks by Gunicorn's master: of the settings before a reload (HUP), and of the worker class with ``--check-config``.
 
 At HUP it reads the settings, starts workers with them and ends the old ones, whatever becomes of the new. Here the settings are
 read and checked before; what is wrong is logged, and the workers that serve go on. With ``--check-config`` it loads the
@@ -30,7 +30,7 @@ def check_before_reload() -> None:
 
 
 def _start_again_as_module(command: list[str]) -> None:
-    """Make USR2 start ``python -m gunicorn`` again as such.
+    """Make USR2 start ``python -m gunicorn`` again as a module.
 
     Gunicorn would run the file instead, whose folder is then the first that modules are looked for in: ``http`` would be
     Gunicorn's, and ``import http.client`` fail, in the application too.
@@ -40,7 +40,7 @@ def _start_again_as_module(command: list[str]) -> None:
 
 
 def check_with_option() -> None:
-    """Have ``--check-config`` ask the worker class, too."""
+    """Make ``--check-config`` check the settings against the worker class, too."""
     run = Application.run
     if hasattr(run, "__wrapped__"):
         return
@@ -59,7 +59,7 @@ def check_with_option() -> None:
 
 
 def check_worker_class(cfg: Any, log: Any) -> None:
-    """Ask the worker class of the settings, as Gunicorn does at its start alone.
+    """Check the settings against their worker class, as Gunicorn does only when it starts.
 
     :raises ConfigError: it refuses them, or there is no such class.
     """
@@ -72,7 +72,7 @@ def check_worker_class(cfg: Any, log: Any) -> None:
 
 
 def log_refusal(log: Any, error: BaseException, explained: tuple[type[Exception], ...] = (ConfigError,)) -> None:
-    """Log why nothing is reloaded.
+    """Log the error because of which nothing is reloaded.
 
     :param explained: kinds of errors whose text says all; others are logged with a traceback.
     """
@@ -97,7 +97,7 @@ def _reload(arbiter: Any) -> None:
         os.chdir(before.chdir)
         log_refusal(arbiter.log, error)
         return
-    app.reload = _nothing  # it is done
+    app.reload = _nothing  # the settings are read already
     try:
         Arbiter.reload(arbiter)
     finally:
@@ -105,7 +105,7 @@ def _reload(arbiter: Any) -> None:
 
 
 def _unset_variables(cfg: Any) -> None:
-    """Take back what ``raw_env`` has set."""
+    """Unset the environment variables of ``raw_env``."""
     for name in cfg.env:
         if name in cfg.env_orig:
             os.environ[name] = cfg.env_orig[name]

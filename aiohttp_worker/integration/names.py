@@ -1,4 +1,4 @@
-"""Names that do not exist, and the nearest ones that do."""
+"""Errors for mistyped names, with the nearest name that exists."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ WORKERS: Final = ("AsyncGunicornWorker", "AsyncNoStreamGunicornWorker")
 
 
 def nearest_name(name: str, names: Iterable[str]) -> str:
-    """Return the one of *names* that somebody who wrote *name* has probably meant, "" if there is none."""
+    """Return the nearest of *names* to a mistyped *name*, empty if none is near."""
     by_lower = {one.lower(): one for one in names}
     import difflib  # here, because names that are right never need it
 
@@ -19,9 +19,9 @@ def nearest_name(name: str, names: Iterable[str]) -> str:
 
 
 def missing_name(module: str, name: str, names: Iterable[str]) -> Exception:
-    """Return the error for a name that *module* has not; to be called by its ``__getattr__``.
+    """Return the error for a name that does not exist in *module*; to be called by its ``__getattr__``.
 
-    :param names: that it has, and may have been meant.
+    :param names: names that exist in the module.
     """
     text = f"module {module!r} has no attribute {name!r}"
     if name.startswith("__"):
@@ -29,7 +29,7 @@ def missing_name(module: str, name: str, names: Iterable[str]) -> Exception:
     nearest = nearest_name(name, names)
     hint = f"did you mean {nearest!r}?" if nearest else f"its workers are {' and '.join(WORKERS)}"
     if sys._getframe(2).f_globals.get("__name__") == "gunicorn.util":
-        # Gunicorn, which loads a worker by its name, hides an AttributeError behind another error; of this one it prints
-        # the sentence alone.
+        # Gunicorn, which loads a worker by its name, hides an AttributeError behind another error; of a RuntimeError it
+        # prints the sentence alone.
         return RuntimeError(f"{text}: {hint}")
     return AttributeError(f"{text}: {hint}")

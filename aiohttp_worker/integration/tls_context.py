@@ -1,4 +1,4 @@
-"""The TLS context that Gunicorn's settings describe, or one sentence that says which of them is wrong.
+"""TLS contexts from Gunicorn's settings, and errors that name the setting at fault.
 
 OpenSSL names no file and no setting, and says ``PEM lib`` for half of all mistakes. So where a context cannot be made, the
 settings are looked at one after the other.
@@ -16,14 +16,14 @@ from aiohttp_worker.wsgi.tls_environ import offer_http1_only
 
 
 class TLSSettingsError(RuntimeError):
-    """The settings make no context; the text names the setting, its value and what is wrong.
+    """Error in the TLS settings; the text names the setting, its value and the mistake.
 
     A `RuntimeError`, because Gunicorn prints those of its start as one line, without a traceback, and ends with code 1.
     """
 
 
 class TLSContexts:
-    """Makes the context of the settings, and keeps one in the master for workers who cannot make it themselves.
+    """TLS contexts of a worker class: made by each worker, and one kept from the master for workers that cannot make theirs.
 
     Files may be replaced while the server runs, one after the other, and may be readable by the master alone.
     """
@@ -40,7 +40,7 @@ class TLSContexts:
         self._kept = None if context is None else (_described(cfg), context)
 
     def of_worker(self, cfg: Any, log: Any) -> ssl.SSLContext | None:
-        """Return the context of a worker, ``None`` without TLS: what the files hold now, or else what the master has.
+        """Return the context of a worker, ``None`` without TLS: from the files as they are now, or else the master's.
 
         :raises TLSSettingsError: it cannot be made, and the master has none.
         """

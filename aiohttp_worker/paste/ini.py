@@ -1,4 +1,4 @@
-"""Reads the sections of a Paste ini that say how an application is served, and names what is wrong in them.
+"""Sections of a Paste ini that configure an application and its server, and errors that name a mistake in them.
 
 PasteDeploy itself resolves the sections (``use``, ``set``, ``get``, variables), so an ini means the same here as under
 ``pserve``, ``paster serve`` and ``gunicorn --paste``. What those let pass in silence is an error here.
@@ -23,15 +23,15 @@ _PASTE_KEYS = frozenset({"use", "require", "paste.server_runner", "paste.server_
 
 
 class IniError(Exception):
-    """The ini cannot be served. The text names the file, the section, the key and its value, and what to write instead."""
+    """Error in an ini; the text names the file, the section, the key and its value, and the correction."""
 
 
 class Ini:
-    """One ini file, with the variables that were given for it.
+    """A Paste ini file, with the variables of the command line.
 
-    A variable that stands in ``[DEFAULT]`` too has the value that was given: what is typed later wins.
+    Variables of the command line override those of ``[DEFAULT]``.
 
-    :param path: the file.
+    :param path: path of the file.
     :param variables: values for ``%(name)s`` in the file; also given to the application in its global configuration.
     :raises IniError: there is no such file, or it is not an ini.
     """
@@ -58,7 +58,7 @@ class Ini:
         return self._written.has_section("loggers")
 
     def check_logging(self) -> None:
-        """Make sure that the logging sections are whole, before Gunicorn gives them to `logging.config.fileConfig`.
+        """Check the logging sections, before Gunicorn gives them to `logging.config.fileConfig`.
 
         :raises IniError: a section or key is missing, or a variable that only Paste's own sections know is used.
         """
@@ -80,9 +80,9 @@ class Ini:
                     raise self.error(section, error.option, reason) from error
 
     def server_settings(self, name: str) -> tuple[str, dict[str, str | list[str]]]:
-        """Return the section ``[server:name]`` as it is written, and its settings for Gunicorn.
+        """Return the name of the section ``[server:name]`` as it is written, and its settings for Gunicorn.
 
-        Their names are in lower case, their values text; ``bind``, which stands for host and port, may be a list.
+        Names of settings are in lower case, their values are text; ``bind``, made of host and port, may be a list.
 
         :raises IniError: the section is missing, is not for Gunicorn, or has a key that would not do what it says.
         """
@@ -99,9 +99,9 @@ class Ini:
         return section, self._with_bind(section, settings)
 
     def check_application(self, name: str) -> None:
-        """Make sure that there is an application ``name`` and that its variables have values, without loading it.
+        """Check that there is an application ``name`` and that its variables have values, without loading it.
 
-        :raises IniError: there is none, or a variable is missing.
+        :raises IniError: there is no such application, or a variable is missing.
         """
         section = self._find(loadwsgi.APP, "app", name)
         with self._naming_variables():
@@ -112,19 +112,20 @@ class Ini:
         """Import and build the application ``name``, a WSGI callable.
 
         :raises IniError: the section does not lead to an application.
-        :raises Exception: whatever the application's own code raises.
+        :raises Exception: an error of the application's own code.
         """
         section = self._find(loadwsgi.APP, "app", name)
         return self._resolve(loadwsgi.APP, section, name).create()
 
     def has_server(self, name: str) -> bool:
-        """True if there is a section ``[server:name]``."""
+        """Return True if there is a section ``[server:name]``."""
         return any(_split(section) == ("server", name) for section in self._written.sections())
 
     def error(self, section: str, key: str, reason: str, value: str | None = None) -> IniError:
-        """Return an error about ``key`` in ``section``; ``reason`` says what is wrong and what to write.
+        """Return an error about ``key`` in ``section``.
 
-        The value is by default the one that is written there.
+        :param reason: the mistake, and the correction.
+        :param value: by default the value that is written there.
         """
         if value is None and self._written.has_option(section, key):
             value = self._written.get(section, key)
@@ -164,7 +165,7 @@ class Ini:
             raise self.error(error.section, error.option, reason) from error
 
     def _refuse_hidden_keys(self, section: str) -> None:
-        """Refuse what PasteDeploy drops from a section in silence: a key that is a default or a variable as well."""
+        """Refuse keys that PasteDeploy drops from a section in silence: those that are defaults or variables as well."""
         for key in self._written.options(section):
             if key in _PASTE_KEYS:
                 continue

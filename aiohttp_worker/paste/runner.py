@@ -1,4 +1,4 @@
-"""Serves the application of a Paste ini with Gunicorn::
+"""Command that serves the application of a Paste ini with Gunicorn::
 
     python -m aiohttp_worker development.ini[#name] [--server-name NAME] [variable=value ...] [options of gunicorn]
 

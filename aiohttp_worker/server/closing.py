@@ -20,17 +20,17 @@ _LAST_PAUSE_SECONDS: Final = 0.01
 
 
 def application_close(application: Any) -> Callable[[], Any] | None:
-    """Return the ``close`` of an application, ``None`` if it has none that can be meant.
+    """Return the method ``close`` of an application, ``None`` if it has none for the end of a worker.
 
-    The same name means something else where the application is a body of responses, too: a class of such, or an object
-    that returns itself. There PEP 3333 has ``close()`` called after each request. One that cannot be called without
-    arguments is none either.
+    A method of that name belongs to a response where the application is an iterable of responses as well: a class of such, or an
+    object that returns itself. PEP 3333 has that one called after each request. A method that cannot be called without arguments
+    is left alone, too.
     """
     if inspect.isclass(application) or hasattr(type(application), "__iter__"):
         return None
     try:
         close = application.close
-    except Exception:  # an object that stands for another one, which may not be there
+    except Exception:  # a proxy for an object that does not exist
         return None
     if not callable(close):
         return None
@@ -39,7 +39,7 @@ def application_close(application: Any) -> Callable[[], Any] | None:
     except TypeError:
         return None
     except ValueError:
-        pass  # it does not say what it takes
+        pass  # a callable without a signature
     typed: Callable[[], Any] = close
     return typed
 
@@ -54,11 +54,11 @@ def _signature(function: Callable[..., Any]) -> inspect.Signature:
 
 
 async def close_application(close: Callable[[], Any], seconds: float) -> None:
-    """Call *close*, and await or drive what it returns.
+    """Call *close*, and await or drive its result.
 
-    :param seconds: after which it is cancelled.
-    :raises TimeoutError: it was.
-    :raises Exception: the one that it raised.
+    :param seconds: time limit, after which the call is cancelled.
+    :raises TimeoutError: the time limit has passed.
+    :raises Exception: an error of the application.
     """
     task = asyncio.ensure_future(_run(close))
     await asyncio.wait({task}, timeout=seconds)

@@ -1,8 +1,8 @@
-"""A process that an application forked from the worker, and how it ends.
+"""Processes that an application forks from the worker: kept from its sockets, and ended with the application's code.
 
-It has a copy of everything: the loop, which waits at the same epoll instance, the connections, what is to be sent on them. It may
-do what it likes, as long as it is the application's code that runs. When that code has come to its end, in whatever way, the
-process ends too, and its parent has noticed nothing.
+Such a process has a copy of everything: the loop, which waits at the same epoll instance, the connections, and the data that is
+to be sent on them. It may do anything while code of the application runs. When that code has ended, in whatever way, the process
+ends too, and the worker has noticed nothing.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from aiohttp_worker.transport.descriptors import detach
 
 from .state import State
 
-# Whose frames lie between the thread's first one and the application's.
+# Packages whose frames lie between the first frame of a thread and those of the application.
 _OURS: Final = frozenset(("aiohttp_worker", "asyncio", "concurrent", "threading", "uvloop"))
 _NORMAL: Final = frozenset(dis.opmap[name] for name in ("RETURN_VALUE", "RETURN_CONST", "YIELD_VALUE") if name in dis.opmap)
 
 
 class ForkGuard:
-    """Keeps the processes that an application forks from what is the worker's.
+    """Detaches the processes that an application forks from the sockets of the worker.
 
-    :param sockets: gives the descriptors, besides those of connections, that lead to somebody.
-    :param epolls: gives those of epoll instances.
-    :param log_exception: logs what the application's code raised in such a process.
+    :param sockets: returns the descriptors of sockets and pipes, besides those of connections.
+    :param epolls: returns the descriptors of epoll instances.
+    :param log_exception: logs an error of the application in such a process.
     """
 
     def __init__(
@@ -52,30 +52,30 @@ class ForkGuard:
         self._raised: BaseException | None = None
 
     def begin(self) -> None:
-        """Guard from now on; to be called in the loop's thread, where the loop will run."""
+        """Start guarding; to be called in the loop's thread, by the function that runs the loop."""
         self._ident = threading.get_ident()
         self._depth = len(_frames(sys._getframe(1)))
         _forks.guard(self)
 
     def end(self) -> None:
-        """Guard no more: the worker ends."""
+        """Stop guarding, because the worker ends."""
         _forks.guard(None)
 
     def in_child(self, frame: FrameType | None) -> None:
         """Prepare a process that was just forked, before the application's code goes on in it.
 
-        :param frame: the one that has forked.
+        :param frame: the frame that has forked.
         """
         caller = "" if frame is None else str(frame.f_globals.get("__name__", ""))
         if caller == "subprocess":
-            return  # it becomes another program, which inherits nothing
+            return  # the process becomes another program, which inherits nothing
         signal.set_wakeup_fd(-1)
         state = self._state
         sockets = [*self._sockets(), *(_descriptor(connection.transport) for connection in state.connections)]
         detach([fd for fd in sockets if fd >= 0], [fd for fd in self._epolls() if fd >= 0])
         state.forsake(self.leave)
         if caller.startswith("multiprocessing."):
-            return  # it never returns from there
+            return  # multiprocessing ends the process itself
         thread = threading.current_thread()
         if thread in concurrent.futures.thread._threads_queues:
             self._end_with_item(concurrent.futures.thread._threads_queues[thread])
@@ -98,9 +98,9 @@ class ForkGuard:
         os._exit(code)
 
     def _watch(self, frame: FrameType | None) -> None:
-        """End the process with the application's outermost frame: the loop would run on below it.
+        """Trace the outermost frame of the application, to end the process with it: the loop below would go on.
 
-        Tracing makes calls slower; so this is only for what runs on the loop.
+        Tracing makes calls slower, so it is only used for code that runs on the loop.
         """
         frames = _frames(frame)
         frames = frames[: len(frames) - self._depth]
@@ -109,21 +109,21 @@ class ForkGuard:
         if frames:
             frames[-1].f_trace = self._trace
             frames[-1].f_trace_lines = False
-            # It is asked at each call for a tracer of the new frame, and answers None quickly: no frame has this attribute.
+            # Called as getattr(frame, "call", None) at each call: no frame has such an attribute, so nothing else is traced.
             sys.settrace(getattr)
 
     def _trace(self, frame: FrameType, event: str, argument: Any) -> Any:
         if event == "exception":
             self._raised = argument[1]
         elif event == "return":
-            # There is no value with an exception, and None is one.
+            # The event of an exception that leaves the frame has the argument None, as has that of `return None`.
             normal = frame.f_lasti >= 0 and frame.f_code.co_code[frame.f_lasti] in _NORMAL
             sys.settrace(None)
             self.leave(None if normal else self._raised)
         return self._trace
 
     def _end_with_item(self, items: Any) -> None:
-        """Make a thread of an executor end the process when it looks for its next work."""
+        """Replace the work of an executor by an item that ends the process."""
         try:
             while True:
                 items.get_nowait()
@@ -132,7 +132,7 @@ class ForkGuard:
 
 
 class _LastItem:
-    """Work for a thread of an executor."""
+    """Work item of an executor that ends the process."""
 
     def __init__(self, leave: Callable[[BaseException | None], None]) -> None:
         self._leave = leave
@@ -143,7 +143,7 @@ class _LastItem:
 
 
 class _Forks:
-    """Callbacks at each fork of this process; registered once, because Python cannot unregister them."""
+    """Callbacks at each fork of this process, which cannot be unregistered; the guard that they call can be replaced."""
 
     def __init__(self) -> None:
         self._guard: ForkGuard | None = None
@@ -157,10 +157,10 @@ class _Forks:
 
     def _before(self) -> None:
         if self._guard is not None:
-            flush_streams()  # or it would be written twice
+            flush_streams()  # or both processes would write what is in the buffers
 
     def _in_child(self) -> None:
-        guard, self._guard = self._guard, None  # what is forked from there has nothing of the worker's any more
+        guard, self._guard = self._guard, None  # a process that the child forks is detached already
         if guard is not None:
             guard.in_child(sys._getframe(1))
 
@@ -169,7 +169,7 @@ _forks: Final = _Forks()
 
 
 def loop_descriptors(loop: Any) -> tuple[list[int], list[int]]:
-    """Return the sockets by which a loop wakes itself, and its epoll instance, as far as it tells."""
+    """Return the descriptors of the sockets by which a loop wakes itself, and of its epoll instance, as far as they are known."""
     if hasattr(loop, "_get_backend_id"):  # uvloop
         return [], [loop._get_backend_id()]
     selector: Any = getattr(loop, "_selector", None)
@@ -179,7 +179,7 @@ def loop_descriptors(loop: Any) -> tuple[list[int], list[int]]:
 
 
 def flush_streams() -> None:
-    """Write what is left to be written to standard output and error."""
+    """Flush standard output and standard error."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -188,7 +188,7 @@ def flush_streams() -> None:
 
 
 def _frames(frame: FrameType | None) -> list[FrameType]:
-    """Return a frame and those below it."""
+    """Return a frame and its callers, innermost first."""
     frames = []
     while frame is not None:
         frames.append(frame)

@@ -1,4 +1,4 @@
-"""The PROXY protocol, versions 1 and 2: whom a load balancer speaks for.
+"""PROXY protocol, versions 1 and 2: the address of the client, as a load balancer sends it.
 
 A balancer that passes bytes on without reading them cannot add header fields.
 It puts a header of its own before the first byte of the connection instead.
@@ -39,7 +39,7 @@ Address = tuple[str, int]
 
 
 class ProxyProtocol(enum.Enum):
-    """Versions of the PROXY protocol that a listener understands; Gunicorn's ``proxy_protocol``."""
+    """Versions that a listener accepts; Gunicorn's setting ``proxy_protocol``."""
 
     V1 = "v1"
     V2 = "v2"
@@ -48,7 +48,7 @@ class ProxyProtocol(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class ProxyHeader:
-    """Content of a PROXY header.
+    """A parsed PROXY header.
 
     :param protocol: ``TCP4``, ``TCP6``; or ``LOCAL``, ``UNKNOWN``, ``UNSPEC``,
         ``UNIX``, which leave the connection's own addresses as they are.
@@ -61,10 +61,10 @@ class ProxyHeader:
     destination: Address | None = None
 
     def environ(self) -> dict[str, str]:
-        """The variables it adds to environ or replaces there.
+        """Return the variables that the header adds to environ, or replaces there.
 
-        Names as in Gunicorn. Without addresses ``REMOTE_ADDR`` is not among
-        them: the balancer spoke for itself, and its own address is the truth.
+        Their names are Gunicorn's. Without addresses ``REMOTE_ADDR`` is not among them: the balancer has connected for itself,
+        and its own address is that of the client.
         """
         variables = {"PROXY_PROTOCOL": self.protocol}
         if self.source is not None:
@@ -77,13 +77,13 @@ class ProxyHeader:
 
 
 class ProxyHeaderReader:
-    """Reads the header at the beginning of one connection.
+    """Parser for the PROXY header at the beginning of a connection.
 
     A connection that begins with anything else is an ordinary one: balancers
     check the health of a server that way.
 
-    :param versions: the versions to look for.
-    :param allowed: whether the peer may send a header at all.
+    :param versions: versions that are accepted.
+    :param allowed: True if the peer may send a header.
     """
 
     __slots__ = ("_allowed", "_buffer", "_prefixes", "header", "rest")
@@ -96,15 +96,15 @@ class ProxyHeaderReader:
             ProxyProtocol.AUTO: (_V1_PREFIX, _V2_SIGNATURE),
         }[versions]
         self._buffer = b""
-        #: What was found, when :meth:`feed` said that it is done.
+        #: The header, ``None`` without one; valid when :meth:`feed` has returned True.
         self.header: ProxyHeader | None = None
-        #: What follows the header, or all bytes where there is none.
+        #: The bytes behind the header, or all bytes without one.
         self.rest = b""
 
     def feed(self, data: bytes) -> bool:
-        """Take bytes as they arrived; not to be called again once it is done.
+        """Parse bytes as they arrive; not to be called again after it has returned True.
 
-        :return: whether it is done, and ``header`` and ``rest`` can be read.
+        :return: True if ``header`` and ``rest`` are valid.
         :raises RemoteProtocolError: 400, the header is malformed; 403, the
             peer may not send one.
         """
@@ -145,7 +145,7 @@ class ProxyHeaderReader:
 
 
 def _parse_v1(line: bytes) -> ProxyHeader:
-    """Section 2.1, the line in words."""
+    """Parse version 1, a line of text (section 2.1)."""
     match = _V1_LINE.fullmatch(line, 0, len(line) - 2)
     if match is None:
         raise RemoteProtocolError(f"PROXY protocol: malformed line {line[:-2]!r}")
@@ -167,7 +167,7 @@ def _parse_v1(line: bytes) -> ProxyHeader:
 
 
 def _parse_v2(header: bytes) -> ProxyHeader:
-    """Section 2.2, the header in bytes. What follows the addresses is ignored."""
+    """Parse version 2, which is binary (section 2.2); bytes behind the addresses are ignored."""
     version, command = divmod(header[12], 16)
     family, transport = divmod(header[13], 16)
     if version != 2:
@@ -196,7 +196,7 @@ def _parse_v2(header: bytes) -> ProxyHeader:
 
 
 def _addresses(protocol: str, packed: bytes, size: int) -> ProxyHeader:
-    """Two addresses of ``size`` bytes and two ports, in network order."""
+    """Parse two addresses of ``size`` bytes and two ports, in network order."""
     if len(packed) < 2 * size + 4:
         raise RemoteProtocolError("PROXY protocol: addresses cut short")
     return ProxyHeader(

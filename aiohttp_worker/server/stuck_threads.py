@@ -1,7 +1,7 @@
-"""Requests that hang in their threads, and the state in which all threads do.
+"""Detection of requests that hang in threads of the pool, and of a pool whose threads all hang.
 
-A thread of the pool cannot be interrupted. When each of them is in a request that gives no sign of life, nobody is
-served any more, while the event loop goes on and the master sees nothing wrong.
+A thread cannot be interrupted. When each thread of the pool runs a request that makes no progress, no other request is served any
+more, while the event loop goes on and the master sees nothing wrong.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ _OUTSIDE: Final = threading.Thread.run.__code__
 
 
 class _Stay:
-    """A piece of application code that was seen in a thread.
+    """Occupation of a thread by one piece of application code.
 
-    :ivar began: on the monotonic clock; tells it from every other piece in that thread.
-    :ivar quiet_since: it has given nothing and taken nothing, and did not wait for its client.
+    :ivar began: its beginning on the monotonic clock, which tells it from every other piece in that thread.
+    :ivar quiet_since: the time since when it has sent nothing, read nothing and not waited for its client.
     """
 
     __slots__ = ("began", "progress", "quiet_since", "reported")
@@ -37,13 +37,13 @@ class _Stay:
 
 
 class StuckThreads:
-    """Looks after the threads of a pool, from the loop.
+    """Checks the threads of a pool for progress, on the loop.
 
-    What waits for its client is not stuck: an upload that is slow to come, an answer that is slowly read. Nor is what
-    gives a piece of its answer, or reads a piece of its input, now and then.
+    A request that waits for its client is not stuck: its upload may arrive slowly, its response may be read slowly. Nor is one
+    that sends a piece of its response, or reads a piece of its input, now and then.
 
-    :param timeout: seconds without a sign of life, more than 0.
-    :param log_error: for one entry for each request.
+    :param timeout: seconds without progress after which a request counts as stuck, more than 0.
+    :param log_error: logs an error, once for each request.
     """
 
     def __init__(self, pool: ThreadPool, timeout: float, log_error: Callable[..., None]) -> None:
@@ -53,10 +53,10 @@ class StuckThreads:
         self._stays: dict[PoolThread, _Stay] = {}
 
     def look(self, now: float) -> bool:
-        """Log each request that has hung for too long, once.
+        """Log each request that is stuck, once.
 
-        :param now: on the monotonic clock.
-        :return: whether every thread is in such a one.
+        :param now: time on the monotonic clock.
+        :return: True if every thread runs a request that is stuck.
         """
         stuck = 0
         for member in self._pool.threads:
@@ -81,11 +81,11 @@ class StuckThreads:
 
     @property
     def due(self) -> float:
-        """Time, on the monotonic clock, at which the next request will have hung for too long."""
+        """Time on the monotonic clock at which the next request will count as stuck, unless it makes progress."""
         return min((stay.quiet_since + self._timeout for stay in self._stays.values() if not stay.reported), default=math.inf)
 
     def quiet_for(self, now: float) -> float:
-        """For how many seconds no thread has given a sign of life; 0 while one is free."""
+        """Return the seconds since any thread has made progress; 0 while one is free."""
         if len(self._stays) < self._pool.size:
             return 0.0
         return now - max(stay.quiet_since for stay in self._stays.values())

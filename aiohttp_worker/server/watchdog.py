@@ -1,9 +1,9 @@
-"""A thread that says which code keeps the event loop busy, while it does.
+"""Watchdog for a blocked event loop: a thread that logs which code blocks it, while it does.
 
-Whoever runs on the loop and does not give it back keeps all others waiting, and a coroutine is not seen to return. So the
-loop shows now and then that it turns, and a thread looks whether it is late. What that costs is paid by the second and
-not by the request: an idle worker shows it once a second, with its tick; only while tasks are under way, and a
-little longer, it does so twice in the time that is too long.
+Code that runs on the loop and does not return keeps all other requests waiting, and no caller sees a coroutine return late. So
+the loop stores a deadline now and then, its heartbeat, and a thread checks whether the loop has missed it. The cost depends on
+time and not on requests: an idle worker has one heartbeat a second, with its tick; only while tasks are under way, and a little
+longer, there are two in the time that a step may take.
 """
 
 from __future__ import annotations
@@ -35,12 +35,13 @@ _monotonic: Final = time.monotonic
 class Watchdog:
     """Watches the loop of a worker from a thread of its own.
 
-    The thread is none of the module `threading`: it is gone without a trace in the child of a fork, nobody
-    waits for it at the end, and what an application does to that module does not reach it.
+    The thread is none of the module `threading`: it is gone without a trace in the child of a fork, nothing waits for it when the
+    interpreter ends, and an application that patches that module does not reach it.
 
-    :param slow_call: seconds that code may keep the loop.
-    :param tick_seconds: between two calls of :meth:`tick`.
-    :param outside: the code that runs the loop; its callers say nothing.
+    :param slow_call: seconds that a step may block the loop.
+    :param tick_seconds: seconds between two calls of :meth:`tick`.
+    :param outside: code object of the function that runs the loop, whose callers are left out of tracebacks.
+    :param warn: logs a warning.
     """
 
     def __init__(self, state: State, slow_call: float, tick_seconds: float, outside: CodeType, warn: Callable[..., None]) -> None:
@@ -52,7 +53,7 @@ class Watchdog:
         self._outside = outside
         self._warn = warn
         self._watched = 0
-        self._expected = 0.0  # when the loop is to show itself next
+        self._expected = 0.0  # time of the next heartbeat
         self._busy_until = 0.0
         self._beats = False
         self._stopped = False
@@ -62,14 +63,14 @@ class Watchdog:
         self._paths: Counter[tuple[str, int]] = Counter()
         self._places: Counter[tuple[str, str, str]] = Counter()
 
-    # On the loop.
+    # Called on the loop.
 
     def start(self) -> None:
-        """Begin to watch the loop, which is about to run in this thread."""
+        """Start watching the loop, which is about to run in this thread."""
         self._watched = get_ident()
         self._expected = _monotonic() + self._tick_seconds
         self._state.on_task = self._task_begins
-        # No signal is for that thread: one that it took would not interrupt what blocks the loop's.
+        # All signals are blocked there: one that is delivered to that thread would not interrupt the code that blocks the loop.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
             start_new_thread(self._watch, ())
@@ -77,13 +78,13 @@ class Watchdog:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def stop(self) -> None:
-        """End the thread; it is not waited for."""
+        """Stop the thread, without waiting for it."""
         self._stopped = True
         self._state.on_task = None
         self._wake_up()
 
     def tick(self) -> None:
-        """Note that the loop has turned."""
+        """Record a heartbeat: the loop turns."""
         if not self._beats:
             self._expected = _monotonic() + self._tick_seconds
 
@@ -115,12 +116,12 @@ class Watchdog:
         try:
             self._wake.release()
         except RuntimeError:
-            pass  # it is awake, or about to be
+            pass  # the thread is awake, or about to be
 
-    # In the thread.
+    # Called in the thread.
 
     def _watch(self) -> None:
-        seen: int | None = None  # what the loop was at, when it was late for the first time
+        seen: int | None = None  # the step of the loop at the first look after a missed heartbeat
         while not self._stopped:
             expected = self._expected
             now = _monotonic()
@@ -141,7 +142,7 @@ class Watchdog:
                 self._wait_for_turn(expected)
 
     def _at(self) -> int:
-        """Return what the loop is at now: in one turn of it the same number is the same step."""
+        """Return a number for the current step of the loop, which is the same for one step within one turn."""
         thing: object = self._state.running_loop.occupant or _current_task(self._loop)
         return id(thing)
 
@@ -158,9 +159,9 @@ class Watchdog:
             self._wake.acquire(timeout=self._period)
 
     def look(self, expected: float, late: float) -> None:
-        """Report what the loop's thread is at, if that is the application's and the loop has not turned since.
+        """Report where the loop's thread stands, if it runs code of the application and there was no heartbeat since.
 
-        :param expected: when it was to have turned.
+        :param expected: time of the heartbeat that was missed.
         :param late: seconds since then.
         """
         frame = sys._current_frames().get(self._watched)
@@ -172,9 +173,9 @@ class Watchdog:
             place = place_of(frames[0])
         who = self._name_of(exchange)
         if self._expected != expected:
-            return  # it went on meanwhile, so who knows where these lines belong
+            return  # the loop went on meanwhile, so these lines may belong to another step
         if place is None:
-            return  # it waits for something to happen, or the server is at something
+            return  # the loop waits for events, or the server itself runs
         path = "" if exchange is None else exchange.head.path
         if self._is_new(path, place):
             self._warn(
@@ -196,7 +197,7 @@ class Watchdog:
         return f"The task {task.get_name()} ({getattr(task.get_coro(), '__qualname__', 'of no name')})"
 
     def _is_new(self, path: str, place: Place) -> bool:
-        """Say whether this is to be reported, and take note of it."""
+        """Return True if a place was not reported yet for this path, within the limits of reports; remember it."""
         key = (path, place)
         if key in self._reported or len(self._reported) >= _MOST_REPORTS:
             return False
@@ -209,9 +210,9 @@ class Watchdog:
 
 
 def exchange_at(state: State, frames: list[FrameType]) -> Exchange | None:
-    """Return the exchange whose code the loop runs, if it is of one.
+    """Return the exchange whose code the loop runs, ``None`` if it runs no exchange's.
 
-    :param frames: of the loop's thread, innermost first.
+    :param frames: frames of the loop's thread, innermost first.
     """
     occupant = state.running_loop.occupant
     if isinstance(occupant, Exchange):
@@ -223,7 +224,7 @@ def exchange_at(state: State, frames: list[FrameType]) -> Exchange | None:
 
 
 def _exchange_awaiting(state: State, task: asyncio.Task[Any]) -> Exchange | None:
-    """Return the exchange whose task waits for *task*, which the application made."""
+    """Return the exchange whose task awaits *task*, which the application made."""
     for connection in list(state.connections):
         exchange: Exchange | None = connection.exchange
         if exchange is not None and exchange.task is not None and _awaits(exchange.task, task, _MOST_STEPS):
@@ -232,7 +233,7 @@ def _exchange_awaiting(state: State, task: asyncio.Task[Any]) -> Exchange | None
 
 
 def _awaits(waiting: Any, task: asyncio.Task[Any], steps: int) -> bool:
-    """Say whether a task waits for another, through tasks and ``gather()`` between them."""
+    """Return True if a task awaits another one, through tasks and ``gather()`` between them."""
     awaited = getattr(waiting, "_fut_waiter", None)
     for one in (awaited, *getattr(awaited, "_children", ())):
         if one is task or (one is not None and steps and _awaits(one, task, steps - 1)):
@@ -241,9 +242,9 @@ def _awaits(waiting: Any, task: asyncio.Task[Any], steps: int) -> bool:
 
 
 def describe_hung(exchange: Exchange, where: str) -> str:
-    """Say which request hangs, for the log.
+    """Return a sentence for the log about a request that hangs.
 
-    :param where: and how long it may.
+    :param where: the place, and the time limit.
     """
     head = exchange.head
     peer = exchange.environ.get("REMOTE_ADDR") or "a unix socket"

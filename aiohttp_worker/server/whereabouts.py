@@ -1,6 +1,6 @@
-"""Position of a thread: the line of application code, the request it belongs to, and the traceback for the log.
+"""Position of a thread, from its frames: the line of application code, local variables of the server, the traceback.
 
-Compiled modules have no frames, and so are never seen here.
+Compiled modules have no frames, and never appear here.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ _MOST_TEXT: Final = 120
 
 @dataclass(frozen=True)
 class Place:
-    """A line of code that a thread stands in.
+    """A line of code in which a thread stands.
 
-    :ivar function: its qualified name.
-    :ivar text: of the line, empty where the source cannot be read.
+    :ivar function: qualified name of the function.
+    :ivar text: text of the line, empty if the source cannot be read.
     """
 
     filename: str
@@ -41,9 +41,9 @@ class Place:
 
 
 def frames_inside(frame: FrameType | None, outside: CodeType | None) -> list[FrameType]:
-    """Return the frames of a thread, innermost first, up to the one that runs *outside*.
+    """Return the frames of a thread, innermost first, up to the frame that runs *outside*.
 
-    :param outside: where to stop; all of them if it is ``None`` or is not there.
+    :param outside: code object at which to stop; all frames are returned if it is ``None`` or does not run.
     """
     frames = []
     while frame is not None and frame.f_code is not outside:
@@ -53,10 +53,10 @@ def frames_inside(frame: FrameType | None, outside: CodeType | None) -> list[Fra
 
 
 def application_place(frames: list[FrameType]) -> Place | None:
-    """Return the innermost place in the application's own code, else in a package that is installed.
+    """Return the innermost place in the application's own code, else in an installed package.
 
     :param frames: innermost first.
-    :return: ``None`` where there is nothing but the standard library and the server.
+    :return: ``None`` if there are only frames of the standard library and the server.
     """
     installed: FrameType | None = None
     for frame in frames:
@@ -71,7 +71,7 @@ def application_place(frames: list[FrameType]) -> Place | None:
 
 
 def _is_foreign(filename: str) -> bool:
-    """True if code in a file is neither the application's nor that of a package it uses."""
+    """Return True if the code of a file belongs to the server, the client or the standard library."""
     if filename.startswith((_PACKAGE, _CLIENT)):
         return not filename.startswith(_DEMO)
     if filename.startswith("<frozen"):
@@ -84,7 +84,7 @@ def _is_installed(filename: str) -> bool:
 
 
 def place_of(frame: FrameType) -> Place:
-    """Return the place where *frame* stands."""
+    """Return the place in which *frame* stands."""
     code = frame.f_code
     line = frame.f_lineno or 0
     text = linecache.getline(code.co_filename, line, frame.f_globals).strip()
@@ -94,18 +94,18 @@ def place_of(frame: FrameType) -> Place:
 
 
 def traceback_text(frames: list[FrameType]) -> str:
-    """Return what a traceback of *frames*, innermost first, would look like."""
+    """Return the text of a traceback of *frames*, innermost first."""
     summary = traceback.StackSummary.extract((frame, frame.f_lineno or 0) for frame in reversed(frames))
     return "Traceback (most recent call last):\n" + "".join(summary.format()).rstrip("\n")
 
 
 def is_idle(frames: list[FrameType]) -> bool:
-    """Say whether a loop whose *frames* these are runs nothing but itself."""
+    """Return True if *frames* are those of an event loop that runs no callback."""
     return all(frame.f_code.co_filename.startswith(_STDLIB) and not _is_installed(frame.f_code.co_filename) for frame in frames)
 
 
 def local_of(frames: list[FrameType], name: str, is_meant: Callable[[object], bool]) -> Any:
-    """Return a local variable of the server's own coroutines, the innermost that is meant, or ``None``."""
+    """Return the innermost local variable of this name in the server's own coroutines that satisfies *is_meant*, or ``None``."""
     for frame in frames:
         if frame.f_code.co_filename.startswith(_PACKAGE):
             value = frame.f_locals.get(name)

@@ -19,7 +19,8 @@ with warnings.catch_warnings():
     from aiohttp_worker.demo import main, views
     from aiohttp_worker.demo.views import MOST_UPLOADS, Views
 
-import aiohttp
+from aiohttp.client import RequestCall
+from aiohttp.coroutines import Call
 from aiohttp_worker.wsgi.stream_input import stream_choice
 
 MARKUP = "<b>&\"'</b>"
@@ -208,11 +209,11 @@ class Answer(dict):  # type: ignore[type-arg]
 
     status = 200
 
-    def read_and_close(self, decode: bool = False) -> aiohttp.coroutines.Call[Any]:
+    def read_and_close(self, decode: bool = False) -> Call[Any]:
         async def read() -> Any:
             return {"text": "of the other"} if decode else b""
 
-        return aiohttp.coroutines.Call(read())
+        return Call(read())
 
 
 @pytest.fixture
@@ -224,7 +225,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         urls.append(url)
         return Answer(Server="another")
 
-    monkeypatch.setattr(aiohttp, "request", lambda method, url: aiohttp.client.RequestCall(request(url)))
+    monkeypatch.setattr(views.client, "request", lambda method, url: RequestCall(request(url)))
     return urls
 
 
