@@ -36,6 +36,7 @@ class PoolThread:
             if job is None:
                 return
             job()
+            job = None  # it refers to a request, which must not live on while this thread has nothing to do
             self.at_own = False
 
 

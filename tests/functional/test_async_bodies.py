@@ -17,9 +17,15 @@ from .conftest import Serve
 from .server import NO_STREAM, STREAM, Gate, Server
 
 TEXT = b"one two three"
+# Each two of a worker class, a number of threads and a loop come together in one of these.
 CASES = {
     f"{name}-{threads}-{loop}": (worker, threads, loop)
-    for (name, worker), threads, loop in itertools.product({"stream": STREAM, "nostream": NO_STREAM}.items(), (1, 4), LOOPS)
+    for name, worker, threads, loop in (
+        ("stream", STREAM, 1, LOOPS[-1]),
+        ("stream", STREAM, 4, LOOPS[0]),
+        ("nostream", NO_STREAM, 1, LOOPS[0]),
+        ("nostream", NO_STREAM, 4, LOOPS[-1]),
+    )
 }
 #: What hands on what comes, item by item.
 STREAMING = [
@@ -243,17 +249,19 @@ def test_generator_function_around_it(shared_server: Serve, case: str, function:
         ("gzip_streamed/traced/plain", r"bodies\.middleware \("),
     ],
 )
-def test_warning_names_the_place_once(serve: Serve, path: str, place: str) -> None:
+def test_warning_names_the_place_once(shared_server: Serve, path: str, place: str) -> None:
     path, _, view = path.partition("?view=")
     for name in path.split("/"):
         if name in NEEDS:
             require(NEEDS[name])
-    server = serve("bodies:application", worker_class=STREAM)
+    # Of its own, because no other test may have come by these places.
+    server = shared_server("bodies:application", worker_class=STREAM, proc_name="places")
+    mark = server.log.length
     for _ in range(3):
         assert server.get(f"/{path}?view={view}").status_code == 200
-    (line,) = server.log.wait_for("An asynchronous body is joined")
-    assert len([one for one in server.log.lines() if "synchronously" in one]) == 1
-    server.log.wait_for(rf"\[WARNING\] .* through .*{place}.*nothing else is served meanwhile")
+    (line,) = server.log.wait_for("An asynchronous body is joined", since=mark)
+    assert len([one for one in server.log.lines(mark) if "synchronously" in one]) == 1
+    server.log.wait_for(rf"\[WARNING\] .* through .*{place}.*nothing else is served meanwhile", since=mark)
     assert "WARNING" in line
 
 
@@ -356,16 +364,21 @@ def test_client_leaves(site: Site, path: str, key: str) -> None:
 
 
 def test_client_leaves_before_it_is_joined(site: Site, gate: Gate, key: str) -> None:
-    """Nobody reads what the thread begins to wait for then."""
+    """Nobody reads what the thread begins to wait for then: each thread is let go, and each body that has begun ends."""
     if site.threads == 1:
         pytest.skip("it holds the worker")
     mark = site.server.log.length
-    client = site.server.connect()
-    client.request("GET", site.target("join_later/plain", endless=1, later=gate.port, key=key))
-    gate.arrived()
-    client.close()
-    gate.open()
-    site.server.wait_for_log(f"body ended {key}", since=mark)
+    keys = [f"{key}{number}." for number in range(site.threads)]
+    for one in keys:
+        client = site.server.connect()
+        client.request("GET", site.target("join_later/plain", endless=1, later=gate.port, key=one))
+        gate.arrived()
+        client.close()
+        gate.open()
+    assert site.get("join/plain").body == TEXT
+    for one in keys:
+        if f"goes on {one}" in site.server.log.text(mark):
+            site.server.wait_for_log(f"body ended {one}", since=mark)
     assert "Traceback" not in site.server.log.text(mark)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import threading
+import weakref
 from collections.abc import Iterator
 
 import pytest
@@ -153,3 +155,24 @@ def test_stop_lets_what_runs_end() -> None:
     for member in pool.threads:
         member.thread.join(PATIENCE)
         assert not member.thread.is_alive()
+
+
+def test_finished_job_is_let_go() -> None:
+    """Threads that wait for their next job keep nothing of the last one alive: it refers to a request."""
+
+    class Request:
+        pass
+
+    def use(request: Request) -> None:
+        pass
+
+    pool = ThreadPool(1)
+    pool.start()
+    ended = threading.Event()
+    request = Request()
+    weakref.finalize(request, ended.set)
+    pool.submit(functools.partial(use, request))
+    del request
+    assert ended.wait(PATIENCE)
+    pool.stop()
+    pool.threads[0].thread.join(PATIENCE)
