@@ -52,7 +52,7 @@ class Authority:
         self._directory = directory
         # Python 3.13 asks for the uses of a key (RFC 5280 section 4.2.1.3).
         extensions = ("basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign,cRLSign")
-        self._own = self._certificate(name, f"/O=Tests/CN={name.capitalize()}", extensions)
+        self._own = self._certificate(f"ca-{name}", f"/O=Tests/CN={name.capitalize()}", extensions)
         self.certfile = self._own.certfile
 
     def issue(self, name: str, subject: str, alternative_names: str = LOCALHOST) -> Certificate:

@@ -153,7 +153,8 @@ class FileSending:
         return self._rest == 0
 
     def _resumed(self) -> None:
-        if self._write_queue.closed:
+        # The socket may have told first that the connection is lost: the queue still has this callback then.
+        if self._write_queue.closed and self._waiting:
             self._end(None)
 
     def _leave_socket(self) -> None:

@@ -111,7 +111,7 @@ class Sending:
         self._fd = os.open(path, os.O_RDONLY)
         self._loop = connection.loop
         self.ended: asyncio.Future[tuple[int, OSError | None]] = self._loop.create_future()
-        FileSending(
+        self.sending = FileSending(
             connection.write_queue,
             FilePart(self._fd, offset, size),
             size,
@@ -119,7 +119,8 @@ class Sending:
             connection.pause_writing,
             connection.resume_writing,
             self._done,
-        ).run()
+        )
+        self.sending.run()
 
     def _done(self, sent: int, error: OSError | None) -> None:
         os.close(self._fd)
@@ -217,6 +218,18 @@ def test_a_client_that_resets(loop: asyncio.AbstractEventLoop, path: Path, readi
     sending.run()
     sent, _ = sending.ended.result()
     assert sent < SIZE
+    connection.close()
+
+
+def test_an_end_that_the_socket_tells_before_the_transport(loop: asyncio.AbstractEventLoop, path: Path) -> None:
+    """What waits for the queue is woken a turn later in a worker, when the file has ended already: it ends once."""
+    connection = Connection(loop)
+    connection.resume_writing = lambda: None  # type: ignore[method-assign]
+    sending = Sending(connection, path)
+    connection.reset()
+    sending.sending.run()
+    assert isinstance(sending.ended.result()[1], ConnectionError)
+    connection.write_queue.close()
     connection.close()
 
 
