@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 
 import pytest
+
+from aiohttp_worker.integration import early_signals
+from aiohttp_worker.integration.early_signals import EarlySignals
 
 # The parent tells its child something at the very moment of the fork. The child has handlers only when it is told to set them,
 # and must still learn of it; the parent's own handlers see nothing, and its mask of signals is as before.
@@ -66,3 +70,32 @@ assert os.waitpid(worker, 0)[1] == 0
 """
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_signals_are_handed_over() -> None:
+    """The steps of a fork in this process: signals wait from the fork on, and reach the handlers that are set last."""
+    number = signal.SIGUSR1
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    handlers = {one: signal.getsignal(one) for one in early_signals._KEPT}
+    early = EarlySignals()
+    seen: list[int] = []
+    try:
+        early_signals._forks._before()
+        assert number in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+        early_signals._forks._in_parent()
+        assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == before
+        early_signals._forks._before()
+        early_signals._forks._in_child()
+        signal.raise_signal(number)
+        with early.handed_over():
+            signal.signal(number, lambda number, frame: seen.append(number))
+            signal.raise_signal(number)
+        assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == before
+        assert seen == [number]  # a signal that is blocked and comes twice is one
+        early_signals._forks._before()  # of a process that the worker forks
+        early_signals._forks._in_child()
+        early_signals._forks._in_parent()
+        assert signal.getsignal(number) not in (early.keep, signal.SIG_DFL)
+    finally:
+        for one, handler in handlers.items():
+            signal.signal(one, handler)

@@ -12,13 +12,14 @@ from typing import Any
 
 import pytest
 
+from aiohttp_worker.server import watchdog
 from aiohttp_worker.server.settings import Observers, ServerSettings
 from aiohttp_worker.server.state import State
 from aiohttp_worker.server.watchdog import Watchdog
 from aiohttp_worker.wsgi.async_body import declare_server
 from tests.loops import LOOPS, new_loop
 
-from .fakes import GET, FakeTransport
+from .fakes import GET, FakeServer, FakeTransport
 
 PATIENCE = 10.0
 
@@ -281,3 +282,66 @@ def test_the_loop_shows_itself_often_only_while_tasks_go_on() -> None:
         assert not one.watchdog._beats
         one.answer()
         assert one.watchdog._beats
+
+
+class Turns:
+    """The lock that the thread waits for: each wait moves a clock on instead, and after some of them the watchdog stops."""
+
+    def __init__(self, dog: Watchdog, clock: list[float], most: int) -> None:
+        self.dog = dog
+        self.clock = clock
+        self.left = most
+        self.waited: list[float] = []
+
+    def acquire(self, timeout: float) -> bool:
+        self.waited.append(round(timeout, 3))
+        self.clock[0] += timeout
+        self.left -= 1
+        if not self.left:
+            self.dog._stopped = True
+        return False
+
+
+def look_here(monkeypatch: pytest.MonkeyPatch, turns: int, occupant: Any = None) -> tuple[list[str], list[float]]:
+    """Run the thread's code in this thread, whose loop never turns; return what is said, and the waits."""
+    if watchdog.__file__.endswith(".so"):
+        pytest.skip("a compiled module keeps its clock")
+    said: list[str] = []
+    clock = [1000.0]
+    monkeypatch.setattr(watchdog, "_monotonic", lambda: clock[0])
+    state = FakeServer().state
+    state.running_loop.occupant = occupant
+    dog = Watchdog(state, 0.1, 1.0, look_here.__code__, lambda message, *arguments: said.append(message % arguments))
+    dog._watched = threading.get_ident()
+    dog._expected = 1001.0
+    wake = Turns(dog, clock, turns)
+    monkeypatch.setattr(dog, "_wake", wake)
+
+    def step() -> None:
+        dog._watch()
+
+    step()
+    state.running_loop.occupant = None
+    return said, wake.waited
+
+
+def test_looks_of_the_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first is half of the time late, the second all of it; what stands there at both is reported, once."""
+    said, waited = look_here(monkeypatch, 5)
+    assert waited == [1.05, 0.05, 0.05, 0.05, 0.05]
+    (line,) = said
+    assert line.startswith("A callback has kept the event loop busy for 100 ms and goes on, in ")
+    assert "step() (" in line
+
+
+def test_an_ordinary_call_is_given_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is measured when it returns."""
+    said, waited = look_here(monkeypatch, 30, occupant=object())
+    assert sum(waited[1:-1]) + 0.01 >= 1.0
+    (line,) = said
+    assert "Give it threads of its own: --threads N" in line
+
+
+def test_a_loop_that_turns_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    said, _ = look_here(monkeypatch, 1)
+    assert said == []
