@@ -38,6 +38,7 @@ COMPILED = (
     *(
         f"aiohttp_worker/{name}.py"
         for name in (
+            "server/answer",
             "server/channels",
             "server/addresses",
             "server/connection",
@@ -53,8 +54,9 @@ COMPILED = (
             "server/state",
             "server/stream",
             "server/thread_pool",
-            "transport/backlog",
+            "transport/read_gate",
             "transport/sendfile",
+            "transport/spill_file",
             "transport/tls_records",
             "transport/tls_transport",
             "transport/write_batch",

@@ -11,12 +11,9 @@ import builtins
 import http.client
 from asyncio import TimeoutError
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from multidict import CIMultiDict, CIMultiDictProxy
-
-if TYPE_CHECKING:
-    from .response import ClientResponse
 
 __all__ = [
     "BadRequestException",
@@ -159,7 +156,8 @@ class RedirectError(HttpException, ValueError):
     ``response`` is the redirect, closed; ``url`` what it pointed to.
     """
 
-    def __init__(self, message: str, response: ClientResponse | None = None, url: str = "") -> None:
+    # The response is typed Any: its module imports this one.
+    def __init__(self, message: str, response: Any = None, url: str = "") -> None:
         super().__init__(message)
         self.response = response
         self.url = url

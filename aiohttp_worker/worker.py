@@ -275,7 +275,7 @@ class AsyncGunicornWorker(Worker):  # type: ignore[misc]
     def _leave_hanging(self, pool: ThreadPool) -> None:
         """End the worker because all its threads hang, and answer the requests that wait for a thread with 503."""
         self._stopping = True
-        waiting: list[Any] = [getattr(job, "__self__", None) for job in pool.take_waiting()]
+        waiting: list[Any] = [getattr(job, "exchange", None) for job in pool.take_waiting()]
         self.log.critical(
             "All %d threads hang (timeout = %d): the worker ends, and the master starts another. %d requests that waited get 503",
             pool.size,

@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 # The server, lowest layer first: its folders, and the files beside them. A module imports from its own layer and from those
-# below; never upwards, never in a circle. Only an annotation may name the owner above, in the same folder.
+# below; never upwards, never in a circle, annotations included.
 LAYERS = [
     {"http1"},
     {"errors", "http2"},
@@ -56,23 +56,11 @@ def modules(package: str) -> dict[str, Path]:
     return {module_name(path): path for path in sorted((ROOT / package).rglob("*.py"))}
 
 
-def only_for_annotations(tree: ast.Module) -> set[ast.AST]:
-    """What stands below ``if TYPE_CHECKING:``."""
-    blocks = [node for node in ast.walk(tree) if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
-    return {node for block in blocks for statement in block.body for node in ast.walk(statement)}
-
-
-def imports(name: str, path: Path, *, annotations: bool = True) -> Iterator[str]:
-    """Every module that a file imports, also inside functions, as an absolute dotted name.
-
-    Without `annotations`, what only the type checker imports is left out.
-    """
+def imports(name: str, path: Path) -> Iterator[str]:
+    """Every module that a file imports, also inside functions and for annotations alone, as an absolute dotted name."""
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
     tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
-    left_out = set() if annotations else only_for_annotations(tree)
     for node in ast.walk(tree):
-        if node in left_out:
-            continue
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -102,7 +90,7 @@ def test_every_module_of_the_server_has_a_layer() -> None:
 def test_server_imports_downwards(name: str) -> None:
     if unit(name) == "":
         return  # the package itself offers names of every layer; what importing it loads is tried below
-    for imported in imports(name, SERVER[name], annotations=False):
+    for imported in imports(name, SERVER[name]):
         if imported.split(".")[0] == "aiohttp_worker" and unit(imported):
             assert unit(imported) in RANK, f"{imported} has no layer"
             assert RANK[unit(imported)] <= RANK[unit(name)], f"{name} imports {imported}"
@@ -126,7 +114,7 @@ def test_the_package_itself_is_for_users(name: str) -> None:
 @pytest.mark.parametrize("package", ["aiohttp_worker", "aiohttp"])
 def test_no_circle(package: str) -> None:
     graph = {
-        name: {one for one in imports(name, path, annotations=False) if one in KNOWN and one not in (name, package)}
+        name: {one for one in imports(name, path) if one in KNOWN and one not in (name, package)}
         for name, path in modules(package).items()
         if name != package
     }
@@ -191,8 +179,6 @@ WITHOUT_A_TEST_FILE = {
     "http2.events": "names alone",
     "http1.response_encoder": "tests/wsgi/test_start_response.py encodes what applications start with",
     "http1.response_side": "tests/http1/test_server_connection.py has every state and event of it",
-    "server.channels": "tests/server/test_exchange.py sends by each",
-    "server.coroutines": "tests/server/test_exchange.py and test_dialects.py run each kind",
     "server.stream": "an interface; tests/server/test_exchange.py uses it by a connection",
 }
 

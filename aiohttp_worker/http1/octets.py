@@ -7,13 +7,10 @@ the result of its compiled twin.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final
 
 from .grammar import TOKEN
 from .head_flags import ESCAPED, HTTP_1_0, METHODS, ODD
-
-if TYPE_CHECKING:
-    from .head_scanner import HeadScanner
 
 compiled: Final = False  # what `cython.compiled` says where Cython is not installed
 
@@ -29,7 +26,7 @@ def head_end(data: bytes, start: int) -> int:
     return data.find(b"\r\n\r\n", start)
 
 
-def open_head(scanner: HeadScanner, data: bytes, start: int, end: int) -> bool:
+def open_head(scanner: Any, data: bytes, start: int, end: int) -> bool:
     """Begin with the head in ``data[start:end]``; return False if a line end or a control character is out of place."""
     raw = data[start:end]
     lines = raw.decode("latin-1").split("\r\n")
@@ -39,10 +36,10 @@ def open_head(scanner: HeadScanner, data: bytes, start: int, end: int) -> bool:
         return False
     if len(raw) > scanner.longest_field - 2 and max(map(len, lines[1:]), default=0) > scanner.longest_field - 2:
         return False
-    return len(raw.translate(None, _ALLOWED)) == 2 * scanner.fields
+    return bool(len(raw.translate(None, _ALLOWED)) == 2 * scanner.fields)
 
 
-def read_line(scanner: HeadScanner, table: dict[str, object]) -> int:
+def read_line(scanner: Any, table: dict[str, object]) -> int:
     """Put the parts of an ordinary request line into *table* and return its flags; ODD for any other line."""
     line = next(scanner.lines)
     limit = scanner.longest_line
@@ -71,7 +68,7 @@ def read_line(scanner: HeadScanner, table: dict[str, object]) -> int:
     return flags
 
 
-def next_name(scanner: HeadScanner) -> int:
+def next_name(scanner: Any) -> int:
     """Go on to the next field and return the place of its name; -1 behind the last one, -2 if it is malformed."""
     line = next(scanner.lines, None)
     if line is None:
@@ -91,9 +88,10 @@ def next_name(scanner: HeadScanner) -> int:
     return place if colon else -2
 
 
-def take_value(scanner: HeadScanner) -> str:
+def take_value(scanner: Any) -> str:
     """Return the value of the field, without the spaces and tabs around it."""
-    return scanner.rest.strip(" \t")
+    rest: str = scanner.rest
+    return rest.strip(" \t")
 
 
 def is_plain_host(value: str) -> bool:

@@ -1,316 +1,378 @@
-"""Channels of an application's output to the client: inline on the loop, from a thread, from a task."""
+"""Channels: where an application runs, and how its answer gets from there to the write queue.
+
+There are three, with the same methods: for applications that run inline, in callbacks of the loop; in a
+thread of the pool; in a task of the loop. None knows a protocol: what they are given is framed already.
+"""
 
 from __future__ import annotations
 
-import abc
 import asyncio
+import contextvars
+import enum
 import time
 from collections import deque
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, Protocol
 
 from aiohttp_worker.errors import ClientDisconnectedError
 from aiohttp_worker.http1.messages import RequestHead
-from aiohttp_worker.http1.response_encoder import shown
-from aiohttp_worker.http1.response_side import CloseReason
-from aiohttp_worker.transport.backlog import Backlog
-from aiohttp_worker.transport.storage import storage_error
 from aiohttp_worker.transport.write_batch import MOST_HELD
-from aiohttp_worker.transport.write_queue import WRITE_HIGH_MARK
-from aiohttp_worker.wsgi.async_body import Marker, bodies_of_request
-from aiohttp_worker.wsgi.start_response import StartResponse
+from aiohttp_worker.transport.write_queue import WRITE_HIGH_MARK, WriteQueue
 
-from .coroutines import Written
 from .state import State
-from .stream import Stream
 from .thread_pool import PoolThread
 
-# What an application may send before others get their turn.
+# Seconds that an application may send for before other connections get their turn.
 TURN_SECONDS: Final = 0.001
-_MOST_WRITTEN: Final = 1024 * 1024  # by write(), bytes in memory
+# Bytes that write() may leave in memory inline, where it cannot wait.
+_MOST_WRITTEN: Final = 1024 * 1024
 # Bytes in memory that clients have not read, of all connections together. Beyond that, what may wait goes to files.
 _MOST_UNSENT: Final = 32 * 1024 * 1024
 
 _monotonic: Final = time.monotonic
 
 
-class Delivery(StartResponse):
-    """The sending side of one request's answer.
+class Next(enum.Enum):
+    """What follows when a piece of an application's code has run."""
 
-    From a task, and from an application that runs inline, pieces go to the
-    connection; from a thread through a queue to the loop. Through a file goes
-    what ``write()`` is given inline, faster than the client reads, and a whole
-    body, while clients leave too much unread.
+    END = "the response is complete, or failed"
+    TURN = "step on, after others had their turn"
+    DRAIN = "step on, when the client has read"
+    ASYNC = "go on in a task with what the application returned"
+    ITEM = "await an item, then step on"
+    FILE = "send a file, then close it"
+
+
+_END: Final = Next.END
+
+
+class Runnable(Protocol):
+    """Exchange as the channels know it."""
+
+    head: RequestHead
+
+    def go_on(self, following: Next, now: float) -> None:
+        """Do what follows when a piece has run.
+
+        :param now: the time of the monotonic clock, in seconds.
+        """
+
+
+class InlineChannel:
+    """Channel of an application that runs in callbacks of the loop, which cannot do anything else meanwhile.
+
+    :ivar started: when the application was called, on the monotonic clock in seconds.
+    :ivar ended: when the last piece of its code ended, likewise.
+    :ivar turned: True from the first turn of the loop on that it let others have.
     """
 
-    __slots__ = (
-        "_backlog",
-        "_member",
-        "_outbox",
-        "_outbox_size",
-        "_task",
-        "_turn_ends",
-        "_turned",
-        "_whole",
-        "_wrote",
-        "head",
-        "in_task",
-        "started",
-        "state",
-        "stream",
-    )
+    __slots__ = ("_state", "_write_queue", "ended", "started", "turned")
 
-    def __init__(self, state: State, stream: Stream, head: RequestHead) -> None:
-        super().__init__(stream.response)
-        self.state = state
-        self.stream = stream
-        self.head = head
+    def __init__(self, state: State, write_queue: WriteQueue) -> None:
+        self._state = state
+        self._write_queue = write_queue
         self.started = 0.0
-        self._member: PoolThread | None = None  # the thread that runs the application
-        self._task: asyncio.Task[Any] | None = None  # or the task
-        self.in_task = False  # from before its first step on, which may be taken while it is made
-        self._turned = False
-        self._turn_ends = 0.0
-        self._outbox: deque[bytes] | None = None  # from a thread to the loop
-        self._outbox_size = 0
-        self._whole = False  # all of the body was handed over at once
-        self._wrote = False  # something that waits for the end of a turn, if not longer
-        self._backlog: Backlog | None = None
+        self.ended = 0.0
+        self.turned = False
 
-    # What the application calls.
+    def run(self, piece: Callable[[Any], Next], exchange: Runnable, context: contextvars.Context) -> Next:
+        """Run a piece of an application's code now, with the loop hidden; call this from a plain callback only.
 
-    def write(self, data: object) -> Written:
-        """PEP 3333's ``write``; deprecated there, and here for what it cannot wait for.
+        :param piece: called with the exchange.
+        :return: what follows.
+        """
+        state = self._state
+        running_loop = state.running_loop
+        began = _monotonic() if self.turned else self.started
+        running_loop.enter_application(exchange)
+        try:
+            following = context.run(piece, exchange)
+        finally:
+            running_loop.leave_application()
+        self.ended = now = _monotonic()
+        taken = now - began
+        if taken > state.slow_call:
+            state.warn_slow_call(exchange.head, taken)
+        if following is not _END or self._write_queue.spill is not None:
+            self.turned = True
+        elif not self.turned:
+            state.write_batch.note_call(taken, now)
+        return following
 
-        A thread waits while a client reads slowly. Inline, nothing can wait:
-        what the client has not read goes to a file. A coroutine or generator can
-        wait, for what this returns.
+    def send(self, pieces: list[bytes]) -> None:
+        """Send part of an answer."""
+        self._write_queue.send(pieces)
+
+    def send_last(self, pieces: list[bytes], size: int, stays: bool) -> None:
+        """Send what completes an answer, before the application's ``close()`` is called.
+
+        :param size: bytes of the body among them.
+        :param stays: True if the connection stays open behind it.
+        """
+        if size <= MOST_HELD and stays and not self.turned:
+            self._state.write_batch.put_early(self._write_queue, pieces, self.started)
+        else:
+            self._write_queue.send(pieces)
+
+    def send_whole(self, pieces: list[bytes], size: int, head: RequestHead) -> None:
+        """Send a whole answer, behind which no code of the application runs any more.
+
+        :param size: bytes of its body.
+        :param head: of the request, for the log.
+        """
+        if size <= MOST_HELD:
+            self._state.write_batch.put(self._write_queue, pieces, self.started)
+        else:
+            _send_stored(self._state, self._write_queue, pieces, head)
+
+    def write(self, pieces: list[bytes]) -> None:
+        """Send what was given to PEP 3333's ``write()``, which cannot wait here: what the client has not read goes to a file.
 
         :raises ClientDisconnectedError: nobody is there to read it.
         :raises OSError: the file takes no more; the connection is reset.
-        :raises TypeError: *data* is no ``bytes``.
         """
-        if not isinstance(data, bytes):
-            raise TypeError(f"write() takes bytes, not {type(data).__name__}: {shown(data)}")
-        if isinstance(data, Marker):
-            data = b""  # it is not false, and there is nothing to wait with; who asks for more is given the data
-        self._check_client()
-        pieces = self.piece(data)
-        if self._member is None and not self.in_task:
-            self._send_or_store(pieces)
-            self._check_client()
-            return Written(self)
-        self._send(pieces)
-        if self._member is not None:
-            write_queue = self.stream.write_queue
-            while (write_queue.paused or self._outbox_size > WRITE_HIGH_MARK) and not write_queue.closed:
-                self.stream.wait_writable()
-            self._check_client()
-        return Written(self)
+        _write_through(self._state, self._write_queue, pieces)
+        check_connected(self._write_queue)
 
-    def _send_or_store(self, pieces: list[bytes]) -> None:
-        """Send what the socket takes now, keep a little, and put more than that into a file.
 
-        :raises OSError: the file takes no more; the connection is reset.
+class ThreadChannel:
+    """Channel of an application that runs in one thread of the pool, from where pieces go through a queue to the loop.
+
+    :ivar put: bytes that the thread has put into that queue.
+    :ivar taken: bytes that the loop has taken from it; a count of each, since neither may change what the other changes.
+    """
+
+    __slots__ = ("_member", "_pieces", "_state", "_write_queue", "put", "taken")
+
+    def __init__(self, state: State, write_queue: WriteQueue) -> None:
+        self._state = state
+        self._write_queue = write_queue
+        self._member: PoolThread | None = None
+        self._pieces: deque[bytes] = deque()
+        self.put = 0
+        self.taken = 0
+
+    def run(self, piece: Callable[[Any], Next], exchange: Runnable, context: contextvars.Context) -> None:
+        """Have a piece of an application's code run: by any thread at first, and then by the same one.
+
+        What follows is told to the exchange, on the loop.
+
+        :param piece: called with the exchange.
         """
-        write_queue = self.stream.write_queue
-        state = self.state
-        if not self._wrote:
-            self._wrote = True
-            state.loop.call_soon(write_queue.release)
-        if self._backlog is None:
-            pieces = write_queue.send_alone(pieces, _MOST_WRITTEN if state.unsent <= _MOST_UNSENT else WRITE_HIGH_MARK)
-            if not pieces:
-                return
-        backlog = self._put_back(pieces)
-        try:
-            if backlog.send(write_queue):
-                self._close_backlog()
-        except OSError:
-            write_queue.give_up()
-
-    def _put_back(self, pieces: list[bytes]) -> Backlog:
-        """Add to what is to be sent when the application's call is over."""
-        backlog = self._backlog
-        try:
-            if backlog is None:
-                backlog = self._backlog = Backlog(self.state.settings.body_directory)
-            backlog.add(pieces)
-        except OSError as error:
-            self.stream.write_queue.give_up()
-            raise storage_error(self.state.settings.body_directory, error) from None
-        return backlog
-
-    def _close_backlog(self) -> None:
-        backlog, self._backlog = self._backlog, None
-        assert backlog is not None
-        backlog.close()
-
-    def early_hints(self, headers: object) -> None:
-        """Send an interim response 103 (RFC 8297).
-
-        Nothing is sent to a client of HTTP/1.0, or once the response began.
-        """
-        if not self.response.head_sent and self.head.minor:
-            self._send([self.response.early_hints(headers)])
-
-    # What its result is sent by.
-
-    def send_whole(self, body: Any) -> bool:
-        """Send a body that is all there, and so has a length.
-
-        :return: whether it could be; otherwise it is to be stepped through.
-        """
-        response = self.response
-        if response.head_sent:
-            return False
-        if len(body) == 1:
-            data = body[0]
-            if type(data) is not bytes:
-                return False
+        pool = self._state.pool
+        assert pool is not None
+        job = ThreadJob(self, piece, exchange, context)
+        if self._member is None:
+            pool.submit(job)
         else:
-            for item in body:
-                if type(item) is not bytes:
-                    return False
-            data = b"".join(body)
-        pieces = self.whole(data)
-        if self._outbox is None and len(data) <= MOST_HELD:
-            began = self.started if self._task is None else _monotonic()
-            self.state.write_batch.put(self.stream.write_queue, pieces, began)
-        else:
-            self._whole = True
-            self._send(pieces)
-        if response.irregular:
-            self._check_complete()
-        return True
+            pool.submit_to(self._member, job)
 
-    def _send(self, pieces: list[bytes]) -> None:
-        outbox = self._outbox
-        if outbox is not None and not self.in_task:
-            if pieces:
-                outbox.extend(pieces)
-                self._outbox_size += sum(map(len, pieces))
-                self.state.post(self.flush)
-        elif self._backlog is not None:
-            self._put_back(pieces)
-        else:
-            self._send_on_loop(pieces)
+    def run_here(self, piece: Callable[[Any], Next], exchange: Runnable, context: contextvars.Context) -> None:
+        """Run a piece of an application's code in the calling thread, and have the loop go on after it."""
+        state = self._state
+        member = self._member
+        if member is None:
+            assert state.pool is not None
+            member = self._member = state.pool.current()
+        member.since = _monotonic()
+        member.occupant = exchange
+        following = context.run(piece, exchange)
+        member.occupant = None
+        state.post_end(lambda: self._go_on(exchange, following))
 
-    def _send_on_loop(self, pieces: list[bytes]) -> None:
-        """Send *pieces*, or store what the client does not read now, if nothing follows and too much waits in memory."""
-        if not self._whole or self.state.unsent <= _MOST_UNSENT:
-            self.stream.write_queue.send(pieces)
-            return
-        try:
-            self._send_or_store(pieces)
-        except OSError as error:
-            self.state.log_error("%s %s: the answer cannot be stored: %s", self.head.method, self.head.target, error.strerror)
-
-    def _send_last(self, pieces: list[bytes], size: int) -> None:
-        """Send what completes the body, before the application's ``close()`` is called.
-
-        :param size: of what belongs to the body, in bytes.
-        """
-        if not pieces:
-            return
-        if self._outbox is None and not self._wrote and not self._turned and size <= MOST_HELD and self.response.keep_alive:
-            self.state.write_batch.put_early(self.stream.write_queue, pieces, self.started)
-        else:
-            self._send(pieces)
+    def _go_on(self, exchange: Runnable, following: Next) -> None:
+        if self._pieces:
+            self._flush()
+        exchange.go_on(following, _monotonic())
 
     @property
-    def progress(self) -> int:
-        """A number that changes when the application gives or takes something, while the same piece of it runs in a thread."""
-        return self.response.sent + self.stream.body_read
+    def full(self) -> bool:
+        """True if more waits than the application should add to."""
+        return self.put - self.taken > WRITE_HIGH_MARK
 
-    @property
-    def waits_for_client(self) -> bool:
-        """True if the thread that runs the application waits for the client to read or to send."""
-        return self.stream.write_queue.paused or self._outbox_size > WRITE_HIGH_MARK or self.stream.awaits_body
+    def send(self, pieces: list[bytes]) -> None:
+        """Have the loop send part of an answer."""
+        if pieces:
+            self._put(pieces)
+            self._state.post(self._flush)
 
-    @abc.abstractmethod
-    def returned(self) -> None:
-        """Continue on the loop after a thread has run its piece of the application."""
+    def send_last(self, pieces: list[bytes], size: int, stays: bool) -> None:
+        """Have the loop send what completes an answer."""
+        self.send(pieces)
 
-    def flush(self) -> None:
-        """Send, on the loop, what a thread has left to be sent."""
-        outbox = self._outbox
-        assert outbox is not None
+    def send_whole(self, pieces: list[bytes], size: int, head: RequestHead) -> None:
+        """Have the loop send a whole answer.
+
+        :param head: of the request, for the log.
+        """
+        self._put(pieces)
+        self._state.post(lambda: self._flush_whole(head))
+
+    def write(self, pieces: list[bytes]) -> None:
+        """Send what was given to PEP 3333's ``write()``, and block the thread while the client has to read first.
+
+        :raises ClientDisconnectedError: nobody is there to read it.
+        """
+        self.send(pieces)
+        write_queue = self._write_queue
+        while (write_queue.paused or self.put - self.taken > WRITE_HIGH_MARK) and not write_queue.closed:
+            write_queue.wait_in_thread()
+        check_connected(write_queue)
+
+    def _put(self, pieces: list[bytes]) -> None:
+        self.put += sum(map(len, pieces))
+        self._pieces.extend(pieces)
+
+    def _take(self) -> list[bytes]:
         pieces = []
         # Piece by piece, since the thread may add more meanwhile.
-        while outbox:
-            pieces.append(outbox.popleft())
-        self._outbox_size = 0
-        self._send_on_loop(pieces)
-        self.stream.wake_thread()
+        while self._pieces:
+            pieces.append(self._pieces.popleft())
+        self.taken += sum(map(len, pieces))
+        return pieces
 
-    # From a task.
+    def _flush(self) -> None:
+        """Send, on the loop, what the thread has put into the queue."""
+        self._write_queue.send(self._take())
+        self._write_queue.wake_thread()
 
-    def send_piece(self, data: bytes) -> bool:
-        """Send a piece of the body, from the task.
+    def _flush_whole(self, head: RequestHead) -> None:
+        _send_stored(self._state, self._write_queue, self._take(), head)
 
-        :return: whether the task is to wait: for the client to read, or for
-            others to have their turn.
-        :raises ClientDisconnectedError: nobody is there to read it.
+
+class ThreadJob:
+    """Piece of an application's code that a thread of the pool is to run.
+
+    :ivar exchange: the request that it is a piece of.
+    """
+
+    __slots__ = ("_channel", "_context", "_piece", "exchange")
+
+    def __init__(
+        self, channel: ThreadChannel, piece: Callable[[Any], Next], exchange: Runnable, context: contextvars.Context
+    ) -> None:
+        self._channel = channel
+        self._piece = piece
+        self._context = context
+        self.exchange = exchange
+
+    def __call__(self) -> None:
+        self._channel.run_here(self._piece, self.exchange, self._context)
+
+
+class TaskChannel:
+    """Channel of an application, or a part of one, that runs in a task of the loop.
+
+    :param home: the channel that what follows the task goes back to.
+    :ivar task: ``None`` before its first step.
+    """
+
+    __slots__ = ("_state", "_turn_ends", "_within", "_write_queue", "home", "task")
+
+    def __init__(self, state: State, write_queue: WriteQueue, home: InlineChannel | ThreadChannel) -> None:
+        self._state = state
+        self._write_queue = write_queue
+        self._turn_ends = 0.0
+        self._within: Any = None
+        self.home = home
+        self.task: asyncio.Task[Any] | None = None
+
+    def run(
+        self, coroutine: Any, within: Any, context: contextvars.Context, done: Callable[[asyncio.Task[Any]], None], at_once: bool
+    ) -> None:
+        """Run *coroutine* in a task, whose first step may be taken at once.
+
+        :param within: coroutine that it awaits, ``None`` if it awaits none of ours.
+        :param done: called with the task, in a plain callback.
+        :param at_once: call it at once where the task is done at once; otherwise others get their turn first.
         """
-        self._check_client()
-        write_queue = self.stream.write_queue
-        write_queue.send(self.piece(data))
-        return write_queue.paused or _monotonic() > self._turn_ends
+        state = self._state
+        state.tasks += 1
+        self._within = within
+        self.task = task = state.new_task(coroutine, context)
+        if not task.done():
+            task.add_done_callback(done)
+        elif at_once:
+            done(task)
+        else:
+            state.loop.call_soon(done, task)
 
-    @property
-    def must_wait(self) -> bool:
-        """True if what was written waits for the client to read."""
-        return self._backlog is not None or self.stream.write_queue.paused
+    def end(self) -> InlineChannel | ThreadChannel:
+        """End the task, which is done, and return the channel that the answer goes back to."""
+        self._state.tasks -= 1
+        task, self.task = self.task, None
+        within, self._within = self._within, None
+        if within is not None and task is not None and task.cancelled():
+            within.close()  # it has not begun, if the task was cancelled before
+        return self.home
+
+    def send(self, pieces: list[bytes]) -> None:
+        """Send part of an answer."""
+        self._write_queue.send(pieces)
+
+    def send_piece(self, pieces: list[bytes]) -> bool:
+        """Send part of an answer.
+
+        :return: True if the task is to wait: for the client to read, or for others to have their turn.
+        """
+        self._write_queue.send(pieces)
+        return self._write_queue.paused or _monotonic() > self._turn_ends
+
+    def send_last(self, pieces: list[bytes], size: int, stays: bool) -> None:
+        """Send what completes an answer."""
+        self._write_queue.send(pieces)
+
+    def send_whole(self, pieces: list[bytes], size: int, head: RequestHead) -> None:
+        """Send a whole answer.
+
+        :param size: bytes of its body.
+        :param head: of the request, for the log.
+        """
+        if size <= MOST_HELD:
+            self._state.write_batch.put(self._write_queue, pieces, _monotonic())
+        else:
+            _send_stored(self._state, self._write_queue, pieces, head)
+
+    def write(self, pieces: list[bytes]) -> None:
+        """Send what was given to PEP 3333's ``write()``; what that returns can be awaited here."""
+        self._write_queue.send(pieces)
 
     def turn_is_over(self) -> bool:
-        """Say whether others are to have their turn."""
+        """Return True if others are to have their turn."""
         return _monotonic() > self._turn_ends
 
     def turn_begins(self) -> None:
-        """Continue after a turn of the loop."""
+        """Begin a turn: others have had theirs."""
         self._turn_ends = _monotonic() + TURN_SECONDS
 
-    def finish_from_task(self) -> None:
-        """End the response, from the task."""
-        if self.state.bodies.used:
-            self._check_bodies()
-        self.stream.write_queue.send(self.end())
-        self._check_complete()
 
-    # Asynchronous bodies within ordinary ones.
+def check_connected(write_queue: WriteQueue) -> None:
+    """Raise an error if nobody is there to read what is sent.
 
-    def claim(self, marker: Marker) -> bool:
-        """Take over the body that *marker* stands for, if it does not come by itself."""
-        if not marker.stream.claim():
-            return False
-        self.forget_no_length()
-        return True
+    :raises ClientDisconnectedError: nobody is.
+    """
+    if write_queue.closed:
+        raise ClientDisconnectedError("the client went away")
 
-    def _check_bodies(self) -> None:
-        """Refuse to call complete what lacks a body whose marker somebody kept."""
-        bodies = bodies_of_request.get()
-        if bodies is None:
-            return
-        response = self.response
-        if self.head.method != "HEAD" and self.status_code not in (204, 205, 304):
-            bodies.check(response.sent > 0 or self.status_code >= 300)
 
-    # Ends.
+def _write_through(state: State, write_queue: WriteQueue, pieces: list[bytes]) -> None:
+    """Send what the socket takes now, keep a little in memory, and put more than that into a file.
 
-    def _check_client(self) -> None:
-        if self.stream.write_queue.closed:
-            raise ClientDisconnectedError("the client went away")
+    :raises OSError: the file takes no more; the connection is reset.
+    """
+    kept = write_queue.keeps
+    most = _MOST_WRITTEN if state.unsent <= _MOST_UNSENT else WRITE_HIGH_MARK
+    write_queue.write_through(pieces, most, state.settings.body_directory)
+    if write_queue.keeps and not kept:
+        state.loop.call_soon(write_queue.release)
 
-    def _check_complete(self) -> None:
-        """Refuse to call complete what is shorter than was announced, and say what was dropped."""
-        if self.response.dropped:
-            self.state.warn_dropped_body(self.head, self.status_code)
-        missing = self.response.missing
-        if missing:
-            self.response.close_after(CloseReason.SHORT)
-            self.state.log_error(
-                "%s %s: the body is %d bytes shorter than its Content-Length; the connection is closed",
-                self.head.method,
-                self.head.target,
-                missing,
-            )
+
+def _send_stored(state: State, write_queue: WriteQueue, pieces: list[bytes], head: RequestHead) -> None:
+    """Send a long answer; what the client does not read now goes to a file, if too much waits in memory already."""
+    if state.unsent <= _MOST_UNSENT:
+        write_queue.send(pieces)
+        return
+    try:
+        _write_through(state, write_queue, pieces)
+    except OSError as error:
+        state.log_error("%s %s: the answer cannot be stored: %s", head.method, head.target, error.strerror)

@@ -8,7 +8,8 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp_worker.http1.errors import RemoteProtocolError
-from aiohttp_worker.transport.write_queue import ReadGate, WriteQueue
+from aiohttp_worker.transport.read_gate import ReadGate
+from aiohttp_worker.transport.write_queue import WriteQueue
 from aiohttp_worker.wsgi.environ import Environ
 from aiohttp_worker.wsgi.tls_environ import connection_socket, tls_environ
 
@@ -202,6 +203,18 @@ class Connection(abc.ABC):
     @abc.abstractmethod
     def can_write(self) -> None:
         """Resume what waited for the client to read."""
+
+    @property
+    @abc.abstractmethod
+    def trusted(self) -> bool:
+        """True if the peer is a front end that may speak for others."""
+
+    def exchange_ended(self, now: float) -> None:
+        """Go on behind an exchange that is over, where one exchange follows the other.
+
+        :param now: the time of the monotonic clock, in seconds.
+        """
+        raise NotImplementedError
 
     @abc.abstractmethod
     def go_on(self) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import types
 from collections.abc import Awaitable, Generator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aiohttp_worker.wsgi.application import Piece, ResultKind, classify_result, is_awaitable, take_outcome, wrong_item
 from aiohttp_worker.wsgi.async_body import Marker
@@ -19,9 +19,7 @@ from aiohttp_worker.wsgi.generators import Dialect, generator_dialect
 from aiohttp_worker.wsgi.input import StreamReader
 from aiohttp_worker.wsgi.input_file import let_delegate
 
-if TYPE_CHECKING:
-    from .channels import Delivery
-    from .exchange import Exchange
+from .answer import Answer
 
 
 @types.coroutine
@@ -80,22 +78,24 @@ def drive(generator: types.GeneratorType[Any, Any, Any], pieces: Pieces) -> Gene
 
 
 class Pieces:
-    """Destination of the pieces of a generator's body, and the turns of the loop that it may take.
+    """Pieces of a generator's body on their way out, and the turns of the loop that it may take.
 
     :param exchange: of the request.
     """
 
-    def __init__(self, exchange: Exchange) -> None:
+    def __init__(self, exchange: Answer) -> None:
         self._exchange = exchange
-        self.turn_begins = exchange.turn_begins
-        self.turn_is_over = exchange.turn_is_over
+        channel = exchange.task_channel
+        assert channel is not None
+        self.turn_begins = channel.turn_begins
+        self.turn_is_over = channel.turn_is_over
 
     async def send(self, data: bytes) -> bool:
-        """Send a piece; say whether there is any use in more."""
+        """Send a piece; return False if no more can be sent."""
         return await _send(self._exchange, data)
 
 
-async def prepare_input(exchange: Exchange, generator: types.GeneratorType[Any, Any, Any]) -> None:
+async def prepare_input(exchange: Answer, generator: types.GeneratorType[Any, Any, Any]) -> None:
     """Give a generator that is driven on the loop an input that it can read there.
 
     That is a stream, where it reads that as it comes, and otherwise a file that it
@@ -120,45 +120,7 @@ async def prepare_input(exchange: Exchange, generator: types.GeneratorType[Any, 
     let_delegate(environ, driven=True)
 
 
-class Written:
-    """Result of ``write()``: can be awaited or delegated to, until the client has read enough.
-
-    :param delivery: of the response.
-    """
-
-    __slots__ = ("_delivery",)
-
-    gives_no_piece = True
-
-    def __init__(self, delivery: Delivery) -> None:
-        self._delivery = delivery
-
-    def __iter__(self) -> Generator[Any, Any, None]:
-        if self._delivery.in_task:
-            return self.__await__()
-        return self._wait()
-
-    def _wait(self) -> Generator[Any, Any, None]:
-        """Go, where the loop cannot be seen, to whoever steps the generator that delegates to this."""
-        if self._delivery.must_wait:
-            yield self
-
-    def __await__(self) -> Generator[Any, Any, None]:
-        return _drain(self._delivery).__await__()
-
-
-async def _drain(delivery: Delivery) -> None:
-    write_queue = delivery.stream.write_queue
-    if write_queue.paused:
-        await write_queue.drained()
-    elif delivery.turn_is_over():
-        await asyncio.sleep(0)
-    else:
-        return
-    delivery.turn_begins()
-
-
-async def call_application(exchange: Exchange) -> Any:
+async def call_application(exchange: Answer) -> Any:
     """Call a coroutine or generator application, in the task that awaits this.
 
     :return: an iterable that is left to be stepped where the loop is hidden.
@@ -184,7 +146,7 @@ async def call_application(exchange: Exchange) -> Any:
         return None
 
 
-async def guard(exchange: Exchange, coroutine: Any) -> Any:
+async def guard(exchange: Answer, coroutine: Any) -> Any:
     """Keep from the task what would end the loop, and with it the worker."""
     try:
         return await coroutine
@@ -193,7 +155,7 @@ async def guard(exchange: Exchange, coroutine: Any) -> Any:
         return None
 
 
-async def respond(exchange: Exchange, result: Any, drive_generator: bool = False) -> Any:
+async def respond(exchange: Answer, result: Any, drive_generator: bool = False) -> Any:
     """Await what is to be awaited of a result, and send what comes of it.
 
     :param drive_generator: whatever its own code says, if *result* is one.
@@ -228,7 +190,7 @@ async def respond(exchange: Exchange, result: Any, drive_generator: bool = False
             return result
 
 
-async def send_awaited(exchange: Exchange, awaited: Any, iterator: Any) -> Any:
+async def send_awaited(exchange: Answer, awaited: Any, iterator: Any) -> Any:
     """Send the piece, or the body, that an item of an iterable stands for.
 
     :param iterator: that gave the item.
@@ -253,7 +215,7 @@ async def send_awaited(exchange: Exchange, awaited: Any, iterator: Any) -> Any:
     return None
 
 
-async def _send_all(exchange: Exchange, iterable: Any) -> None:
+async def _send_all(exchange: Answer, iterable: Any) -> None:
     # Not aiter(): a proxy around Django's response has the method, and its type has not.
     iterator = iterable.__aiter__()
     wrong: TypeError | None = None
@@ -273,7 +235,7 @@ async def _send_all(exchange: Exchange, iterable: Any) -> None:
         raise wrong
 
 
-async def _send(exchange: Exchange, data: bytes) -> bool:
+async def _send(exchange: Answer, data: bytes) -> bool:
     """Send a piece, and let the client and others have their turn.
 
     :return: whether more of the body can be sent.
@@ -287,7 +249,8 @@ async def _send(exchange: Exchange, data: bytes) -> bool:
             await write_queue.drained()
         else:
             await asyncio.sleep(0)
-        exchange.turn_begins()
+        if exchange.task_channel is not None:
+            exchange.task_channel.turn_begins()
     return not exchange.response.surplus
 
 

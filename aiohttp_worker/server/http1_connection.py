@@ -51,7 +51,7 @@ class HTTP1Connection(Connection):
 
     def open(self) -> None:
         """Begin with nothing received."""
-        self.stream = stream = HTTP1Stream(self)
+        self.stream = stream = HTTP1Stream(self.http, self)
         self.base["wsgi.early_hints"] = stream.early_hints
         self.base["aiohttp_worker.client_disconnected"] = stream.client_disconnected
 
@@ -118,7 +118,6 @@ class HTTP1Connection(Connection):
                 body.fail(IncompleteBodyError("the client closed the connection"))
         if running and self.exchange is not None:
             self.exchange.client_left()
-        stream.wake_thread()
 
     def _advance(self) -> None:
         """Go through what has been received, up to a request that takes time."""
@@ -377,7 +376,7 @@ class HTTP1Connection(Connection):
         """Resume what waited for the client to read."""
         if self.stream.body is not None:
             self.stream.body.restart_limits()
-        self.stream.wake_thread()
+        self.write_queue.wake_thread()
 
     def drain(self, now: float) -> None:
         """End the connection soon, without losing a request that is on its way."""

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import threading
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import BinaryIO, Final
 
+from aiohttp_worker.http1.server_connection import ServerConnection
 from aiohttp_worker.wsgi.environ import Environ
 
+from .channels import InlineChannel
+from .connection import Connection
 from .request_body import RequestBody, make_input_awaitable
 from .stream import Stream
-
-if TYPE_CHECKING:
-    from .http1_connection import HTTP1Connection
 
 # Bytes of a body that the application did not read: more is not waited for.
 _MOST_UNREAD: Final = 256 * 1024
@@ -23,16 +22,16 @@ class HTTP1Stream(Stream):
     :ivar body: of the request that is answered now, or was last; ``None`` if it has none, or that came with its head.
     """
 
-    __slots__ = ("_connection", "_resumed", "body", "disconnected", "requests", "response", "write_queue")
+    __slots__ = ("_connection", "body", "channel", "disconnected", "requests", "response", "write_queue")
 
-    def __init__(self, connection: HTTP1Connection) -> None:
+    def __init__(self, http: ServerConnection, connection: Connection) -> None:
         self._connection = connection
-        self.response = connection.http
+        self.response = http
         self.write_queue = connection.write_queue
+        self.channel = InlineChannel(connection.state, connection.write_queue)
         self.disconnected = False
         self.requests = 0
         self.body: RequestBody | None = None
-        self._resumed: threading.Event | None = None
 
     @property
     def trusted(self) -> bool:
@@ -91,19 +90,6 @@ class HTTP1Stream(Stream):
         return body is not None and not body.continue_due and body.missing <= _MOST_UNREAD
 
     # Waiting for the client to read.
-
-    def wait_writable(self) -> None:
-        """Block the calling thread until something was sent, or a while."""
-        if self._resumed is None:
-            self._resumed = threading.Event()
-        # What was sent between the caller's look and this costs one short wait.
-        self._resumed.wait(0.05)
-        self._resumed.clear()
-
-    def wake_thread(self) -> None:
-        """Wake the thread that waits for something to be sent."""
-        if self._resumed is not None:
-            self._resumed.set()
 
     def pause_writing(self) -> None:
         """Pause writing: a file waits for the client to read."""

@@ -13,8 +13,9 @@ from aiohttp_worker.http1.errors import RemoteProtocolError, UnservableRequestEr
 from aiohttp_worker.http1.messages import RequestHead
 from aiohttp_worker.http1.response_side import ResponseSide
 from aiohttp_worker.transport.descriptors import reopen
+from aiohttp_worker.transport.read_gate import ReadGate
 from aiohttp_worker.transport.storage import storage_error
-from aiohttp_worker.transport.write_queue import ReadGate, WriteQueue
+from aiohttp_worker.transport.write_queue import WriteQueue
 from aiohttp_worker.wsgi.blocking_reader import BlockingReader
 from aiohttp_worker.wsgi.body_collector import BodyCollector
 from aiohttp_worker.wsgi.environ import Environ

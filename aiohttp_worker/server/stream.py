@@ -29,18 +29,22 @@ from aiohttp_worker.http1.response_side import ResponseSide
 from aiohttp_worker.transport.write_queue import WriteQueue
 from aiohttp_worker.wsgi.environ import Environ
 
+from .channels import InlineChannel
+
 
 class Stream(abc.ABC):
     """Carrier of one exchange: its response side, its write queue, the body of its request.
 
     :ivar response: the response side of the request that is being answered.
-    :ivar write_queue: takes what is to be sent.
-    :ivar disconnected: whether the client has gone or sends no more, as far as is known.
-    :ivar requests: how many began on the connection; only counted where hooks may ask.
+    :ivar write_queue: its output.
+    :ivar channel: for responses of applications that run inline; one response after the other has it.
+    :ivar disconnected: True if the client has gone or sends no more, as far as is known.
+    :ivar requests: number of requests that began on the connection; only counted where hooks may ask.
     """
 
     response: ResponseSide
     write_queue: WriteQueue
+    channel: InlineChannel
     disconnected: bool
     requests: int
 
@@ -81,14 +85,6 @@ class Stream(abc.ABC):
         """Return True if the connection has to end because of a body that nobody asked for, too long to be skipped."""
 
     # Waiting for the client to read.
-
-    @abc.abstractmethod
-    def wait_writable(self) -> None:
-        """Block the calling thread until something was sent, or a while."""
-
-    @abc.abstractmethod
-    def wake_thread(self) -> None:
-        """Wake the thread that waits so."""
 
     @abc.abstractmethod
     def pause_writing(self) -> None:

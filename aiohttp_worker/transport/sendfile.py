@@ -1,4 +1,4 @@
-"""Files that the kernel sends by itself."""
+"""Files on the way into sockets: by the kernel (sendfile), block by block where it cannot."""
 
 from __future__ import annotations
 
@@ -11,38 +11,29 @@ from .writable_sockets import WritableSockets
 from .write_queue import WriteQueue
 
 _BLOCK: Final = 64 * 1024
-# What one file may send before others get their turn.
+# Bytes of one file after which other connections get their turn.
 _TURN_BYTES: Final = 4 * 1024 * 1024
-# That wait in a socket for the network, while the loop comes back to it soon. A
-# buffer of megabytes is sent when the client's confirmations come, after it has
-# left the processor's caches.
+# Bytes that wait in a socket for the network, while the loop comes back to it soon. A
+# buffer of megabytes would be sent when the client's confirmations arrive, after it
+# has left the processor's caches.
 _SHORT_BUFFER: Final = 128 * 1024
 # Not every file system lets the kernel send its files; reading them works.
 _NOT_BY_KERNEL: Final = frozenset((errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP))
 
 
-class FilePart:
-    """The rest of a regular file, from where it is read now."""
-
-    __slots__ = ("fd", "offset", "size")
-
-    def __init__(self, fd: int, offset: int, size: int) -> None:
-        self.fd = fd
-        self.offset = offset
-        self.size = size
-
-
 class FileSending:
-    """Sends part of a file, as fast as the client reads and in turns.
+    """Part of a file that is being sent, as fast as the client reads and in turns with other connections.
 
-    By the kernel, into the socket; where it cannot, block by block through the
-    transport.
+    The kernel sends it into the socket; where it cannot, the file is read block by block
+    and sent through the transport.
 
+    :param fd: descriptor of the file.
+    :param offset: of the first byte to send.
     :param size: bytes to send.
     :param pause: called when the client has to read before more can be sent.
-    :param resume: called, after that, when all is sent.
+    :param resume: called, after that, when everything is sent.
     :param done: called once, with the number of bytes sent, and the error that
-        ended it early, if one did.
+        ended the sending early, if one did.
     """
 
     __slots__ = (
@@ -51,10 +42,11 @@ class FileSending:
         "_done",
         "_fd",
         "_offset",
-        "_part",
         "_pause",
         "_rest",
         "_resume",
+        "_socket",
+        "_start",
         "_write_queue",
         "_waiting",
         "_writable",
@@ -63,7 +55,8 @@ class FileSending:
     def __init__(
         self,
         write_queue: WriteQueue,
-        part: FilePart,
+        fd: int,
+        offset: int,
         size: int,
         writable: WritableSockets,
         pause: Callable[[], None],
@@ -71,12 +64,13 @@ class FileSending:
         done: Callable[[int, OSError | None], None],
     ) -> None:
         self._write_queue = write_queue
-        self._part = part
-        self._offset = part.offset
+        self._fd = fd
+        self._start = offset
+        self._offset = offset
         self._rest = size
         self._writable = writable
-        self._fd = write_queue.fd if writable.available else -1
-        self._by_kernel = self._fd >= 0
+        self._socket = write_queue.fd if writable.available else -1
+        self._by_kernel = self._socket >= 0
         self._buffer = 0
         self._waiting = False
         self._pause = pause
@@ -84,7 +78,7 @@ class FileSending:
         self._done = done
 
     def run(self) -> None:
-        """Send until the client has to read first, or others get their turn."""
+        """Send until the client has to read first, or other connections get their turn."""
         write_queue = self._write_queue
         if write_queue.paused and not self._waiting:
             write_queue.on_resume(self.run)  # of what was sent before, too much waits
@@ -97,7 +91,7 @@ class FileSending:
             failure = error
         self._end(failure)
 
-    # Both say whether that was the end.
+    # Both return True if that was the end.
 
     def _send_by_kernel(self) -> bool:
         write_queue = self._write_queue
@@ -108,7 +102,7 @@ class FileSending:
             write_queue.keep_short(buffer)
         if write_queue.direct:
             try:
-                count = write_queue.send_file(self._part.fd, self._offset, min(self._rest, _TURN_BYTES))
+                count = write_queue.send_file(self._fd, self._offset, min(self._rest, _TURN_BYTES))
             except OSError as error:
                 if error.errno not in _NOT_BY_KERNEL:
                     raise
@@ -120,13 +114,13 @@ class FileSending:
         write_queue.file_rest = self._rest
         if not self._waiting:
             self._waiting = True
-            self._writable.add(self._fd, self.run)
+            self._writable.add(self._socket, self.run)
             self._pause()
             write_queue.on_resume(self._resumed)
         return False
 
     def _read_instead(self) -> None:
-        """Go on block by block, through the transport."""
+        """Continue block by block, through the transport."""
         self._by_kernel = False
         self._leave_socket()
 
@@ -134,7 +128,7 @@ class FileSending:
         write_queue = self._write_queue
         turn = _TURN_BYTES
         while turn > 0:
-            data = os.pread(self._part.fd, min(self._rest, 2 * _BLOCK), self._offset)
+            data = os.pread(self._fd, min(self._rest, 2 * _BLOCK), self._offset)
             write_queue.send([data])
             turn -= len(data)
             if not data or self._took(len(data)) or write_queue.closed:
@@ -146,7 +140,7 @@ class FileSending:
         return False
 
     def _took(self, count: int) -> bool:
-        """Count what is sent; say whether that is all."""
+        """Count bytes as sent; return True if none is left."""
         if count > 0:
             self._offset += count
             self._rest -= count
@@ -158,17 +152,17 @@ class FileSending:
             self._end(None)
 
     def _leave_socket(self) -> None:
-        """Leave the socket to the transport, as it was."""
+        """Hand the socket back to the transport, as it was."""
         if self._buffer:
             self._buffer = 0
             self._write_queue.keep_short(0)
         if self._waiting:
             self._waiting = False
-            self._writable.remove(self._fd)
+            self._writable.remove(self._socket)
             self._write_queue.file_rest = 0
             if not self._write_queue.closed:
                 self._resume()
 
     def _end(self, error: OSError | None) -> None:
         self._leave_socket()
-        self._done(self._offset - self._part.offset, error)
+        self._done(self._offset - self._start, error)

@@ -366,6 +366,31 @@ def test_asynchronous_results(how: str, threads: int) -> None:
         server.state.pool.stop()
 
 
+def test_a_coroutine_of_a_thread_writes_without_stopping_the_loop() -> None:
+    """In a task nothing may block: the loop would wait for what only the loop sends."""
+
+    def application(environ: Environ, start_response: Start) -> Any:
+        write = start_response("200 OK", HEADERS)
+
+        async def later() -> None:
+            for _ in range(4):
+                await write(bytes(100_000))
+
+        return later()
+
+    server = FakeServer(application, threads=2)
+    assert server.state.pool is not None
+    server.state.pool.start()
+    server.transport.stuck = True
+    server.receive(GET % b"a")
+    until(lambda: server.connection.write_queue.paused, server)
+    assert len(server.transport.waiting) < 200_000
+    server.transport.take_all()
+    until(lambda: bool(server.ended), server)
+    assert b"".join(chunks(server.take_sent())) == bytes(400_000)
+    server.state.pool.stop()
+
+
 # Coroutine applications
 
 

@@ -1,10 +1,8 @@
-"""Stream of an HTTP/1 connection: the body of the request, and waiting for the client."""
+"""Stream of an HTTP/1 connection: the body of the request, and pausing while a file waits for the client."""
 
 from __future__ import annotations
 
 import asyncio
-import threading
-import time
 from typing import Any
 
 import pytest
@@ -58,27 +56,6 @@ def test_a_client_that_leaves_is_seen_in_environ() -> None:
     assert not environs[0]["aiohttp_worker.client_disconnected"]()
     server.lose()
     assert environs[0]["aiohttp_worker.client_disconnected"]()
-
-
-def test_a_thread_that_waits_is_woken() -> None:
-    server = FakeServer(wait_for_ever)
-    server.receive(GET % b"a")
-    stream = server.connection.stream
-    stream.wake_thread()  # nobody waits yet
-    woken: list[bool] = []
-
-    def wait() -> None:
-        for _ in range(100):
-            stream.wait_writable()
-        woken.append(True)
-
-    thread = threading.Thread(target=wait)
-    thread.start()
-    limit = time.perf_counter() + 10
-    while not woken and time.perf_counter() < limit:
-        stream.wake_thread()
-    thread.join()
-    assert woken
 
 
 def test_files_pause_and_resume_the_connection() -> None:

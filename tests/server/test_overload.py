@@ -1,4 +1,4 @@
-"""Overload: the idle connections are ended before the slow ones, and the latest first."""
+"""Connections that are ended when all are in use: the idle before the slow, and the latest first."""
 
 from __future__ import annotations
 

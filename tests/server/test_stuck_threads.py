@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from aiohttp_worker.server.channels import ThreadChannel
 from aiohttp_worker.server.stuck_threads import StuckThreads
 from aiohttp_worker.server.thread_pool import PoolThread
 from aiohttp_worker.wsgi.blocking_reader import BlockingReader
@@ -120,7 +121,7 @@ def test_what_reads_its_input_goes_on() -> None:
     assert case.stuck.look(now + 30)
 
 
-@pytest.mark.parametrize("how", ["reader", "paused", "write_batch"])
+@pytest.mark.parametrize("how", ["reader", "paused", "thread"])
 def test_what_waits_for_its_client_does_not_hang(how: str) -> None:
     case = Case()
     exchange = case.occupy(0, 100.0, CHUNKED % b"a")
@@ -132,7 +133,8 @@ def test_what_waits_for_its_client_does_not_hang(how: str) -> None:
         elif how == "paused":
             exchange.stream.write_queue.paused = waits
         else:
-            exchange._outbox_size = 1 << 20 if waits else 0
+            assert isinstance(exchange.channel, ThreadChannel)
+            exchange.channel.put = 1 << 20 if waits else 0
 
     wait(True)
     assert not case.stuck.look(1000.0)
@@ -151,7 +153,7 @@ def test_a_request_that_waited_for_a_thread_can_be_answered() -> None:
     assert pool.take_waiting() == []
     exchange = server.connection.exchange
     assert exchange is not None
-    assert getattr(job, "__self__", None) is exchange
+    assert getattr(job, "exchange", None) is exchange
     exchange.abandon(503)
     server.connection.exchange_ended(0.0)
     sent = server.take_sent()

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from aiohttp_worker.transport.sendfile import FilePart, FileSending
+from aiohttp_worker.transport.sendfile import FileSending
 from aiohttp_worker.transport.writable_sockets import WritableSockets
 from aiohttp_worker.transport.write_queue import WriteQueue
 from tests.loops import LOOPS, new_loop
@@ -113,7 +113,8 @@ class Sending:
         self.ended: asyncio.Future[tuple[int, OSError | None]] = self._loop.create_future()
         self.sending = FileSending(
             connection.write_queue,
-            FilePart(self._fd, offset, size),
+            self._fd,
+            offset,
             size,
             writable or WritableSockets(connection.loop, slow),
             connection.pause_writing,

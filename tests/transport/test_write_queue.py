@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
+import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from aiohttp_worker.transport.write_queue import WRITE_HIGH_MARK, ReadGate, WriteQueue
+from aiohttp_worker.transport.write_queue import WRITE_HIGH_MARK, WriteQueue
 from tests.server.fakes import FakeLoop, FakeTransport
 
 PAIR = tuple[socket.socket, socket.socket]
+SIZE = 30_000_000  # more than all buffers on the way hold
 
 
 class SocketTransport(FakeTransport):
@@ -117,26 +121,118 @@ def test_cork_without_a_socket_sends() -> None:
     assert transport.sent == b"a"
 
 
-def test_send_alone_keeps_a_little(pair: PAIR) -> None:
-    """While the loop cannot run, the socket takes what it can, and what is too much comes back."""
+def test_write_through_keeps_a_little(pair: PAIR, tmp_path: Path) -> None:
+    """While the loop cannot run, the socket takes what it can, a little is kept, and what is too much goes to a file."""
     write_queue = WriteQueue(SocketTransport(), pair[0])  # type: ignore[arg-type]
-    assert write_queue.send_alone([b"abc"], 10) == []
+    write_queue.write_through([b"abc"], 10, None)
     assert receive(pair[1], 3) == b"abc"
-    rest: list[bytes] = []
-    while not rest:
-        rest = write_queue.send_alone([bytes(262144)], 1000)
-    assert sum(map(len, rest)) > 1000
-    assert write_queue.send_alone([b"x" * 100], 1000) == []  # kept
+    assert not write_queue.keeps
+    sent = 0
+    while not write_queue.keeps:
+        write_queue.write_through([b"x" * 5000], 5000, None)
+        sent += 5000
     assert not write_queue.direct
+    assert not write_queue.must_wait
+    write_queue.write_through([b"y" * 6000], 5000, str(tmp_path))
+    write_queue.write_through([b"z" * 10], 5000, None)  # behind it, however little it is
+    assert write_queue.must_wait
+    assert not write_queue.keeps
+    spill = write_queue.take_spill()
+    assert spill is not None
+    waiting = os.pread(spill.fileno(), spill.size, spill.offset)
+    assert receive(pair[1], sent + 6010 - len(waiting)) + waiting == b"x" * sent + b"y" * 6000 + b"z" * 10
+    assert not write_queue.must_wait
+    spill.close()
 
 
-def test_send_alone_behind_what_waits() -> None:
+def test_the_spill_file_goes_out_as_the_client_reads(pair: PAIR) -> None:
+    write_queue = WriteQueue(SocketTransport(), pair[0])  # type: ignore[arg-type]
+    data = os.urandom(SIZE)
+    write_queue.write_through([data], 1000, None)
+    assert write_queue.spill is not None
+    received = b""
+    while write_queue.spill is not None:
+        received += pair[1].recv(1_000_000)
+        write_queue.write_through([b"."], 1000, None)
+        data += b"."
+    assert received + receive(pair[1], len(data) - len(received)) == data
+
+
+def test_everything_goes_behind_the_spill_file(pair: PAIR) -> None:
+    write_queue = WriteQueue(SocketTransport(), pair[0])  # type: ignore[arg-type]
+    write_queue.write_through([bytes(SIZE)], 1000, None)
+    assert write_queue.spill is not None
+    size = write_queue.spill.size
+    write_queue.send([b"a"])
+    assert not write_queue.cork([b"b"])
+    write_queue.keep([b"c"])
+    write_queue.release()
+    assert os.pread(write_queue.spill.fileno(), 10, write_queue.spill.offset + size) == b"abc"
+    write_queue.close()
+    assert write_queue.spill is None
+
+
+def test_what_is_kept_goes_before_the_spill_file() -> None:
+    transport = FakeTransport()
+    write_queue = WriteQueue(transport, None)  # type: ignore[arg-type]
+    write_queue.keep([b"a"])
+    write_queue.write_through([b"b" * 2000], 1000, None)
+    assert write_queue.spill is not None
+    assert os.pread(write_queue.spill.fileno(), 2, 0) == b"ab"
+    write_queue.close()
+    assert write_queue.spill is None
+
+
+def test_write_through_behind_what_waits() -> None:
     transport = FakeTransport()
     transport.stuck = True
     write_queue = WriteQueue(transport, None)  # type: ignore[arg-type]
     write_queue.send([b"x" * 500])
-    assert write_queue.send_alone([b"y" * 400], 1000) == []
-    assert write_queue.send_alone([b"z" * 400], 1000) == [b"z" * 400]
+    write_queue.write_through([b"y" * 400], 1000, None)
+    assert write_queue.spill is None
+    write_queue.write_through([b"z" * 400], 1000, None)
+    assert write_queue.spill is not None
+    assert write_queue.spill.size == 400
+    write_queue.close()
+    assert write_queue.spill is None
+
+
+def test_a_directory_that_is_not_there_resets_the_connection(pair: PAIR, tmp_path: Path) -> None:
+    missing = str(tmp_path / "missing")
+    transport = SocketTransport(pair[0])
+    write_queue = WriteQueue(transport, pair[0])  # type: ignore[arg-type]
+    with pytest.raises(OSError, match="tmp_upload_dir"):
+        write_queue.write_through([bytes(SIZE)], 1000, missing)
+    assert write_queue.closed
+    assert transport.aborted
+    write_queue.write_through([b"a"], 1000, missing)  # nothing happens any more
+
+
+def test_a_client_that_has_gone_while_a_spill_file_is_sent(pair: PAIR) -> None:
+    write_queue = WriteQueue(SocketTransport(pair[0]), pair[0])  # type: ignore[arg-type]
+    write_queue.write_through([bytes(SIZE)], 1000, None)
+    pair[1].close()
+    write_queue.write_through([b"a"], 1000, None)
+    assert write_queue.closed
+    write_queue.close()
+
+
+def test_a_thread_waits_for_the_client() -> None:
+    write_queue = WriteQueue(FakeTransport(), None)  # type: ignore[arg-type]
+    write_queue.wake_thread()  # nobody waits
+    write_queue.paused = True
+    woken = threading.Event()
+
+    def wait() -> None:
+        while write_queue.paused:
+            write_queue.wait_in_thread()
+        woken.set()
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    write_queue.close()
+    assert woken.wait(10)
+    thread.join()
 
 
 def test_a_peer_that_has_gone_ends_the_connection(pair: PAIR) -> None:
@@ -246,28 +342,6 @@ def test_waiters_are_woken_when_the_connection_ends() -> None:
     assert called == ["callback"]
     assert write_queue.closed
     assert not write_queue.paused
-
-
-class TestReadGate:
-    def test_it_pauses_once(self) -> None:
-        transport = FakeTransport()
-        gate = ReadGate(transport)  # type: ignore[arg-type]
-        for _ in range(2):
-            gate.shut()
-            assert not transport.reading
-            assert not gate.open
-        for _ in range(2):
-            gate.reopen()
-            assert transport.reading
-            assert gate.open
-
-    def test_a_closing_transport_is_left_alone(self) -> None:
-        transport = FakeTransport()
-        gate = ReadGate(transport)  # type: ignore[arg-type]
-        transport.close()
-        gate.shut()
-        assert transport.reading
-        assert gate.open
 
 
 def test_asyncio_is_asked_for_futures_of_its_loop() -> None:

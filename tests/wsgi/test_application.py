@@ -1,4 +1,4 @@
-"""Classification of applications, of their results and of the items in them."""
+"""Kinds of applications, of their results and of the items that these yield."""
 
 from __future__ import annotations
 
