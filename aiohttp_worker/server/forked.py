@@ -76,9 +76,9 @@ class ForkGuard:
         state.forsake(self.leave)
         if caller.startswith("multiprocessing."):
             return  # multiprocessing ends the process itself
-        thread = threading.current_thread()
-        if thread in concurrent.futures.thread._threads_queues:
-            self._end_with_item(concurrent.futures.thread._threads_queues[thread])
+        items = _executor_queue(frame)
+        if items is not None:
+            self._end_with_item(items)
         elif threading.get_ident() == self._ident and not state.running_loop.in_application:
             self._watch(frame)
 
@@ -166,6 +166,18 @@ class _Forks:
 
 
 _forks: Final = _Forks()
+
+
+def _executor_queue(frame: FrameType | None) -> Any:
+    """Return the queue of the executor whose thread a frame belongs to, None in other threads.
+
+    The table that the executor's module keeps is emptied by a fork from Python 3.14 on, and filled after the thread's start.
+    """
+    while frame is not None:
+        if frame.f_code is concurrent.futures.thread._worker.__code__:
+            return frame.f_locals.get("work_queue")
+        frame = frame.f_back
+    return None
 
 
 def loop_descriptors(loop: Any) -> tuple[list[int], list[int]]:
