@@ -6,6 +6,7 @@ import asyncio
 import errno
 import socket
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -260,3 +261,55 @@ def test_local_address_of_connections(host: str, shared: bool) -> None:
     """Asked of each socket only if the listening one is bound to every interface."""
     with socket.create_server((host, 0)) as listener:
         assert _common_address(listener) == (listener.getsockname() if shared else None)
+
+
+def test_hold_leaves_the_backlog_to_others(make: Make) -> None:
+    site = make(10)
+    site.listeners.hold()
+    site.listeners.start()
+    assert not site.loop.readers
+    site.listeners.release()
+    assert site.loop.readers
+
+
+def test_descriptors(make: Make) -> None:
+    site = make(10)
+    assert site.listeners.descriptors() == [site.socket.fileno()]
+
+
+def test_a_socket_that_has_no_address_any_more(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its client has gone before it was asked."""
+    site = make(10)
+    site.listeners._addresses[site.socket] = None
+
+    def gone(sock: socket.socket) -> Any:
+        raise OSError(errno.ENOTCONN, "not connected")
+
+    site.come(1)
+    with monkeypatch.context() as patch:
+        patch.setattr(socket.socket, "getsockname", gone)
+        site.loop.somebody_comes()
+    assert site.listeners.open == 0
+    assert "a connection could not be set up" in site.logged[-1]
+
+
+def test_an_error_that_is_no_lack_of_descriptors(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = make(10)
+
+    def broken(sock: socket.socket) -> Any:
+        raise OSError(errno.EINVAL, "not listening")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(socket.socket, "accept", broken)
+        with pytest.raises(OSError, match="not listening"):
+            site.loop.somebody_comes()
+
+
+def test_failed_handshakes(make: Make) -> None:
+    """Those whose client has sent something are said at level WARNING, the others at DEBUG."""
+    site = make(10)
+    for begun in (True, False):
+        handshake: Any = SimpleNamespace(peername=("192.0.2.1", 5), begun=begun, given_up=False)
+        site.listeners._handshake_failed(handshake, ConnectionResetError("reset"))
+        assert "TLS handshake with 192.0.2.1" in site.logged[-1]
+    assert len(site.logged) == 2

@@ -8,6 +8,7 @@ import re
 import threading
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ import pytest
 from aiohttp_worker.server import watchdog
 from aiohttp_worker.server.settings import Observers, ServerSettings
 from aiohttp_worker.server.state import State
-from aiohttp_worker.server.watchdog import Watchdog
+from aiohttp_worker.server.watchdog import Watchdog, describe_hung, exchange_at
 from aiohttp_worker.wsgi.async_body import declare_server
 from tests.loops import LOOPS, new_loop
 
@@ -345,3 +346,40 @@ def test_an_ordinary_call_is_given_a_second(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_loop_that_turns_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
     said, _ = look_here(monkeypatch, 1)
     assert said == []
+
+
+def test_exchange_of_a_blocked_loop() -> None:
+    """The occupant's; else that of the task that awaits the current one, through other tasks."""
+    server = FakeServer()
+    server.receive(GET % b"a")
+    (exchange,) = server.ended
+    state = server.state
+    state.running_loop.occupant = exchange
+    assert exchange_at(state, []) is exchange
+    state.running_loop.occupant = None
+
+    async def scenario() -> list[Any]:
+        loop = asyncio.get_running_loop()
+        asked: list[Any] = []
+        go_on = asyncio.Event()
+
+        async def innermost() -> None:
+            await go_on.wait()
+            asked.append(exchange_at(SimpleNamespace(running_loop=state.running_loop, loop=loop, connections=connections), []))
+
+        async def outer() -> None:
+            await asyncio.gather(asyncio.sleep(0), innermost())
+
+        task = loop.create_task(outer())
+        exchanges = (None, SimpleNamespace(task=None), SimpleNamespace(task=task))
+        connections = [SimpleNamespace(exchange=one) for one in exchanges]
+        for _ in range(3):
+            await asyncio.sleep(0)
+        go_on.set()
+        await task
+        asked.append(exchange_at(SimpleNamespace(running_loop=state.running_loop, loop=loop, connections=connections), []))
+        return [one is not None and one is exchanges[2] for one in asked]
+
+    assert asyncio.run(scenario()) == [True, False]
+    sentence = describe_hung(exchange, "somewhere")
+    assert re.fullmatch(r"Error handling request GET /a from 192\.0\.2\.1: it has hung for \d+\.\d s somewhere", sentence)
