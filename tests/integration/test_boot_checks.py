@@ -186,3 +186,40 @@ def test_ending_of_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "getpid", lambda: -1)
     registered[0]()
     assert left == [3]
+
+
+@pytest.mark.parametrize(("error", "told"), [(None, b"0"), (OSError(errno.EACCES, ""), b"13"), (OSError("of no number"), b"5")])
+def test_the_process_that_tries(monkeypatch: pytest.MonkeyPatch, error: OSError | None, told: bytes) -> None:
+    """Its side of the pipe, played in this process."""
+    pipe = os.pipe()
+
+    def leave(code: int) -> None:
+        raise SystemExit(code)
+
+    monkeypatch.setattr(os, "fork", lambda: 0)
+    monkeypatch.setattr(os, "pipe", lambda: pipe)
+    monkeypatch.setattr(os, "_exit", leave)
+    monkeypatch.setattr(boot, "set_owner_process", lambda uid, gid, initgroups: None)
+    monkeypatch.setattr(boot, "try_storage", lambda directory: error)
+    with pytest.raises(SystemExit):
+        boot._reason_as(1, 1, False, "/srv")
+    assert os.read(pipe[0], 10) == told
+    for end in pipe:
+        os.close(end)
+
+
+@pytest.mark.parametrize(
+    ("told", "reason"), [(b"0", ""), (b"13", "Permission denied (for the user 1 and the group 2)"), (b"", "Input")]
+)
+def test_the_process_that_asks(monkeypatch: pytest.MonkeyPatch, told: bytes, reason: str) -> None:
+    """The other side; a process that dies without a word counts as an error."""
+    readable, writable = os.pipe()
+    os.write(writable, told)
+    monkeypatch.setattr(os, "fork", lambda: 1 << 22)
+    monkeypatch.setattr(os, "pipe", lambda: (readable, writable))
+
+    def waited(pid: int, options: int) -> None:
+        raise ChildProcessError
+
+    monkeypatch.setattr(os, "waitpid", waited)
+    assert boot._reason_as(1, 2, False, "/srv").startswith(reason)
