@@ -26,7 +26,7 @@ suite-all :=
 suite-fast := -m "not slow" --ignore-glob="*/functional"
 PYTEST = -m pytest -n $(JOBS) --dist loadscope $(suite-$(SUITE)) $(ARGS)
 
-.PHONY: help serve install test fast lint format types benchmark matrix pythons floors compiled sanitize count wheel clean
+.PHONY: help serve install test fast lint format types benchmark matrix pythons floors compiled sanitize count wheel wheels clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -90,6 +90,9 @@ count:  ## count the instructions of requests in what `make compiled` built, aga
 
 wheel: $(VENV)/bin/python  ## build a wheel in dist/, compiled where that is possible
 	AIOHTTP_WORKER_COMPILE= $(BIN)/python -m pip wheel -q --no-deps -w dist .
+
+wheels:  ## build a release in dist/: compiled wheels, plain ones, source archives; each is tried (ARGS=--help)
+	$(PYTHON) .ci/wheels --versions "$(VERSIONS)" --test $(ARGS)
 
 clean:  ## remove what builds, tests and environments left
 	rm -rf build dist .venv .venv-* *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
