@@ -80,6 +80,8 @@ def refuses_connections(server: Server) -> bool:
         server.connect().close()
     except ConnectionRefusedError:
         return True
+    except ConnectionResetError:
+        pass  # the listening socket was closed before the connection was accepted
     return False
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import signal
 import socket
 import subprocess
@@ -43,33 +44,52 @@ _NEGLIGENCE = re.compile(
 
 
 class Output:
-    """The lines that a process writes to one pipe, as they come."""
+    """The lines that a process writes to one pipe.
+
+    Whoever asks for them gets all that was written before, however late the thread is that waits for more.
+    """
 
     def __init__(self, pipe: IO[bytes]) -> None:
         self._pipe = pipe
+        self._fd = pipe.fileno()
+        os.set_blocking(self._fd, False)
         self._lines: list[str] = []
+        self._rest = b""
         self._arrived = threading.Condition()
         self._ended = False
         self._thread = threading.Thread(target=self._collect, daemon=True)
         self._thread.start()
 
     def _collect(self) -> None:
-        for line in self._pipe:
+        poll = select.poll()
+        poll.register(self._fd, select.POLLIN)
+        while not self._ended:
+            poll.poll()
             with self._arrived:
-                self._lines.append(line.decode("utf-8", "replace").rstrip("\n"))
+                self._read()
                 self._arrived.notify_all()
-        with self._arrived:
-            self._ended = True
-            self._arrived.notify_all()
+
+    def _read(self) -> None:
+        """Read what is in the pipe; the lock is held."""
+        while not self._ended:
+            try:
+                data = os.read(self._fd, 65536)
+            except BlockingIOError:
+                return
+            *lines, self._rest = (self._rest + data).split(b"\n")
+            if not data:
+                self._ended = True
+                lines = [self._rest] if self._rest else []
+            self._lines += [line.decode("utf-8", "replace") for line in lines]
 
     @property
     def length(self) -> int:
-        """The number of lines so far: a mark to read from later."""
-        with self._arrived:
-            return len(self._lines)
+        """Number of lines so far: a mark to read from later."""
+        return len(self.lines())
 
     def lines(self, since: int = 0) -> list[str]:
         with self._arrived:
+            self._read()
             return self._lines[since:]
 
     def text(self, since: int = 0) -> str:
