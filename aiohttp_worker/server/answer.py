@@ -180,5 +180,4 @@ class Answer(StartResponse):
     @property
     def waits_for_client(self) -> bool:
         """True if the thread that runs the application waits for the client to read or to send."""
-        channel = self.channel
-        return self.stream.write_queue.paused or (isinstance(channel, ThreadChannel) and channel.full) or self.stream.awaits_body
+        return self.channel.full or self.stream.awaits_body

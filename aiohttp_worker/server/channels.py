@@ -99,6 +99,11 @@ class InlineChannel:
             state.write_batch.note_call(taken, now)
         return following
 
+    @property
+    def full(self) -> bool:
+        """True if more waits than the application should add to."""
+        return self._write_queue.paused
+
     def send(self, pieces: list[bytes]) -> None:
         """Send part of an answer."""
         self._write_queue.send(pieces)
@@ -188,7 +193,7 @@ class ThreadChannel:
     @property
     def full(self) -> bool:
         """True if more waits than the application should add to."""
-        return self.put - self.taken > WRITE_HIGH_MARK
+        return self._write_queue.paused or self.put - self.taken > WRITE_HIGH_MARK
 
     def send(self, pieces: list[bytes]) -> None:
         """Have the loop send part of an answer."""
@@ -215,7 +220,7 @@ class ThreadChannel:
         """
         self.send(pieces)
         write_queue = self._write_queue
-        while (write_queue.paused or self.put - self.taken > WRITE_HIGH_MARK) and not write_queue.closed:
+        while self.full and not write_queue.closed:
             write_queue.wait_in_thread()
         check_connected(write_queue)
 
@@ -305,6 +310,11 @@ class TaskChannel:
         if within is not None and task is not None and task.cancelled():
             within.close()  # it has not begun, if the task was cancelled before
         return self.home
+
+    @property
+    def full(self) -> bool:
+        """True if more waits than the application should add to."""
+        return self._write_queue.paused
 
     def send(self, pieces: list[bytes]) -> None:
         """Send part of an answer."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import types
 from collections.abc import Awaitable, Generator
-from typing import Any
+from typing import Any, Final
 
 from aiohttp_worker.wsgi.application import Piece, ResultKind, classify_result, is_awaitable, take_outcome, wrong_item
 from aiohttp_worker.wsgi.async_body import Marker
@@ -20,6 +20,8 @@ from aiohttp_worker.wsgi.input import StreamReader
 from aiohttp_worker.wsgi.input_file import let_delegate
 
 from .answer import Answer
+
+_NO_MORE: Final = object()
 
 
 @types.coroutine
@@ -59,15 +61,10 @@ def drive(generator: types.GeneratorType[Any, Any, Any], pieces: Pieces) -> Gene
                 value = yield item
                 pieces.turn_begins()
             elif is_awaitable(item):
-                value = take_outcome(generator, (yield from _await(item).__await__()))
-                if isinstance(value, Piece):
-                    if not (yield from pieces.send(value.data).__await__()):
-                        generator.close()
-                        return None
-                    value = None
-                elif pieces.turn_is_over():
-                    yield
-                    pieces.turn_begins()
+                value = yield from _outcome(generator, item, pieces).__await__()
+                if value is _NO_MORE:
+                    generator.close()
+                    return None
             else:
                 raise wrong_item(item)
         except GeneratorExit:
@@ -254,5 +251,12 @@ async def _send(exchange: Answer, data: bytes) -> bool:
     return not exchange.response.surplus
 
 
-async def _await(awaitable: Awaitable[Any]) -> Any:
-    return await awaitable
+async def _outcome(generator: types.GeneratorType[Any, Any, Any], awaitable: Awaitable[Any], pieces: Pieces) -> Any:
+    """Await what a generator yielded, and return what is to be sent into it; ``_NO_MORE`` if no more of the body can be sent."""
+    value = take_outcome(generator, await awaitable)
+    if isinstance(value, Piece):
+        return None if await pieces.send(value.data) else _NO_MORE
+    if pieces.turn_is_over():
+        await asyncio.sleep(0)
+        pieces.turn_begins()
+    return value

@@ -146,7 +146,6 @@ class Exchange(Answer):
         assert iterator is not None
         is_generator = type(iterator) is _GeneratorType
         response = self.response
-        write_queue = self.stream.write_queue
         channel = self.channel
         deadline = 0.0
         sent = 0
@@ -155,42 +154,45 @@ class Exchange(Answer):
                 item = self._advance(iterator) if is_generator else _next_item(iterator, _EXHAUSTED)
                 if item is _EXHAUSTED:
                     return self._finish() if self._returned is None else self._take_returned()
-                if isinstance(item, bytes):
-                    if isinstance(item, Marker):
-                        if not self.claim(item):
-                            continue
-                        self._awaited = item.stream
-                        return _ITEM
-                    pieces = self.piece(item)
-                    if not pieces:
-                        pass
-                    elif response.complete:
-                        channel.send_last(pieces, len(item), response.keep_alive)
-                    else:
-                        channel.send(pieces)
-                elif is_awaitable(item):
-                    self._awaited = item
+                if type(item) is not bytes and self._is_awaited(item):
                     return _ITEM
-                else:
-                    raise wrong_item(item)
+                pieces = self.piece(item)
+                if response.complete and pieces:
+                    channel.send_last(pieces, len(item), response.keep_alive)
+                elif pieces:
+                    channel.send(pieces)
                 if response.surplus:
                     return self._finish()
                 if self.stream.disconnected:
-                    check_connected(write_queue)
-                if write_queue.paused:
+                    check_connected(self.stream.write_queue)
+                if channel.full:
                     return _DRAIN
                 if isinstance(channel, ThreadChannel):
-                    if channel.full:
-                        return _DRAIN
                     continue
                 sent += len(item)
                 now = _monotonic()
-                if not deadline:
-                    deadline = now + TURN_SECONDS
-                elif now > deadline or sent > _TURN_BYTES:
+                deadline = deadline or now + TURN_SECONDS
+                if now > deadline or sent > _TURN_BYTES:
                     return _TURN
         except BaseException as error:
             return self._fail(error)
+
+    def _is_awaited(self, item: Any) -> bool:
+        """Return True if an item stands for what a task has to await; False if it is sent as ``bytes`` are.
+
+        :raises TypeError: *item* is neither.
+        """
+        if isinstance(item, Marker):
+            if not self.claim(item):
+                return False  # a marker itself is empty
+            self._awaited = item.stream
+            return True
+        if isinstance(item, bytes):
+            return False
+        if not is_awaitable(item):
+            raise wrong_item(item)
+        self._awaited = item
+        return True
 
     def _advance(self, generator: Any) -> Any:
         """Step a generator, with what is to be sent or thrown into it.
