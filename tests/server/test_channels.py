@@ -13,26 +13,38 @@ from typing import Any
 import pytest
 
 from aiohttp_worker.errors import ClientDisconnectedError
+from aiohttp_worker.http1.messages import RequestHead
 from aiohttp_worker.server import channels
 from aiohttp_worker.server.channels import InlineChannel, Next, TaskChannel, ThreadChannel, ThreadJob, check_connected
 from aiohttp_worker.transport.write_batch import MOST_HELD
 from aiohttp_worker.transport.write_queue import WRITE_HIGH_MARK, WriteQueue
 
-from .fakes import FakeServer, FakeTransport
+from .fakes import GET, FakeServer, FakeTransport
 
 COMPILED = channels.__file__.endswith(".so")
 
 
-class Head:
-    method = "GET"
-    target = "/a"
-    path = "/a"
+def received_head() -> RequestHead:
+    """The head of a request, as a connection reads it: compiled channels take no other."""
+
+    async def wait_for_ever(environ: Any, start_response: Any) -> None:
+        await asyncio.get_running_loop().create_future()
+
+    server = FakeServer(wait_for_ever)
+    server.receive(GET % b"a")
+    head: RequestHead = server.connection.exchange.head
+    server.lose()
+    server.loop.fire_timers()
+    return head
+
+
+HEAD = received_head()
 
 
 class Request:
     """What a channel asks of an exchange."""
 
-    head: Any = Head()
+    head = HEAD
 
     def __init__(self) -> None:
         self.followed: list[Next] = []
@@ -117,11 +129,11 @@ def test_inline_a_slow_piece_is_warned_of() -> None:
 
 def test_inline_small_whole_answers_leave_together(site: Site) -> None:
     channel = site.inline()
-    channel.send_whole([b"a", b"b"], 2, Head())  # type: ignore[arg-type]
+    channel.send_whole([b"a", b"b"], 2, HEAD)
     assert site.transport.sent == b""
     site.loop.run_ready()
     assert site.transport.sent == b"ab"
-    channel.send_whole([bytes(MOST_HELD + 1)], MOST_HELD + 1, Head())  # type: ignore[arg-type]
+    channel.send_whole([bytes(MOST_HELD + 1)], MOST_HELD + 1, HEAD)
     assert len(site.transport.sent) == 2 + MOST_HELD + 1  # at once
 
 
@@ -139,7 +151,7 @@ def test_pieces_are_sent_in_order(site: Site, channel: str) -> None:
 @pytest.mark.parametrize("channel", ["inline", "thread", "task"])
 @pytest.mark.parametrize("size", [1, MOST_HELD + 1])
 def test_a_whole_answer_is_sent(site: Site, channel: str, size: int) -> None:
-    getattr(site, channel)().send_whole([bytes(size)], size, Head())
+    getattr(site, channel)().send_whole([bytes(size)], size, HEAD)
     site.loop.run_ready()
     assert len(site.transport.sent) == size
 
@@ -169,7 +181,7 @@ def test_inline_write_keeps_less_where_much_waits_already(site: Site) -> None:
 def test_a_long_answer_goes_to_a_file_where_much_waits_already(site: Site, channel: str) -> None:
     site.state.unsent = 1 << 30
     site.transport.stuck = True
-    getattr(site, channel)().send_whole([bytes(200_000)], 200_000, Head())
+    getattr(site, channel)().send_whole([bytes(200_000)], 200_000, HEAD)
     site.loop.run_ready()
     assert site.write_queue.spill is not None
     assert site.transport.waiting == b""
@@ -179,7 +191,7 @@ def test_a_long_answer_goes_to_a_file_where_much_waits_already(site: Site, chann
 def test_a_long_answer_that_cannot_be_stored_is_logged(channel: str, tmp_path: Path) -> None:
     site = Site(body_directory=str(tmp_path / "missing"))
     site.state.unsent = 1 << 30
-    getattr(site, channel)().send_whole([bytes(200_000)], 200_000, Head())
+    getattr(site, channel)().send_whole([bytes(200_000)], 200_000, HEAD)
     site.loop.run_ready()
     assert [line for line in site.server.logged if "GET /a: the answer cannot be stored: No such file" in line]
     assert site.transport.aborted
