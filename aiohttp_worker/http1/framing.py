@@ -46,17 +46,18 @@ class RequestFraming:
         # Of Connection (RFC 9110 section 7.6.1).
         self.close = False
         self.keep_alive = False
-        has_codings = False
+        has_codings = has_length = False
         # Of several faults, the first is one that makes the message unreadable.
         for name, value in fields:
             lower = name.lower()
             if lower == "content-length":
+                has_length = True
                 self._take_length(value)
             elif lower == "transfer-encoding":
                 has_codings = True
                 if not value:
                     raise RemoteProtocolError("an empty Transfer-Encoding")
-        if has_codings and self.content_length is not None:
+        if has_codings and has_length:  # not by content_length: compiled, it would still be taken for the None above
             raise RemoteProtocolError("Content-Length beside Transfer-Encoding")
         for name, value in fields:
             if name.lower() == "host" and HOST.fullmatch(value) is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from aiohttp_worker.http1.messages import RequestHead
@@ -23,12 +24,16 @@ class Answer(StartResponse):
     :param stream: that brought the request, and takes the answer.
     :ivar channel: where the application runs now.
     :ivar task_channel: where it runs in a task, once it has done so.
+    :ivar context: of the application's code (PEP 567).
+    :ivar ended: True once the answer is over, and the next request may have the stream.
     :ivar iterable: of the body, until it is closed.
     :ivar started: when the application was called, on the monotonic clock in seconds.
     """
 
     __slots__ = (
         "channel",
+        "context",
+        "ended",
         "environ",
         "error",
         "head",
@@ -49,6 +54,8 @@ class Answer(StartResponse):
         self.task_channel: TaskChannel | None = None
         self.iterable: Any = None
         self.error: BaseException | None = None
+        self.context = state.context.copy()
+        self.ended = False
         self.started = 0.0
 
     # What the application calls.
@@ -62,12 +69,15 @@ class Answer(StartResponse):
 
         :raises ClientDisconnectedError: nobody is there to read it.
         :raises OSError: the file takes no more; the connection is reset.
+        :raises RuntimeError: the answer is over: what is sent now would be part of another one.
         :raises TypeError: *data* is no ``bytes``.
         """
         if not isinstance(data, bytes):
             raise TypeError(f"write() takes bytes, not {type(data).__name__}: {shown(data)}")
         if isinstance(data, Marker):
             data = b""  # it is not false, and there is nothing to wait with; who asks for more is given the data
+        if self.ended:
+            raise RuntimeError("write() was called after the response had ended")
         write_queue = self.stream.write_queue
         check_connected(write_queue)
         self.channel.write(self.piece(data))
@@ -181,3 +191,63 @@ class Answer(StartResponse):
     def waits_for_client(self) -> bool:
         """True if the thread that runs the application waits for the client to read or to send."""
         return self.channel.full or self.stream.awaits_body
+
+    # Ends.
+
+    def before_head(self) -> None:
+        """Announce that the connection ends, where a body is left that nobody reads."""
+        if self.head.has_body and self.stream.leaves_body():
+            self.response.close_after(CloseReason.BODY_UNREAD)
+
+    def cut(self) -> None:
+        """End an answer that has begun, so that it does not look complete."""
+        self.response.close_after(CloseReason.FAILED)
+        if self.response.cut_looks_complete:
+            self.stream.write_queue.reset_on_close()
+
+    def abandon(self, status_code: int) -> None:
+        """Answer in the place of an application that hangs, or was not called, as far as it has not: its worker ends."""
+        self.ended = True
+        if self.response.head_sent:
+            self.cut()
+        else:
+            status, headers, data = error_response(status_code, "")
+            self.replace(status, headers)
+            self.response.close_after(CloseReason.FAILED)
+            self.stream.write_queue.send(self.whole(data))
+
+    def run_post_request(self) -> None:
+        """Run Gunicorn's hook as a piece of the application's code."""
+        state = self.state
+        state.running_loop.enter_application(self)
+        try:
+            assert state.post_request is not None
+            self.context.run(state.post_request, self)
+        except BaseException as error:
+            state.check_exit(error)
+            state.observers.log_exception(error, f"Exception in post_request hook: {self.head.method} {self.head.target}")
+        finally:
+            state.running_loop.leave_application()
+
+    @property
+    def task(self) -> asyncio.Task[Any] | None:
+        """The task that runs the application, while one does."""
+        channel = self.task_channel
+        return None if channel is None else channel.task
+
+    def client_left(self) -> None:
+        """Handle the loss of the connection during the exchange."""
+        task = self.task
+        if task is not None:
+            self.state.cancel_later(task)
+        elif self.state.pool is not None:
+            self._leave_bodies()
+
+    def _leave_bodies(self) -> None:
+        """Let go a thread that waits for an asynchronous body, now or later: nobody reads it."""
+        if self.ended or self.task is not None:
+            return
+        bodies = self.context.get(bodies_of_request)
+        if bodies is not None:
+            bodies.leave(self.state.cancel_later)
+        self.state.loop.call_later(1.0, self._leave_bodies)

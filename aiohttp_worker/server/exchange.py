@@ -18,7 +18,6 @@ from aiohttp_worker.wsgi.environ import Environ
 from aiohttp_worker.wsgi.file_wrapper import FileWrapper, regular_part
 from aiohttp_worker.wsgi.input import StreamReader, explain_misuse
 from aiohttp_worker.wsgi.input_file import let_delegate
-from aiohttp_worker.wsgi.start_response import error_response
 
 from .answer import Answer
 from .channels import TURN_SECONDS, InlineChannel, Next, TaskChannel, ThreadChannel, check_connected
@@ -58,20 +57,16 @@ class Exchange(Answer):
 
     __slots__ = (
         "_awaited",
-        "_context",
         "_iterator",
         "_following",
         "_result",
         "_returned",
         "_sent_in",
         "_thrown_in",
-        "ended",
     )
 
     def __init__(self, state: State, stream: Stream, head: RequestHead, environ: Environ) -> None:
         super().__init__(state, stream, head, environ)
-        self.ended = False
-        self._context = state.context.copy()
         self._iterator: Iterator[Any] | None = None
         self._following = _END
         self._result: Any = None
@@ -81,11 +76,6 @@ class Exchange(Answer):
         self._sent_in: Any = None
         self._thrown_in: BaseException | None = None
 
-    def before_head(self) -> None:
-        """Announce that the connection ends, where a body is left that nobody reads."""
-        if self.head.has_body and self.stream.leaves_body():
-            self.response.close_after(CloseReason.BODY_UNREAD)
-
     # Ordinary applications.
 
     def run_inline(self) -> None:
@@ -93,21 +83,21 @@ class Exchange(Answer):
         channel = self.stream.channel
         self.started = channel.started = _monotonic()
         channel.turned = False
-        self.go_on(channel.run(_call, self, self._context), channel.ended)
+        self.go_on(channel.run(_call, self, self.context), channel.ended)
 
     def run_in_thread(self) -> None:
         """Call the application in a thread of the pool."""
         self.started = _monotonic()
         self.channel = channel = ThreadChannel(self.state, self.stream.write_queue)
-        channel.run(_call, self, self._context)
+        channel.run(_call, self, self.context)
 
     def _run(self, piece: Callable[[Exchange], Next]) -> None:
         """Run a piece of the application's code where the others ran."""
         channel = self.channel
         if isinstance(channel, InlineChannel):
-            self.go_on(channel.run(piece, self, self._context), channel.ended)
+            self.go_on(channel.run(piece, self, self.context), channel.ended)
         elif isinstance(channel, ThreadChannel):
-            channel.run(piece, self, self._context)
+            channel.run(piece, self, self.context)
 
     def _call(self) -> Next:
         state = self.state
@@ -364,7 +354,7 @@ class Exchange(Answer):
             channel = self.task_channel = TaskChannel(self.state, self.stream.write_queue, home)
         self.channel = channel
         # An iterable of what is there already must not go on without a turn for others.
-        channel.run(coroutine, within, self._context, self._task_done, self._following is not _ITEM)
+        channel.run(coroutine, within, self.context, self._task_done, self._following is not _ITEM)
 
     def _task_done(self, task: asyncio.Task[Any]) -> None:
         """Go on after the task, in a plain callback and with the loop hidden."""
@@ -425,26 +415,10 @@ class Exchange(Answer):
             explain_misuse(error)
             state.log_failure(self.head, error)
             if response.head_sent:
-                response.close_after(CloseReason.FAILED)
-                if response.cut_looks_complete:
-                    self.stream.write_queue.reset_on_close()
+                self.cut()
             else:
                 self.send_error(500, "")
         return self._close_iterable()
-
-    def abandon(self, status_code: int) -> None:
-        """Answer in the place of an application that hangs, or was not called, as far as it has not: its worker ends."""
-        response = self.response
-        self.ended = True
-        if not response.head_sent:
-            status, headers, data = error_response(status_code, "")
-            self.replace(status, headers)
-            response.close_after(CloseReason.FAILED)
-            self.stream.write_queue.send(self.whole(data))
-        else:
-            response.close_after(CloseReason.FAILED)
-            if response.cut_looks_complete:
-                self.stream.write_queue.reset_on_close()
 
     def _close_iterable(self) -> Next:
         iterable, self.iterable = self.iterable, None
@@ -476,46 +450,10 @@ class Exchange(Answer):
             state.write_batch.flush()
         if state.post_request is not None:
             state.write_batch.flush()
-            self._run_post_request()
+            self.run_post_request()
         if state.on_end is not None:
             state.on_end(self)
         self.stream.exchange_ended(now)
-
-    def _run_post_request(self) -> None:
-        """Run Gunicorn's hook as a piece of the application's code."""
-        state = self.state
-        state.running_loop.enter_application(self)
-        try:
-            assert state.post_request is not None
-            self._context.run(state.post_request, self)
-        except BaseException as error:
-            state.check_exit(error)
-            state.observers.log_exception(error, f"Exception in post_request hook: {self.head.method} {self.head.target}")
-        finally:
-            state.running_loop.leave_application()
-
-    @property
-    def task(self) -> asyncio.Task[Any] | None:
-        """The task that runs the application, while one does."""
-        channel = self.task_channel
-        return None if channel is None else channel.task
-
-    def client_left(self) -> None:
-        """Handle the loss of the connection during the exchange."""
-        task = self.task
-        if task is not None:
-            self.state.cancel_later(task)
-        elif self.state.pool is not None:
-            self._leave_bodies()
-
-    def _leave_bodies(self) -> None:
-        """Let go a thread that waits for an asynchronous body, now or later: nobody reads it."""
-        if self.ended or self.task is not None:
-            return
-        bodies = self._context.get(bodies_of_request)
-        if bodies is not None:
-            bodies.leave(self.state.cancel_later)
-        self.state.loop.call_later(1.0, self._leave_bodies)
 
 
 # Bound here once, as is all that costs a request more than what it does.

@@ -563,3 +563,26 @@ def test_a_hook_that_fails_before_the_call() -> None:
     server.state.pre_request = fail
     server.receive(GET % b"a")
     assert server.status_codes() == [500]
+
+
+def test_write_after_the_end_is_refused(serve: Serve) -> None:
+    """Its bytes would be taken for a part of the next answer."""
+    writes: list[Callable[[bytes], Any]] = []
+    errors: list[str] = []
+
+    def application(environ: Environ, start_response: Start) -> list[bytes]:
+        for write in writes:
+            try:
+                write(b"late")
+            except RuntimeError as error:
+                errors.append(str(error))
+        writes.append(start_response("200 OK", HEADERS))
+        return [b"a"]
+
+    server = serve(application)
+    server.receive(GET % b"b")
+    until(lambda: len(server.ended) == 2, server)
+    sent = server.take_sent()
+    assert b"late" not in sent
+    assert sent.count(b"HTTP/1.1 200") == 2
+    assert errors == ["write() was called after the response had ended"]
