@@ -69,7 +69,7 @@ COMPILED = (
 )
 
 # Those that look at bytes by pointers, which mypyc does not: Cython compiles them, with the types in the .pxd beside each.
-BY_POINTERS = ("aiohttp_worker/http1/head_scanner.py",)
+BY_POINTERS = ("aiohttp_worker/http1/field_writer.py", "aiohttp_worker/http1/head_scanner.py")
 PLAIN = ("aiohttp_worker/http1/octets.py",)  # what those are in the plain form
 
 HERE = Path(__file__).resolve().parent

@@ -24,6 +24,10 @@ COOKIE: Final = 32768
 FORWARDED: Final = 65536  # says something of scheme or mount point
 REFUSED: Final = 131072  # may not be there
 
+# Of the fields of a response, besides LENGTH and ODD.
+SERVER: Final = 1
+DATE: Final = 2
+
 BITS: Final = 18
 ALL: Final = (1 << BITS) - 1
 

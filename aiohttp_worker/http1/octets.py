@@ -1,6 +1,6 @@
-"""The plain form of what ``head_scanner.pxd`` does with pointers: bytes of a head → native strings.
+"""The plain form of what ``head_scanner.pxd`` and ``field_writer.pxd`` do with pointers: bytes of heads and native strings.
 
-Where the scanner is compiled nothing here is used but as an oracle for it. Each function has the name, the arguments and
+Where these are compiled nothing here is used but as an oracle for them. Each function has the name, the arguments and
 the result of its compiled twin.
 """
 
@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
+from .caches import remember
 from .grammar import TOKEN
-from .head_flags import ESCAPED, HTTP_1_0, METHODS, ODD
+from .head_flags import DATE, ESCAPED, HTTP_1_0, LENGTH, METHODS, ODD, SERVER
 
 compiled: Final = False  # what `cython.compiled` says where Cython is not installed
 
@@ -19,6 +20,10 @@ _LONGEST_NAME: Final = 64
 _NUMBERS: Final = {method: number for number, method in enumerate(METHODS)}
 _ALLOWED: Final = bytes([9, *range(32, 127), *range(128, 256)])
 _PLAIN_HOST: Final = re.compile(r"[A-Za-z0-9.\-]+(?::[0-9]{0,5})?")
+_KINDS: Final = {"content-length": LENGTH, "date": DATE, "server": SERVER} | dict.fromkeys(
+    ("connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"), ODD
+)
+_learned_kinds: Final[dict[str, int]] = {}  # of names as applications write them
 
 
 def head_end(data: bytes, start: int) -> int:
@@ -102,3 +107,27 @@ def is_plain_host(value: str) -> bool:
 def read_length(value: str) -> int:
     """Return the number that 1 to 18 digits are, -1 for anything else (RFC 9110 section 8.6)."""
     return int(value) if value.isascii() and value.isdigit() and len(value) <= 18 else -1
+
+
+def field_kind(pair: Any) -> int:
+    """Return LENGTH, SERVER or DATE for such a field of a response, ODD for one that has to be looked at, and 0 for any other."""
+    if type(pair) is not tuple or len(pair) != 2:
+        return ODD
+    name, value = pair
+    if type(name) is not str or type(value) is not str:
+        return ODD
+    if not (value.isascii() and value.isprintable()) or value[:1] == " " or value[-1:] == " ":
+        return ODD
+    kind = _learned_kinds.get(name)
+    if kind is None:
+        if TOKEN.fullmatch(name) is None:
+            return ODD
+        kind = _KINDS.get(name.lower(), 0)
+        if len(name) <= _LONGEST_NAME:
+            remember(_learned_kinds, _MOST_NAMES, name, kind)
+    return kind
+
+
+def join_lines(headers: list[tuple[str, str]]) -> bytes:
+    """Return the lines of fields, which are all of ASCII."""
+    return "".join([f"{name}: {value}\r\n" for name, value in headers]).encode("ascii")

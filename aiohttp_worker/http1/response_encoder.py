@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from typing import Any, Final
 
-from .caches import Sightings, remember
+from .caches import remember
 from .errors import LocalProtocolError
+from .field_writer import write_fields
 from .grammar import CONTENT_LENGTH, FIELD_VALUE, STATUS, TOKEN, is_plain_text
+from .head_flags import DATE, SERVER
 
 Headers = list[tuple[str, str]]
 
@@ -29,8 +31,6 @@ _HOP_BY_HOP: Final = frozenset(
 )
 
 _REMEMBERED: Final = 1024
-_MOST_BLOCKS: Final = 512
-_LONGEST_BLOCK: Final = 1024  # bytes; what is longer is encoded each time
 
 
 def http_date(seconds: float) -> str:
@@ -66,7 +66,7 @@ class StatusLine:
 
 
 class FieldBlock:
-    """The fields that an application gave for one response, checked and encoded.
+    """Fields that an application gave for one response, checked and encoded.
 
     :ivar pairs: name and value of those that an application may send.
     :ivar data: the lines of them.
@@ -74,31 +74,21 @@ class FieldBlock:
     :ivar closes: whether they ask for the end of the connection.
     :ivar has_server: whether ``Server`` is among them.
     :ivar has_date: whether ``Date`` is among them.
-    :ivar known: whether each of them was known before.
     """
 
-    __slots__ = ("_defaults", "_head", "_line", "closes", "data", "has_date", "has_server", "known", "length", "pairs")
+    __slots__ = ("closes", "data", "has_date", "has_server", "length", "pairs")
 
-    def __init__(self, pairs: list[Any], data: bytes, length: int | None, closes: bool, names: set[str], known: bool) -> None:
+    def __init__(self, pairs: list[Any], data: bytes, length: int | None, closes: bool, found: int) -> None:
         self.pairs = pairs
         self.data = data
-        self.known = known
         self.length = length
         self.closes = closes
-        self.has_server = "server" in names
-        self.has_date = "date" in names
-        # The last head that was made of it, and of what.
-        self._head = b""
-        self._line: StatusLine | None = None
-        self._defaults = b""
+        self.has_server = found & SERVER != 0
+        self.has_date = found & DATE != 0
 
     def head(self, line: StatusLine, defaults: bytes) -> bytes:
         """Return a head that needs no more than these, its empty line included."""
-        if self._line is not line or self._defaults is not defaults:
-            self._head = b"".join((line.data, defaults, self.data, b"\r\n"))
-            self._line = line
-            self._defaults = defaults
-        return self._head
+        return b"".join((line.data, defaults, self.data, b"\r\n"))
 
     def without_length(self) -> bytes:
         """Return the lines without ``Content-Length``, for a status that allows none (RFC 9110 section 8.6)."""
@@ -108,8 +98,8 @@ class FieldBlock:
 class HeadEncoder:
     """Encodes the heads of responses; one serves all connections of a worker.
 
-    What was checked and encoded, and came twice, is remembered in bounded
-    tables: applications send the same few fields again and again.
+    What nearly all applications send is checked and encoded by :func:`write_fields`, the rest field by field. Statuses, and what
+    names of the latter mean, are remembered in bounded tables.
 
     :param server: value of the ``Server`` field.
     """
@@ -120,9 +110,6 @@ class HeadEncoder:
         self._defaults = b""
         self._statuses: dict[str, StatusLine] = {}
         self._names: dict[str, str] = {}
-        self._lines: dict[Any, _FieldLine] = {}
-        self._blocks: dict[Any, FieldBlock] = {}
-        self._sightings = Sightings()
         self.set_time(time.time())
 
     def set_time(self, seconds: float) -> None:
@@ -167,33 +154,21 @@ class HeadEncoder:
         """
         if type(headers) is not list:
             headers = _listed(headers)
-        key = tuple(headers)
-        try:
-            block = self._blocks.get(key)
-        except TypeError:  # lists, for instance, are no keys
-            block = None
-        if block is None:
-            block = self._new_block(headers)
-            if block.known and len(block.data) <= _LONGEST_BLOCK and self._sightings.seen(key):
-                remember(self._blocks, _MOST_BLOCKS, tuple([_pair(header) for header in headers]), block)
-        return block
+        written = write_fields(headers)
+        if written is None:
+            return self._encode_odd(headers)
+        length = written[1]
+        return FieldBlock(headers.copy(), written[0], length if length >= 0 else None, False, written[2])
 
-    def _new_block(self, headers: list[Any]) -> FieldBlock:
-        known = self._lines
+    def _encode_odd(self, headers: list[Any]) -> FieldBlock:
+        """Encode field by field what is not as most applications send it, or find the reason to refuse it."""
         pairs: list[Any] = []
         lines: list[bytes] = []
-        names: set[str] = set()
+        found = 0
         length: int | None = None
         closes = False
-        all_known = True
         for pair in headers:
-            try:
-                line = known.get(pair)
-            except TypeError:
-                line = None
-            if line is None:
-                all_known = False
-                line = self.field_line(pair)
+            line = self.field_line(pair)
             name = line.name
             if name:
                 if name == "content-length":
@@ -206,10 +181,11 @@ class HeadEncoder:
                     if name == "connection" and b"close" in line.data.lower():
                         closes = True
                     continue
-                names.add(name)
+                else:
+                    found |= SERVER if name == "server" else DATE
             pairs.append(line.pair)
             lines.append(line.data)
-        return FieldBlock(pairs, b"".join(lines), length, closes, names, all_known)
+        return FieldBlock(pairs, b"".join(lines), length, closes, found)
 
     def field_line(self, header: object) -> _FieldLine:
         """Check and encode one field.
@@ -235,10 +211,7 @@ class HeadEncoder:
             if CONTENT_LENGTH.fullmatch(value) is None:
                 raise LocalProtocolError(f"Content-Length is no length: {value!r}")
             length = int(value)
-        line = _FieldLine((name, value), f"{name}: {value}\r\n".encode("latin-1"), kind, length)
-        if len(line.data) <= 256 and self._sightings.seen(pair):
-            remember(self._lines, _REMEMBERED, pair, line)
-        return line
+        return _FieldLine((name, value), f"{name}: {value}\r\n".encode("latin-1"), kind, length)
 
     def _learn_name(self, name: str) -> str:
         """Return a name in lower case if it means something to the framing or to us, otherwise ""."""

@@ -12,10 +12,10 @@ from aiohttp_worker.http1.request_parser import LINE_KEYS, learn_name
 COMPILED = not str(head_scanner.__file__).endswith(".py")
 
 
-def load_plain() -> Any:
+def load_plain(module_name: str = "head_scanner") -> Any:
     """The module as plain Python, whether it is compiled or not."""
-    name = "aiohttp_worker.http1.plain_head_scanner"
-    spec = importlib.util.spec_from_file_location(name, Path(aiohttp_worker.http1.__file__).with_name("head_scanner.py"))
+    name = f"aiohttp_worker.http1.plain_{module_name}"
+    spec = importlib.util.spec_from_file_location(name, Path(aiohttp_worker.http1.__file__).with_name(f"{module_name}.py"))
     assert spec is not None
     assert spec.loader is not None
     module = sys.modules[name] = importlib.util.module_from_spec(spec)

@@ -1,12 +1,12 @@
-"""Bounded caches, which keep an entry once it has been seen twice."""
+"""Bounded caches, which begin anew when they are full."""
 
 from __future__ import annotations
 
-from aiohttp_worker.http1.caches import Sightings
+from aiohttp_worker.http1.caches import remember
 
 
-def test_sightings_of_anything_with_a_hash() -> None:
-    sightings = Sightings()
-    sightings.seen(("name", "value"))
-    assert sightings.seen(("name", "value"))
-    assert [sightings.seen((name, "value")) for name in range(1000)].count(True) < 100
+def test_full_cache_begins_anew() -> None:
+    table: dict[str, int] = {}
+    for number, key in enumerate("abc"):
+        remember(table, 2, key, number)
+    assert table == {"c": 2}
