@@ -48,6 +48,7 @@ def read_line(scanner: Any, table: dict[str, object]) -> int:
     """Put the parts of an ordinary request line into *table* and return its flags; ODD for any other line."""
     line = next(scanner.lines)
     limit = scanner.longest_line
+    method_key, protocol_key, path_key, query_key, target_key, second_target_key = scanner.keys
     method, _, rest = line.partition(" ")
     target, _, protocol = rest.partition(" ")
     flags = _NUMBERS.get(method, ODD)
@@ -59,17 +60,17 @@ def read_line(scanner: Any, table: dict[str, object]) -> int:
         if protocol != "HTTP/1.0":
             return ODD
         flags |= HTTP_1_0
-        table[scanner.keys[1]] = protocol
+        table[protocol_key] = protocol
     if flags & ~HTTP_1_0:
-        table[scanner.keys[0]] = method
+        table[method_key] = method
     path, question, query = target.partition("?")
     if "%" in path:
         flags |= ESCAPED
-    table[scanner.keys[2]] = path
+    table[path_key] = path
     if question:
-        table[scanner.keys[3]] = query
-    table[scanner.keys[4]] = target
-    table[scanner.keys[5]] = target
+        table[query_key] = query
+    table[target_key] = target
+    table[second_target_key] = target
     return flags
 
 

@@ -76,7 +76,7 @@ class FieldBlock:
     :ivar has_date: whether ``Date`` is among them.
     """
 
-    __slots__ = ("closes", "data", "has_date", "has_server", "length", "pairs")
+    __slots__ = ("_defaults", "_head", "_line", "closes", "data", "has_date", "has_server", "length", "pairs")
 
     def __init__(self, pairs: list[Any], data: bytes, length: int | None, closes: bool, found: int) -> None:
         self.pairs = pairs
@@ -85,10 +85,18 @@ class FieldBlock:
         self.closes = closes
         self.has_server = found & SERVER != 0
         self.has_date = found & DATE != 0
+        # The last head that was made of it, and of what.
+        self._head = b""
+        self._line: StatusLine | None = None
+        self._defaults = b""
 
     def head(self, line: StatusLine, defaults: bytes) -> bytes:
         """Return a head that needs no more than these, its empty line included."""
-        return b"".join((line.data, defaults, self.data, b"\r\n"))
+        if self._line is not line or self._defaults is not defaults:
+            self._head = b"".join((line.data, defaults, self.data, b"\r\n"))
+            self._line = line
+            self._defaults = defaults
+        return self._head
 
     def without_length(self) -> bytes:
         """Return the lines without ``Content-Length``, for a status that allows none (RFC 9110 section 8.6)."""
@@ -109,6 +117,7 @@ class HeadEncoder:
         self._date = b""
         self._defaults = b""
         self._statuses: dict[str, StatusLine] = {}
+        self._last: FieldBlock | None = None  # many applications send the same again
         self._names: dict[str, str] = {}
         self.set_time(time.time())
 
@@ -154,11 +163,16 @@ class HeadEncoder:
         """
         if type(headers) is not list:
             headers = _listed(headers)
+        last = self._last
+        if last is not None and headers == last.pairs:
+            return last
         written = write_fields(headers)
         if written is None:
             return self._encode_odd(headers)
         length = written[1]
-        return FieldBlock(headers.copy(), written[0], length if length >= 0 else None, False, written[2])
+        block = FieldBlock(headers.copy(), written[0], length if length >= 0 else None, False, written[2])
+        self._last = block
+        return block
 
     def _encode_odd(self, headers: list[Any]) -> FieldBlock:
         """Encode field by field what is not as most applications send it, or find the reason to refuse it."""
