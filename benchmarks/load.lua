@@ -40,13 +40,15 @@ local function vary()
   wrk.path = "/items/@PATH@"
   wrk.headers["Cookie"] = "session=@COOKIE@; theme=dark; consent=1"
   local head = wrk.format()
-  local path_at, path_end = head:find("@PATH@", 1, true)
-  local cookie_at, cookie_end = head:find("@COOKIE@", 1, true)
-  local first, middle, last = head:sub(1, path_at - 1), head:sub(path_end + 1, cookie_at - 1), head:sub(cookie_end + 1)
   local variants = {}
   for number = 1, VARIANTS do
     local path = 1000000 + number
-    variants[number] = first .. path .. "?page=" .. number % 97 .. middle .. path .. "5f2b7c9d1e3a" .. last
+    variants[number] = head:gsub("@%u+@", {
+      ["@PATH@"] = path .. "?page=" .. number % 97,
+      ["@COOKIE@"] = path .. "5f2b7c9d1e3a",
+      ["@ID@"] = path .. "-7f3a",
+      ["@PEER@"] = "198.51." .. math.floor(number / 250) % 250 .. "." .. number % 250,
+    })
   end
   local next = math.random(VARIANTS)
   function request()
@@ -59,6 +61,14 @@ function shapes.plain_varying() vary() end
 
 function shapes.browser_varying()
   shapes.browser()
+  vary()
+end
+
+-- With Host: twelve fields, of which three are new with every request.
+function shapes.vary()
+  shapes.browser()
+  wrk.headers["X-Request-Id"] = "@ID@"
+  wrk.headers["X-Forwarded-For"] = "@PEER@"
   vary()
 end
 

@@ -37,6 +37,13 @@ PLAIN_TOO = ONLY_SPECIAL | {"aiohttp-nostream"}
 ONE_FORM = PLAIN_TOO | {"aiohttp-plain"}
 
 WORKLOADS = (
+    Workload(
+        "vary",
+        "hello, a browser's twelve fields; path, query, cookie, request id and forwarded address are new each time",
+        WSGI_HELLO,
+        "vary",
+        without=ONLY_SPECIAL,
+    ),
     Workload("hello", "hello, the same request again and again", WSGI_HELLO),
     Workload("browser", "hello, a browser's ten fields, the same again and again", WSGI_HELLO, "browser", without=ONLY_SPECIAL),
     Workload(
