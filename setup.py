@@ -45,6 +45,8 @@ COMPILED = (
             "server/exchange",
             "server/http1_connection",
             "server/http1_stream",
+            "server/http2_connection",
+            "server/http2_stream",
             "server/lifetime",
             "server/loop_visibility",
             "server/overload",
@@ -231,6 +233,7 @@ DEPENDENCIES = [
 ]
 EXTRAS = {
     "uvloop": ["uvloop>=0.21,<0.24; platform_python_implementation == 'CPython'"],
+    "http2": ["ngh2>=0.3,<0.4", "h2>=4.1,<5"],  # Gunicorn takes its setting only where h2 is installed
     "brotli": ["brotli>=1.2,<2"],
     "zstd": ["backports.zstd>=1.0,<2; python_version < '3.14'"],
     "socks": ["python-socks>=2.7,<4"],
@@ -251,7 +254,7 @@ EXTRAS = {
         "falcon>=4.2",
         "Flask>=3.1",
         MYPY,  # what it finds in a program that uses the client
-        "h2>=4.1",  # Gunicorn takes its HTTP/2 settings only where this is installed
+        "h2>=4.1",  # the clients of the tests of HTTP/2
         "ngh2>=0.3,<0.4",
         "httpbin>=0.10.2",
         "ddtrace>=4; platform_python_implementation == 'CPython' and python_version < '3.15'",

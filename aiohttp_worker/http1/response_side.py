@@ -129,6 +129,10 @@ class ResponseSide:
         """
         return self.encoder.early_hints(headers)
 
+    def ask_for_body(self) -> bytes:
+        """Give an interim response 100, for the body of a request whose client waits for that (RFC 9110 section 10.1.1)."""
+        return b"HTTP/1.1 100 Continue\r\n\r\n"
+
     def delimit(self, status_code: int, fields: FieldBlock, length: int | None) -> Framing:
         """Choose how the body ends, on the way of :meth:`start` (RFC 9112 section 6.3).
 

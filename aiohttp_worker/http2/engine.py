@@ -17,11 +17,12 @@ from .events import (
     DataReceived,
     Event,
     FieldsReceived,
+    PeerAnswered,
     PeerLeaving,
     StreamClosed,
     WindowOpened,
 )
-from .settings import MOST_WINDOW, Http2Settings
+from .settings import MOST_WINDOW, HTTP2Settings
 
 # RFC 9113 section 6.5.2, and RFC 9218 section 2.1: streams take turns here, whatever a peer says of priorities.
 _MAX_CONCURRENT_STREAMS: Final = 0x3
@@ -36,7 +37,7 @@ _BEYOND_LIMIT: Final = 64 * 1024
 _MOST_CONTINUATIONS: Final = 16
 
 
-def _announced(settings: Http2Settings) -> dict[int, int]:
+def _announced(settings: HTTP2Settings) -> dict[int, int]:
     announced = {
         _MAX_CONCURRENT_STREAMS: settings.max_concurrent_streams,
         _INITIAL_WINDOW_SIZE: settings.initial_window_size,
@@ -48,7 +49,7 @@ def _announced(settings: Http2Settings) -> dict[int, int]:
     return announced
 
 
-def engine_configuration(settings: Http2Settings, most_fields: int) -> ngh2.Configuration:
+def engine_configuration(settings: HTTP2Settings, most_fields: int) -> ngh2.Configuration:
     """Return what the engines of all connections have in common.
 
     :param most_fields: of a request that is served; some more are still read, to be answered with 431.
@@ -76,7 +77,7 @@ class Engine:
 
     def __init__(
         self,
-        settings: Http2Settings,
+        settings: HTTP2Settings,
         configuration: ngh2.Configuration,
         upgraded: bytes | None = None,
         upgraded_head: bool = False,
@@ -165,6 +166,10 @@ class Engine:
         """Tell the peer which stream was the last that was served."""
         self._connection.send_goaway(NO_ERROR, last_stream_id=self._last_stream_id)
 
+    def ping(self) -> None:
+        """Ask the peer for a sign of life."""
+        self._connection.ping()
+
     def terminate(self, error_code: int) -> None:
         """End the connection, after what is to be sent."""
         if not self._ended:
@@ -203,6 +208,8 @@ class Engine:
             events.append(WindowOpened(0))  # of all streams, perhaps (RFC 9113 section 6.9.2)
         elif isinstance(event, ngh2.PingReceived):
             events.append(ControlFrameReceived(0))
+        elif isinstance(event, ngh2.PingAcknowledged):
+            events.append(PeerAnswered(0))
         elif isinstance(event, ngh2.GoAwayReceived):
             events.append(PeerLeaving(0))
         elif isinstance(event, ngh2.ConnectionClosed):

@@ -77,15 +77,17 @@ class StreamClosed(Event):
     """A stream is over, on both sides.
 
     :ivar error_code: ``NO_ERROR`` if request and answer are complete.
-    :ivar by_peer: the peer has reset it; otherwise, with an error, it broke a rule, or we have reset it.
+    :ivar by_peer: the peer has reset it.
+    :ivar ours: we have reset it; if neither has, an error says that the peer broke a rule.
     """
 
-    __slots__ = ("by_peer", "error_code")
+    __slots__ = ("by_peer", "error_code", "ours")
 
     def __init__(self, stream_id: int, error_code: int, by_peer: bool) -> None:
         super().__init__(stream_id)
         self.error_code = error_code
         self.by_peer = by_peer
+        self.ours = False
 
 
 class WindowOpened(Event):
@@ -96,6 +98,12 @@ class WindowOpened(Event):
 
 class ControlFrameReceived(Event):
     """A frame that asks for nothing, and that the engine has answered where it has to be."""
+
+    __slots__ = ()
+
+
+class PeerAnswered(Event):
+    """The peer has acknowledged a PING of ours: what we sent before has arrived."""
 
     __slots__ = ()
 

@@ -6,11 +6,10 @@ limits. What could be hidden in that form is refused first.
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Final
 
 from aiohttp_worker.http1.errors import RemoteProtocolError
-from aiohttp_worker.http1.head_flags import CLOSE, EXPECT, KEEP_ALIVE
+from aiohttp_worker.http1.head_flags import ALL, CLOSE, EXPECT, KEEP_ALIVE
 from aiohttp_worker.http1.messages import Limits, RequestHead
 from aiohttp_worker.http1.request_parser import HeadParser
 
@@ -21,18 +20,11 @@ _NOT_IN_TRAILERS: Final = frozenset((b"content-length", b"transfer-encoding", b"
 _FIELD_OVERHEAD: Final = 32  # RFC 9113 section 10.5.1
 
 
-def head_limits(limits: Limits) -> Limits:
-    """Return the limits of a parser for HTTP/2: the version is not the peer's to say."""
-    return dataclasses.replace(
-        limits, permit_unconventional_http_version=True, permit_obsolete_folding=False, strip_header_spaces=False
-    )
-
-
-def read_request_head(parser: HeadParser, fields: Fields, ended: bool) -> RequestHead:
+def read_request_head(parser: HeadParser, fields: Fields, ended: bool, table: dict[str, object]) -> RequestHead:
     """Read the fields that begin a request.
 
-    :param parser: one that is for HTTP/2 alone, with :func:`head_limits`.
     :param ended: no body follows.
+    :param table: what the head's table begins as; what the parser makes of it says HTTP/1.1.
     :raises RemoteProtocolError: as the parser.
     """
     method = scheme = path = b""
@@ -58,7 +50,7 @@ def read_request_head(parser: HeadParser, fields: Fields, ended: bool) -> Reques
             # RFC 9113 section 8.2.3: one field, which was taken apart to be compressed better.
             cookie = b"%b; %b" % (cookie, value) if cookie else value
         else:
-            if b":" in name:
+            if b":" in name or b" " in name:
                 raise RemoteProtocolError(f"malformed field name: {name!r}")
             lines.append(b"%b: %b" % (name, value))
     if method == b"CONNECT":
@@ -72,14 +64,16 @@ def read_request_head(parser: HeadParser, fields: Fields, ended: bool) -> Reques
         lines.insert(0, b"host: " + host)
     if cookie:
         lines.append(b"cookie: " + cookie)
-    lines.insert(0, b"%b %b HTTP/2.0" % (method, path))
+    lines.insert(0, b"%b %b HTTP/1.1" % (method, path))
+    lines.append(b"\r\n")
     raw = b"\r\n".join(lines)
-    ends = len(lines) - 1
+    ends = len(lines)
     if raw.count(b"\n") != ends or raw.count(b"\r") != ends:
         raise RemoteProtocolError("a line end in a field (RFC 9113 section 8.2.1)")
-    head = parser.parse_whole(raw)
+    head = parser.parse(raw, table, parser.scan(raw, 0, table) & ALL)
     if head.chunked or head.flags & (CLOSE | KEEP_ALIVE):
         raise RemoteProtocolError("a field that is about an HTTP/1.1 connection (RFC 9113 section 8.2.2)")
+    head.set_version(2, 0)
     head.has_body = not ended
     head.expect_continue = head.flags & EXPECT != 0 and not ended
     return head

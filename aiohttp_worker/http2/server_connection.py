@@ -25,7 +25,7 @@ from .events import (
 )
 from .request_head import check_trailers, header_list_size, read_request_head
 from .response_head import FieldList
-from .settings import Http2Settings
+from .settings import HTTP2Settings
 
 # Of a stream's body, what is sent before other streams have their turn.
 _TURN_BYTES: Final = 16 * 1024
@@ -45,10 +45,11 @@ class _Stream:
     :ivar takes_turns: it is among those that have something to send, and may.
     :ivar uncredited: bytes received that the peer may not send again yet.
     :ivar refused: its request is answered with an error, and its body thrown away.
+    :ivar received: all of its request.
     :ivar reset: by us.
     """
 
-    __slots__ = ("ending", "offset", "outgoing", "refused", "reset", "sent", "takes_turns", "uncredited", "unsent")
+    __slots__ = ("ending", "offset", "outgoing", "received", "refused", "reset", "sent", "takes_turns", "uncredited", "unsent")
 
     def __init__(self) -> None:
         self.outgoing: deque[bytes] = deque()
@@ -59,6 +60,7 @@ class _Stream:
         self.takes_turns = False
         self.uncredited = 0
         self.refused = False
+        self.received = False
         self.reset = False
 
     def take(self, most: int) -> bytes:
@@ -92,35 +94,52 @@ class ServerConnection:
     take turns, within the windows of the peer. A stream that is closed is not known any more, and what is sent on it is dropped.
 
     :param configuration: of the engine, by :func:`~.engine.engine_configuration`.
-    :param parser: of heads, for HTTP/2 alone.
+    :param parser: of heads.
+    :param base: what the table of each head begins as.
     :param now: the time of a monotonic clock, in seconds.
     :param upgraded: see :class:`~.engine.Engine`.
     :ivar drained: streams of which nothing waits any more; whoever pauses their applications takes them from here.
     :ivar ended: nothing is received any more, nor sent but for what :meth:`data_to_send` still gives.
     """
 
-    __slots__ = ("_control", "_engine", "_parser", "_resets", "_settings", "_streams", "_turns", "drained", "ended")
+    __slots__ = (
+        "_answered",
+        "_base",
+        "_control",
+        "_engine",
+        "_parser",
+        "_resets",
+        "_settings",
+        "_streams",
+        "_turns",
+        "drained",
+        "ended",
+    )
 
     def __init__(
         self,
-        settings: Http2Settings,
+        settings: HTTP2Settings,
         configuration: Any,
         parser: HeadParser,
+        base: dict[str, object],
         now: float,
         upgraded: bytes | None = None,
         upgraded_head: bool = False,
     ) -> None:
         self._settings = settings
         self._parser = parser
+        self._base = base
         self._engine = Engine(settings, configuration, upgraded, upgraded_head)
         self._control = Allowance(*settings.control_frames, now)
         self._resets = Allowance(*settings.resets, now)
         self._streams: dict[int, _Stream] = {}
         self._turns: deque[int] = deque()
+        self._answered: list[int] = []  # streams whose requests were not read to their end
         self.drained: list[int] = []
         self.ended = False
         if upgraded is not None:
-            self._streams[1] = _Stream()
+            stream = self._streams[1] = _Stream()
+            stream.received = True
 
     @property
     def open_streams(self) -> int:
@@ -157,6 +176,7 @@ class ServerConnection:
                 events.append(event)
             else:
                 events.append(event)
+                self._count_control_frame(events, now)
 
     def _take_fields(self, event: FieldsReceived, events: list[Event]) -> None:
         stream_id = event.stream_id
@@ -164,11 +184,14 @@ class ServerConnection:
             self._take_trailers(event, events)
             return
         stream = self._streams[stream_id] = _Stream()
+        stream.received = event.ended
         limit = self._settings.max_header_list_size
         try:
             if limit and header_list_size(event.fields) > limit:
                 raise RemoteProtocolError(f"the header list is larger than http2_max_header_list_size ({limit})", 431)
-            events.append(RequestReceived(stream_id, read_request_head(self._parser, event.fields, event.ended)))
+            events.append(
+                RequestReceived(stream_id, read_request_head(self._parser, event.fields, event.ended, self._base.copy()))
+            )
         except RemoteProtocolError as error:
             stream.refused = True
             events.append(RequestRefused(stream_id, error))
@@ -176,13 +199,18 @@ class ServerConnection:
     def _take_trailers(self, event: FieldsReceived, events: list[Event]) -> None:
         """Check trailers, which nobody is given (as in HTTP/1.1), and end the body."""
         stream = self._streams.get(event.stream_id)
-        if stream is None or stream.refused:
+        if stream is None:
+            return
+        stream.received = True
+        if stream.refused or stream.reset:
             return
         try:
             check_trailers(self._parser.limits, event.fields)
         except RemoteProtocolError:
-            self.reset(event.stream_id, PROTOCOL_ERROR)
-            events.append(StreamClosed(event.stream_id, PROTOCOL_ERROR, False))
+            # As the engine does with what it refuses itself: the end of the stream is an event.
+            stream.outgoing.clear()
+            stream.unsent = 0
+            self._engine.reset(event.stream_id, PROTOCOL_ERROR)
         else:
             events.append(BodyEnded(event.stream_id))
 
@@ -191,6 +219,7 @@ class ServerConnection:
         stream = self._streams.get(stream_id)
         if stream is None:
             return
+        stream.received = event.ended
         data = event.data
         if data:
             stream.uncredited += len(data)
@@ -212,12 +241,12 @@ class ServerConnection:
         if stream is not None and stream.uncredited:
             # What nobody read would be missing in the window of the connection for ever.
             self._engine.credit(event.stream_id, stream.uncredited)
-        if event.error_code != NO_ERROR and not event.by_peer and (stream is None or not stream.reset):
+        event.ours = stream is not None and stream.reset
+        if event.error_code != NO_ERROR and not event.by_peer and not event.ours:
             # The peer broke a rule, and so had the stream reset without saying so itself (CVE-2025-8671).
             if not self._resets.take(now):
                 self._end(events, "too many malformed requests")
-        if stream is None or not stream.reset:
-            events.append(event)
+        events.append(event)
 
     def _count_control_frame(self, events: list[Event], now: float) -> None:
         if not self._control.take(now):
@@ -241,12 +270,16 @@ class ServerConnection:
     def send_head(self, stream_id: int, fields: FieldList, ended: bool = False) -> None:
         """Begin the answer on a stream.
 
+        What of the request has not come when the answer is complete is not wanted, which the peer is told (RFC 9113 section 8.1).
+
         :param ended: it has no body.
         """
         stream = self._stream_to_send(stream_id)
         if stream is not None:
             self._engine.send_head(stream_id, fields, ended)
             stream.ending = ended
+            if ended and not stream.received:
+                self._answered.append(stream_id)
 
     def send_interim(self, stream_id: int, fields: FieldList) -> None:
         """Send an interim response, before the answer begins."""
@@ -303,6 +336,11 @@ class ServerConnection:
         if not self.ended:
             self._engine.goaway()
 
+    def ping(self) -> None:
+        """Ask the peer for a sign of life, which comes as ``PeerAnswered``."""
+        if not self.ended:
+            self._engine.ping()
+
     def terminate(self, error_code: int) -> None:
         """End the connection at once, with a GOAWAY."""
         if not self.ended:
@@ -323,10 +361,14 @@ class ServerConnection:
             data, came = self._engine.data_to_send()
             if came:
                 self._take_all(came, events, now)
-            if not data:
+            if data:
+                pieces.append(data)
+                most -= len(data)
+            elif not self._answered:
                 break
-            pieces.append(data)
-            most -= len(data)
+            # After the answer has been sent: the engine would send it before.
+            while self._answered:
+                self.reset(self._answered.pop(), NO_ERROR)
         return pieces, events
 
     def _take_turns(self) -> None:
@@ -360,6 +402,8 @@ class ServerConnection:
             engine.send_data(stream_id, data, stream.ending)
             if not stream.ending:
                 self.drained.append(stream_id)
+            elif not stream.received:
+                self._answered.append(stream_id)
         turns.extendleft(reversed(left_out))
 
     def _open_window(self, stream_id: int) -> None:

@@ -9,13 +9,14 @@ MOST_WINDOW = 0x7FFFFFFF
 
 
 @dataclass(frozen=True)
-class Http2Settings:
+class HTTP2Settings:
     """Gunicorn's ``http2_…`` settings, and how often a peer may do what costs work and asks for nothing.
 
     A rate is a pair: so many at once, and so many a second after that.
 
     :ivar max_header_list_size: of a request's fields as section 10.5.1 counts them, answered with 431; 0 for no limit.
-    :ivar resets: streams that the peer opens and resets (CVE-2023-44487), or has reset by mistakes in them (CVE-2025-8671).
+    :ivar resets: streams that the peer opens and resets (CVE-2023-44487), or has reset by mistakes in them (CVE-2025-8671). Some
+        clients, such as hyper-h2, reset a stream again for each frame that comes after they have reset it.
     :ivar glitches: frames that are malformed or mean nothing here, such as PRIORITY and unknown ones.
     :ivar control_frames: PING, SETTINGS, DATA without data, and WINDOW_UPDATE beyond one for each KiB of data that is sent.
     """
@@ -24,7 +25,7 @@ class Http2Settings:
     initial_window_size: int = 65535
     max_frame_size: int = 16384
     max_header_list_size: int = 65536
-    resets: tuple[int, int] = (200, 20)
+    resets: tuple[int, int] = (1000, 33)
     glitches: tuple[int, int] = (1000, 100)
     control_frames: tuple[int, int] = (1000, 100)
 

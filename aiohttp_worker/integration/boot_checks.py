@@ -24,7 +24,7 @@ from aiohttp_worker.wsgi.forwarded import AddressList
 
 from .distributions import refuse_damage
 from .event_loop import has_uvloop
-from .settings import read_options
+from .settings import read_options, speaks_http2
 
 
 class Bootable(Protocol):
@@ -54,10 +54,7 @@ def check_settings(cls: type, cfg: Any, log: Any) -> None:
         raise RuntimeError(f"protocol = {cfg.protocol!r}: {cls.__name__} speaks HTTP only")
     if cfg.http_parser != "auto":
         log.warning("http_parser = %r: %s always parses with its own parser", cfg.http_parser, cls.__name__)
-    if "h2" in (cfg.http_protocols or ()):
-        log.warning("http_protocols: %s does not speak h2, only HTTP/1.1", cls.__name__)
-    if getattr(cfg, "http2_cleartext", "off") != "off":
-        log.warning("http2_cleartext: %s does not speak HTTP/2", cls.__name__)
+    _check_http2(cls, cfg, log)
     if getattr(cfg, "root_path", ""):
         log.warning("root_path is for ASGI; for WSGI set SCRIPT_NAME in the environment")
     if cfg.is_ssl and not cfg.suppress_ragged_eofs:
@@ -71,6 +68,24 @@ def check_settings(cls: type, cfg: Any, log: Any) -> None:
         AddressList.parse(cfg.proxy_allow_ips)
     except ValueError as error:
         raise RuntimeError(f"forwarded_allow_ips or proxy_allow_ips: {error}") from None
+
+
+def _check_http2(cls: type, cfg: Any, log: Any) -> None:
+    """Refuse or warn of settings of HTTP/2, as :func:`check_settings` does."""
+    if "h2" not in cfg.http_protocols:
+        if cfg.http2_cleartext != "off":
+            log.warning("http2_cleartext = %r has no effect without h2 in http_protocols", cfg.http2_cleartext)
+        return
+    if not speaks_http2(cfg):
+        log.warning(
+            "http_protocols: for h2 %s needs the package ngh2, and speaks HTTP/1.1 alone without it:"
+            " pip install 'aiohttp-worker[http2]'",
+            cls.__name__,
+        )
+    if cfg.http2_cleartext in ("upgrade", "both") and not cfg.is_ssl:
+        log.warning("http2_cleartext = %r: an Upgrade from HTTP/1.1 to HTTP/2 is ignored", cfg.http2_cleartext)
+    if cfg.http2_initial_window_size < 1:
+        raise RuntimeError("http2_initial_window_size = 0: no body of a request could ever be received")
 
 
 def refuse_storage(directory: str, uid: int, gid: int, initgroups: bool) -> None:

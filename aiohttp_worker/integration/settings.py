@@ -10,6 +10,7 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any, Final
 
 import gunicorn
@@ -17,8 +18,9 @@ from gunicorn.http.wsgi import WSGIErrorsWrapper
 
 from aiohttp_worker import __version__
 from aiohttp_worker.http1.messages import Limits
+from aiohttp_worker.http2.settings import HTTP2Settings
 from aiohttp_worker.server.proxy_protocol import ProxyProtocol
-from aiohttp_worker.server.settings import ServerSettings, TimeLimits
+from aiohttp_worker.server.settings import Cleartext, ServerSettings, TimeLimits
 from aiohttp_worker.wsgi.file_wrapper import FileWrapper
 from aiohttp_worker.wsgi.forwarded import AddressList, ForwardingPolicy, HeaderMap
 
@@ -159,6 +161,24 @@ def server_settings(cfg: Any, options: Mapping[str, float], *, stream: bool) -> 
         slow_call=options["slow_call"],
         sendfile=cfg.sendfile is not False,
         server="aiohttp-worker",
+        http2=_http2_settings(cfg),
+        http2_cleartext=Cleartext("off" if cfg.is_ssl else cfg.http2_cleartext),
+    )
+
+
+def speaks_http2(cfg: Any) -> bool:
+    """Return whether HTTP/2 is set, and the package for it installed."""
+    return "h2" in cfg.http_protocols and find_spec("ngh2") is not None
+
+
+def _http2_settings(cfg: Any) -> HTTP2Settings | None:
+    if not speaks_http2(cfg):
+        return None
+    return HTTP2Settings(
+        max_concurrent_streams=cfg.http2_max_concurrent_streams,
+        initial_window_size=cfg.http2_initial_window_size,
+        max_frame_size=cfg.http2_max_frame_size,
+        max_header_list_size=cfg.http2_max_header_list_size,
     )
 
 

@@ -12,7 +12,9 @@ from typing import Any
 
 import gunicorn.sock
 
-from aiohttp_worker.wsgi.tls_environ import offer_http1_only
+from .settings import speaks_http2
+
+_ALPN_NAMES = {"h1": "http/1.1", "h2": "h2"}
 
 
 class TLSSettingsError(RuntimeError):
@@ -77,13 +79,15 @@ def make_context(cfg: Any) -> ssl.SSLContext | None:
         raise TLSSettingsError(f"ssl_context: the hook returned {type(context).__name__}, expected an ssl.SSLContext")
     if context.protocol == ssl.PROTOCOL_TLS_CLIENT:
         raise TLSSettingsError("ssl_context: the hook returned a context for clients; make it with ssl.PROTOCOL_TLS_SERVER")
-    offer_http1_only(context)
+    # Whatever a hook has the context offer for other servers: clients get a protocol that is spoken here (RFC 7301).
+    context.set_alpn_protocols([_ALPN_NAMES[name] for name in cfg.http_protocols] if speaks_http2(cfg) else ["http/1.1"])
     return context
 
 
 def _described(cfg: Any) -> tuple[Any, ...]:
     """Return the settings that a context is made of: one of other settings must not stand in for it."""
-    return tuple(cfg.settings[name].get() for name in ("certfile", "keyfile", "ca_certs", "ciphers", "cert_reqs", "ssl_context"))
+    names = ("certfile", "keyfile", "ca_certs", "ciphers", "cert_reqs", "ssl_context", "http_protocols")
+    return tuple(cfg.settings[name].get() for name in names)
 
 
 def _check_files(cfg: Any) -> None:

@@ -255,6 +255,11 @@ class Connection(abc.ABC):
         return shown_address(self.peername)
 
     @property
+    def exchanges(self) -> list[Exchange]:
+        """Exchanges that go on: one, if any."""
+        return [] if self.exchange is None else [self.exchange]
+
+    @property
     def watched(self) -> bool:
         """True if the once-a-second sweep must check this connection: output pending or reading paused."""
         return not self.gate.open or self._unsent > 0 or self.write_queue.unsent > 0

@@ -10,7 +10,7 @@ import ssl
 import time
 from collections.abc import Callable, Coroutine
 from ipaddress import ip_address
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp_worker.transport.repetitions import Repetitions
 from aiohttp_worker.transport.tls_handshake import TLSAcceptor, TLSHandshake, failure_text
@@ -20,6 +20,9 @@ from .http1_connection import HTTP1Connection
 from .overload import make_room
 from .settings import OverloadLimits
 from .state import State
+
+if TYPE_CHECKING:
+    from .protocol_choice import HTTP2Protocols
 
 _BATCH: Final = 16  # connections accepted in one turn of the loop; the others are left to sibling workers
 _PAUSE_SECONDS: Final = 1.0  # after the process has run out of descriptors or memory
@@ -66,6 +69,12 @@ class Listeners:
         self._limit = limit
         self._batch = 1 if one_by_one else _BATCH
         self._one_by_one = one_by_one
+        self._http2: HTTP2Protocols | None = None
+        if state.settings.http2 is not None:
+            # Only here, because the package that it needs is not installed everywhere.
+            from .protocol_choice import HTTP2Protocols
+
+            self._http2 = HTTP2Protocols(state, state.settings.http2)
         self._tls: TLSAcceptor | None = None
         if context is not None:
             linger = state.times.linger
@@ -198,7 +207,10 @@ class Listeners:
             return
         # Connection and TLSHandshake have a protocol's methods without being subclasses of asyncio's classes.
         make: Callable[[], Any] = lambda: HTTP1Connection(state, accepted, peername, sockname)  # noqa: E731
-        if (tls := self._tls) is not None:
+        if self._http2 is not None:
+            make = self._http2.maker(self._tls, accepted, peername, sockname)
+            self._unseen = self._one_by_one and self._tls is None
+        elif (tls := self._tls) is not None:
             make = lambda: TLSHandshake(tls, accepted, peername, lambda: HTTP1Connection(state, accepted, peername, sockname))  # noqa: E731
         elif self._one_by_one:
             self._unseen = True

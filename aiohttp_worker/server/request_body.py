@@ -29,7 +29,6 @@ from .state import State
 _monotonic: Final = time.monotonic
 # In memory, of all bodies that are collected; beyond that those that grow go to files.
 _MOST_COLLECTED: Final = 64 * 1024 * 1024
-_CONTINUE: Final = [b"HTTP/1.1 100 Continue\r\n\r\n"]
 
 
 class BodyPhase(enum.Enum):
@@ -113,8 +112,8 @@ class RequestBody:
         collector = self._collector
         assert collector is not None
         self._collector = None
-        if self._head.chunked:
-            # The coding is undone, so the length takes its place (RFC 9112 section 7.1.3).
+        if self._head.content_length is None:
+            # The coding is undone, so the length takes its place (RFC 9112 section 7.1.3); in HTTP/2 frames stand for it.
             environ["CONTENT_LENGTH"] = str(collector.size)
             environ.pop("HTTP_TRANSFER_ENCODING", None)
         file = collector.finish()
@@ -266,6 +265,12 @@ class RequestBody:
         return stream is not None and stream.buffered > HIGH_MARK and not stream.wanted
 
     @property
+    def wants_more(self) -> bool:
+        """Whether more is asked for, or would fill up what the application has not read to the low mark at most."""
+        stream = self._stream
+        return stream is None or stream.wanted or stream.buffered <= LOW_MARK
+
+    @property
     def read(self) -> int:
         """Bytes that the application has read while it comes."""
         return 0 if self._stream is None else self._received - self._stream.buffered
@@ -292,7 +297,7 @@ class RequestBody:
             return
         self.phase = _COMING
         if not self._response.head_sent:
-            self._write_queue.send(_CONTINUE)
+            self._write_queue.send([self._response.ask_for_body()])
             self.restart_limits()
 
     def _taken(self) -> None:

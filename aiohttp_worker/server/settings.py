@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp_worker.http1.messages import Limits
+from aiohttp_worker.http2.settings import HTTP2Settings
 from aiohttp_worker.wsgi.forwarded import AddressList, ForwardingPolicy
 
 from .proxy_protocol import ProxyProtocol
@@ -52,6 +54,15 @@ class OverloadLimits:
     unread: float = 5.0
 
 
+class Cleartext(enum.Enum):
+    """How HTTP/2 may begin without TLS, with peers that are trusted as front ends are; Gunicorn's ``http2_cleartext``."""
+
+    OFF = "off"
+    PRIOR_KNOWLEDGE = "prior-knowledge"
+    UPGRADE = "upgrade"
+    BOTH = "both"
+
+
 @dataclass(frozen=True)
 class ServerSettings:
     """Everything that is configured, read once and typed.
@@ -64,6 +75,8 @@ class ServerSettings:
     :ivar slow_call: seconds of one call in the loop's thread after which it is logged; 0 for never.
     :ivar sendfile: whether the kernel may send files by itself.
     :ivar server: the value of the ``Server`` field.
+    :ivar http2: ``None`` if HTTP/2 is not spoken.
+    :ivar http2_cleartext: how HTTP/2 may begin without TLS.
     """
 
     limits: Limits = field(default_factory=Limits)
@@ -79,6 +92,8 @@ class ServerSettings:
     slow_call: float = 0.1
     sendfile: bool = True
     server: str = "aiohttp-worker"
+    http2: HTTP2Settings | None = None
+    http2_cleartext: Cleartext = Cleartext.OFF
 
 
 @dataclass

@@ -50,8 +50,8 @@ class Peer(Candidate, Protocol):
         """True if the once-a-second sweep must check this connection before its deadline."""
 
     @property
-    def exchange(self) -> Any:
-        """Request that is being answered, or ``None``."""
+    def exchanges(self) -> list[Any]:
+        """Requests that are being answered."""
 
     def check_time(self, now: float) -> None:
         """End what took too long."""

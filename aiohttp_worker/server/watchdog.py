@@ -226,9 +226,10 @@ def exchange_at(state: State, frames: list[FrameType]) -> Exchange | None:
 def _exchange_awaiting(state: State, task: asyncio.Task[Any]) -> Exchange | None:
     """Return the exchange whose task awaits *task*, which the application made."""
     for connection in list(state.connections):
-        exchange: Exchange | None = connection.exchange
-        if exchange is not None and exchange.task is not None and _awaits(exchange.task, task, _MOST_STEPS):
-            return exchange
+        for exchange in connection.exchanges:
+            if exchange.task is not None and _awaits(exchange.task, task, _MOST_STEPS):
+                found: Exchange = exchange
+                return found
     return None
 
 

@@ -89,6 +89,11 @@ class TLSHandshake:
         self._write_queue: WriteQueue
         self._timer: asyncio.TimerHandle
 
+    @property
+    def alpn_protocol(self) -> str | None:
+        """The protocol that was agreed on (RFC 7301), once the handshake has succeeded."""
+        return self._tls.selected_alpn_protocol()
+
     def fileno(self) -> int:
         """Return the descriptor of the socket, -1 once it is closed."""
         return self._sock.fileno()

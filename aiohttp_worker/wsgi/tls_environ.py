@@ -64,14 +64,6 @@ class Transport(Protocol):
         """Return a fact about the connection."""
 
 
-def offer_http1_only(context: ssl.SSLContext) -> None:
-    """Offer HTTP/1.1 and no other protocol in the handshake (ALPN, RFC 7301).
-
-    The context may have been made for other servers too, and offer a protocol that this one does not speak.
-    """
-    context.set_alpn_protocols(["http/1.1"])
-
-
 def _native(text: str) -> str:
     # PEP 3333: bytes in the guise of latin-1.
     return text.encode("utf-8", "surrogateescape").decode("latin-1")

@@ -21,6 +21,7 @@ import re
 import signal
 import ssl
 import stat
+import struct
 import subprocess
 import sys
 import time
@@ -289,10 +290,6 @@ SILENT = {
     "asgi_lifespan": "off",
     "websocket_max_message_size": 1,
     "uwsgi_allow_ips": "*",
-    "http2_max_concurrent_streams": 7,
-    "http2_initial_window_size": 70000,
-    "http2_max_frame_size": 20000,
-    "http2_max_header_list_size": 7000,
     "do_handshake_on_connect": True,
     "ssl_version": 5,
 }
@@ -307,9 +304,9 @@ def test_settings_without_meaning(serve: Serve) -> None:
     assert [line for line in mentioned if "ssl_version" not in line] == []  # Gunicorn's own, of its deprecation
 
 
-@setting(N, "root_path", "http2_cleartext")
+@setting(N, "root_path")
 def test_settings_that_are_not_honoured_say_so(serve: Serve) -> None:
-    """Once, not once per worker."""
+    """Once, not once per worker. One of them needs another."""
     settings = {"root_path": "/app", "http2_cleartext": "prior-knowledge", "workers": 2}
     server = serve("facts:application", worker_class=STREAM, **settings)
     server.worker_pids(2)
@@ -329,20 +326,52 @@ def test_suppress_ragged_eofs(serve: Serve, authority: Authority) -> None:
         assert client.get("/hello").status_code == 200
 
 
-@setting(N, "http_protocols")
+@setting(W, "http_protocols")
 def test_http_protocols(serve: Serve, authority: Authority) -> None:
-    """HTTP/2 is not offered to clients, whatever is set."""
+    """Offered by ALPN in the order of the setting; who offers HTTP/1.1 alone speaks that."""
     pytest.importorskip("h2", reason="without it Gunicorn itself refuses the setting")
+    pytest.importorskip("ngh2", reason="without it HTTP/2 is not spoken")
     certificate = authority.issue("protocols", "/CN=localhost")
     files = {"certfile": str(certificate.certfile), "keyfile": str(certificate.keyfile)}
     server = serve("facts:application", worker_class=STREAM, http_protocols="h2,h1", **files)
-    server.wait_for_log(r"WARNING.*http_protocols")
-    context = authority.client_context()
-    context.set_alpn_protocols(["h2", "http/1.1"])
-    with server.connect(tls=context, server_hostname="localhost") as client:
-        assert isinstance(client.socket, ssl.SSLSocket)
-        assert client.socket.selected_alpn_protocol() == "http/1.1"
+    for offered, agreed in ((["http/1.1", "h2"], "h2"), (["http/1.1"], "http/1.1")):
+        context = authority.client_context()
+        context.set_alpn_protocols(offered)
+        with server.connect(tls=context, server_hostname="localhost") as client:
+            assert isinstance(client.socket, ssl.SSLSocket)
+            assert client.socket.selected_alpn_protocol() == agreed
+    with server.connect(tls=authority.client_context(), server_hostname="localhost") as client:
         assert client.get("/hello").status_code == 200
+    assert "http_protocols" not in server.log.text()
+
+
+HTTP2_VALUES = {
+    "http2_max_concurrent_streams": 7,
+    "http2_initial_window_size": 70000,
+    "http2_max_frame_size": 20000,
+    "http2_max_header_list_size": 7000,
+}
+
+
+@setting(W, "http2_cleartext", *HTTP2_VALUES)
+def test_http2_cleartext(serve: Serve) -> None:
+    """The settings are announced in the first frame (RFC 9113 section 3.4)."""
+    pytest.importorskip("h2", reason="without it Gunicorn itself refuses the setting")
+    pytest.importorskip("ngh2", reason="without it HTTP/2 is not spoken")
+    settings = {"http_protocols": "h2", "http2_cleartext": "prior-knowledge", **HTTP2_VALUES}
+    server = serve("facts:application", worker_class=STREAM, **settings)
+    with server.connect() as client:
+        client.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
+        head = b""
+        while len(head) < 9:
+            head += client.socket.recv(9 - len(head))
+        payload = b""
+        while len(payload) < int.from_bytes(head[:3], "big"):
+            payload += client.socket.recv(int.from_bytes(head[:3], "big") - len(payload))
+    announced = dict(struct.iter_unpack(">HI", payload))
+    assert [announced[number] for number in (3, 4, 5, 6)] == list(HTTP2_VALUES.values())
+    # A trusted peer that speaks HTTP/1.1 is one that was set up wrongly.
+    assert server.get("/hello").status_code == 400
 
 
 @setting(N, "protocol")

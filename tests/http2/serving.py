@@ -8,9 +8,8 @@ from aiohttp_worker.http1.messages import Limits
 from aiohttp_worker.http1.request_parser import HeadParser
 from aiohttp_worker.http2.engine import engine_configuration
 from aiohttp_worker.http2.events import BodyEnded, ConnectionEnded, Event, RequestReceived
-from aiohttp_worker.http2.request_head import head_limits
 from aiohttp_worker.http2.server_connection import ServerConnection
-from aiohttp_worker.http2.settings import Http2Settings
+from aiohttp_worker.http2.settings import HTTP2Settings
 
 from .frames import ACK, DATA, GOAWAY, HEADERS, PREFACE, RST_STREAM, SETTINGS, Frame, frame, parse, settings
 
@@ -26,15 +25,16 @@ class Served:
     :ivar now: what the clock says.
     """
 
-    def __init__(self, announced: Http2Settings | None = None, limits: Limits | None = None, opening: bytes = OPENING) -> None:
-        announced = announced or Http2Settings()
+    def __init__(self, announced: HTTP2Settings | None = None, limits: Limits | None = None, opening: bytes = OPENING) -> None:
+        announced = announced or HTTP2Settings()
         limits = limits or Limits()
         self.now = 0.0
         self.frames: list[Frame] = []
         self._cut = b""  # of a frame that is not complete
         self.events: list[Event] = []
+        self.parser = HeadParser(limits)
         configuration = engine_configuration(announced, limits.fields)
-        self.connection = ServerConnection(announced, configuration, HeadParser(head_limits(limits)), self.now)
+        self.connection = ServerConnection(announced, configuration, self.parser, self.parser.base, self.now)
         self.flush()
         if opening:
             self.receive(opening)

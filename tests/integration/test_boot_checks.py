@@ -15,6 +15,7 @@ from gunicorn.config import Config
 from gunicorn.errors import AppImportError
 
 from aiohttp_worker.integration import boot_checks as boot
+from aiohttp_worker.integration import settings as settings_module
 from aiohttp_worker.worker import AsyncGunicornWorker
 
 # A caller that swallows the code, as pserve does, in a process of its own. What is registered at exit runs last first.
@@ -110,6 +111,7 @@ def check(**settings: object) -> list[str]:
     ("settings", "text"),
     [
         ({"protocol": "uwsgi"}, "protocol = 'uwsgi': AsyncGunicornWorker speaks HTTP only"),
+        ({"http_protocols": "h2", "http2_initial_window_size": 0}, "http2_initial_window_size = 0: no body"),
         ({"worker_connections": 0}, "worker_connections = 0: no connection would ever be accepted"),
         ({"tmp_upload_dir": "/nowhere/at/all"}, "tmp_upload_dir = '/nowhere/at/all': workers cannot store bodies"),
         ({"tmp_upload_dir": __file__}, "Not a directory"),
@@ -134,15 +136,25 @@ def test_addresses_that_are_refused() -> None:
     [
         ({}, None),
         ({"http_parser": "python"}, "always parses with its own parser"),
-        ({"http_protocols": "h2,h1"}, "does not speak h2, only HTTP/1.1"),
+        ({"http_protocols": "h2,h1", "http2_cleartext": "prior-knowledge"}, None),
+        ({"http_protocols": "h2,h1", "http2_cleartext": "both"}, "an Upgrade from HTTP/1.1 to HTTP/2 is ignored"),
+        ({"http2_cleartext": "prior-knowledge"}, "has no effect without h2 in http_protocols"),
         ({"root_path": "/a"}, "root_path is for ASGI"),
         ({"certfile": __file__, "suppress_ragged_eofs": False}, "suppress_ragged_eofs"),
     ],
 )
-def test_settings_without_effect(settings: dict[str, object], text: str | None) -> None:
+def test_settings_without_effect(monkeypatch: pytest.MonkeyPatch, settings: dict[str, object], text: str | None) -> None:
+    monkeypatch.setattr(settings_module, "find_spec", lambda name: name)
     warnings = check(**settings)
     assert len(warnings) == (text is not None)
     assert text is None or text in warnings[0]
+
+
+def test_http2_without_the_package_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """HTTP/1.1 is served."""
+    monkeypatch.setattr(settings_module, "find_spec", lambda name: None)
+    (warning,) = check(http_protocols="h2,h1")
+    assert "needs the package ngh2" in warning
 
 
 def test_uvloop_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,7 +37,7 @@ class Case:
         """Have a thread begin with a request."""
         server = FakeServer(hello, threads=2)
         server.receive(request)
-        exchange = server.connection.exchange
+        exchange = server.connection.exchanges[0]
         member = self.pool.threads[number]
         member.occupant = exchange
         member.since = since
@@ -151,7 +151,7 @@ def test_a_request_that_waited_for_a_thread_can_be_answered() -> None:
     assert pool is not None
     (job,) = pool.take_waiting()
     assert pool.take_waiting() == []
-    exchange = server.connection.exchange
+    exchange = server.connection.exchanges[0]
     assert exchange is not None
     assert getattr(job, "exchange", None) is exchange
     exchange.abandon(503)
@@ -165,7 +165,7 @@ def test_a_request_that_waited_for_a_thread_can_be_answered() -> None:
 def test_an_answer_that_has_begun_is_cut() -> None:
     server = FakeServer(hello, threads=2)
     server.receive(GET % b"a")
-    exchange = server.connection.exchange
+    exchange = server.connection.exchanges[0]
     assert exchange is not None
     exchange("200 OK", [])
     exchange.stream.write_queue.send(exchange.piece(b"some"))

@@ -371,14 +371,14 @@ def test_exchange_of_a_blocked_loop() -> None:
             await asyncio.gather(asyncio.sleep(0), innermost())
 
         task = loop.create_task(outer())
-        exchanges = (None, SimpleNamespace(task=None), SimpleNamespace(task=task))
-        connections = [SimpleNamespace(exchange=one) for one in exchanges]
+        exchanges = (SimpleNamespace(task=None), SimpleNamespace(task=task))
+        connections = [SimpleNamespace(exchanges=[one]) for one in exchanges]
         for _ in range(3):
             await asyncio.sleep(0)
         go_on.set()
         await task
         asked.append(exchange_at(SimpleNamespace(running_loop=state.running_loop, loop=loop, connections=connections), []))
-        return [one is not None and one is exchanges[2] for one in asked]
+        return [one is not None and one is exchanges[1] for one in asked]
 
     assert asyncio.run(scenario()) == [True, False]
     sentence = describe_hung(exchange, "somewhere")

@@ -19,7 +19,6 @@ from aiohttp_worker.wsgi.tls_environ import (
     TLSConnectionSocket,
     connection_socket,
     distinguished_name,
-    offer_http1_only,
     tls_environ,
 )
 from tests.certificates import ALICE, Authority, Certificate
@@ -154,8 +153,7 @@ def test_alpn(
     agreed: str | None,
 ) -> None:
     async def check() -> None:
-        server_context.set_alpn_protocols(["h2", "http/1.1"])
-        offer_http1_only(server_context)
+        server_context.set_alpn_protocols(["http/1.1"])
         client_context = authority.client_context()
         if offered:
             client_context.set_alpn_protocols(offered)
