@@ -54,13 +54,13 @@ types: $(VENV)/.lint  ## mypy --strict
 	$(BIN)/mypy
 
 benchmark:  ## compare the server with others; ARGS=--help lists what can be chosen
-	$(PYTHON) -m benchmarks $(ARGS)
+	"$(PYTHON)" -m benchmarks $(ARGS)
 
 matrix:  ## run the tests with every version in VERSIONS that is found (SUITE=fast for the fast ones)
 	@failed=; for version in $(VERSIONS); do \
 	    if python=$$(.ci/find-python $$version); then \
 	        echo "== Python $$version"; \
-	        $(MAKE) --no-print-directory test VENV=.venv-$$version PYTHON=$$python SUITE=$(SUITE) || failed="$$failed $$version"; \
+	        $(MAKE) --no-print-directory test VENV=.venv-$$version PYTHON="$$python" SUITE=$(SUITE) || failed="$$failed $$version"; \
 	    fi; \
 	done; \
 	if [ -n "$$failed" ]; then echo "failed with:$$failed" >&2; exit 1; fi
@@ -76,11 +76,11 @@ compiled:  ## run the tests on the files as mypyc compiles them
 	rm -rf build/compiled
 	mkdir -p build/compiled
 	git ls-files -z --cached --others --exclude-standard | xargs -0 tar -cf - --ignore-failed-read | tar -xf - -C build/compiled
-	test -x .venv-compiled/bin/python || $(PYTHON) -m venv .venv-compiled
+	test -x .venv-compiled/bin/python || "$(PYTHON)" -m venv .venv-compiled
 	AIOHTTP_WORKER_COMPILE=1 .venv-compiled/bin/python -m pip install -q -e 'build/compiled[all,test]'
 	cd build/compiled && ../../.venv-compiled/bin/python -c \
 	    "from aiohttp_worker.server import connection; assert connection.__file__.endswith('.so'), connection.__file__"
-	cd build/compiled && ../../.venv-compiled/bin/python $(PYTEST) -o cache_dir=$(CURDIR)/.pytest_cache/compiled
+	cd build/compiled && ../../.venv-compiled/bin/python $(PYTEST) -o cache_dir="$(CURDIR)/.pytest_cache/compiled"
 
 sanitize: $(VENV)/.test  ## run the tests of heads, and mutated heads, with sanitizers in what is compiled with pointers
 	.ci/sanitize $(BIN)/python
@@ -92,7 +92,7 @@ wheel: $(VENV)/bin/python  ## build a wheel in dist/, compiled where that is pos
 	AIOHTTP_WORKER_COMPILE= $(BIN)/python -m pip wheel -q --no-deps -w dist .
 
 wheels:  ## build a release in dist/: compiled wheels, plain ones, source archives; each is tried (ARGS=--help)
-	$(PYTHON) .ci/wheels --versions "$(VERSIONS)" --test $(ARGS)
+	"$(PYTHON)" .ci/wheels --versions "$(VERSIONS)" --test $(ARGS)
 
 clean:  ## remove what builds, tests and environments left
 	rm -rf build dist .venv .venv-* *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -100,7 +100,7 @@ clean:  ## remove what builds, tests and environments left
 
 $(VENV)/bin/python:
 	@test -n '$(PYTHON)'
-	$(PYTHON) -m venv $(VENV)
+	"$(PYTHON)" -m venv $(VENV)
 
 $(VENV)/.serve: $(VENV)/bin/python $(BUILD)
 	$(BIN)/python -m pip install -q -e '.[uvloop]'
@@ -115,7 +115,7 @@ $(VENV)/.lint: $(VENV)/.test
 	touch $@
 
 .venv-floors/.floors: requirements/floors.py $(BUILD)
-	test -x .venv-floors/bin/python || $(PYTHON) -m venv .venv-floors
+	test -x .venv-floors/bin/python || "$(PYTHON)" -m venv .venv-floors
 	.venv-floors/bin/python -m pip install -q -e '.[all,test]'
 	.venv-floors/bin/python requirements/floors.py > .venv-floors/floors.txt
 	.venv-floors/bin/python -m pip install -q -r .venv-floors/floors.txt
