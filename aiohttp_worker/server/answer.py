@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from aiohttp_worker.http1.messages import RequestHead
 from aiohttp_worker.http1.response_encoder import shown
 from aiohttp_worker.http1.response_side import CloseReason
+from aiohttp_worker.transport.sendfile import FileSending
 from aiohttp_worker.wsgi.async_body import Marker, bodies_of_request
 from aiohttp_worker.wsgi.environ import Environ
 from aiohttp_worker.wsgi.start_response import StartResponse, error_response
@@ -145,6 +147,16 @@ class Answer(StartResponse):
         self.replace(status, headers)
         self.response.close_after(CloseReason.FAILED)
         self.channel.send(self.whole(data))
+
+    def send_part(self, fd: int, offset: int, size: int, done: Callable[[int, OSError | None], None]) -> None:
+        """Send a part of a file, on the loop.
+
+        :param size: bytes of it.
+        :param done: called with the bytes that were sent, and the error if there was one.
+        """
+        stream = self.stream
+        pause, resume = stream.pause_writing, stream.resume_writing
+        FileSending(stream.write_queue, fd, offset, size, self.state.writable, pause, resume, done).run()
 
     # Asynchronous bodies within ordinary ones.
 

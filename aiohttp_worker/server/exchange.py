@@ -11,7 +11,6 @@ from typing import Any, Final
 from aiohttp_worker.errors import ClientDisconnectedError, IncompleteBodyError
 from aiohttp_worker.http1.messages import RequestHead
 from aiohttp_worker.http1.response_side import CloseReason
-from aiohttp_worker.transport.sendfile import FileSending
 from aiohttp_worker.wsgi.application import ResultKind, classify_result, is_awaitable, wrong_item
 from aiohttp_worker.wsgi.async_body import BodyStream, Marker, bodies_of_request
 from aiohttp_worker.wsgi.environ import Environ
@@ -261,14 +260,10 @@ class Exchange(Answer):
             self._send_spilled()
         elif following is _END:
             self._end(now)
-        elif following is _TURN:
+        elif following is _DRAIN and self.stream.write_queue.paused:
+            self.stream.write_queue.on_resume(lambda: self._run(Exchange._resume))
+        elif following is _TURN or following is _DRAIN:
             self.state.loop.call_soon(self._run, Exchange._resume)
-        elif following is _DRAIN:
-            write_queue = self.stream.write_queue
-            if write_queue.paused:
-                write_queue.on_resume(lambda: self._run(Exchange._resume))
-            else:
-                self.state.loop.call_soon(self._run, Exchange._resume)
         elif following is _ASYNC:
             if type(self._result) is not _GeneratorType:
                 self.stream.awaitable_input(self.environ)
@@ -298,13 +293,7 @@ class Exchange(Answer):
             self._iterator = iter(self.iterable)
             self._run(Exchange._step)
             return
-        self._send_part(fd, offset, length, self._file_sent)
-
-    def _send_part(self, fd: int, offset: int, size: int, done: Callable[[int, OSError | None], None]) -> None:
-        stream = self.stream
-        FileSending(
-            stream.write_queue, fd, offset, size, self.state.writable, stream.pause_writing, stream.resume_writing, done
-        ).run()
+        self.send_part(fd, offset, length, self._file_sent)
 
     def _file_sent(self, sent: int, error: OSError | None) -> None:
         self.response.file_sent(sent)
@@ -332,7 +321,7 @@ class Exchange(Answer):
             if not self._file_failed(error):
                 self.go_on(self._following, _monotonic())
 
-        self._send_part(spill.fileno(), spill.offset, spill.size, done)
+        self.send_part(spill.fileno(), spill.offset, spill.size, done)
 
     # Asynchronous applications.
 
