@@ -126,3 +126,18 @@ def test_builds_without_mypy_and_without_a_compiler(source: Path, tmp_path: Path
     with tarfile.open(tmp_path / "aiohttp_worker-1.0.0.tar.gz") as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     assert {"LICENSE", "README.rst", "Makefile", "development.ini", "tests/test_packaging.py", "aiohttp/py.typed"} <= names
+
+
+def test_the_same_bytes_from_anywhere(source: Path, tmp_path: Path) -> None:
+    """A plain wheel, from two folders, at two times."""
+    python = empty_environment(tmp_path / "empty")
+    succeed(python, "-m", "pip", "install", "setuptools>=77")
+    made = []
+    for name in ("first", "a second"):
+        folder = shutil.copytree(source, tmp_path / name, ignore=LEFTOVERS)
+        for path in folder.rglob("*.py"):
+            os.utime(path, (1e9 + len(name), 1e9 + len(name)))
+        succeed(python, "-c", BUILD_WHEEL, folder / "dist", cwd=folder, compiled="0", SOURCE_DATE_EPOCH="1700000000")
+        (wheel,) = (folder / "dist").glob("*.whl")
+        made.append(wheel.read_bytes())
+    assert made[0] == made[1]
