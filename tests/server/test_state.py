@@ -127,3 +127,39 @@ def test_cancel_later_of_a_task_that_ends_in_time() -> None:
     server.loop.run_ready()
     server.loop.fire_timers()
     assert task.result() == "done"
+
+
+def test_posts_are_called_in_order_and_wake_the_loop_once() -> None:
+    server = FakeServer()
+    told: list[str] = []
+    server.state.on_posts = lambda: told.append("posts")
+    for name in ("a", "b"):
+        server.state.post(lambda name=name: told.append(name))  # type: ignore[misc]
+    assert len(server.loop.ready) == 1
+    server.loop.run_ready()
+    server.state.post_end(lambda: told.append("end"))
+    server.loop.run_ready()
+    assert told == ["posts", "a", "b", "end"]  # what is told of posts is told once
+
+
+def test_in_a_forked_process_the_end_of_a_piece_is_the_end() -> None:
+    server = FakeServer()
+    left: list[BaseException | None] = []
+    server.state.forsake(left.append)
+    server.state.post_end(lambda: None)
+    error = ValueError()
+    server.state.check_exit(error)
+    assert left == [None, error]
+    assert server.connection.write_queue.closed
+    assert not server.loop.ready
+
+
+def test_warnings_are_given_once_per_path() -> None:
+    server = FakeServer(coroutine)
+    server.receive(GET % b"a")
+    (exchange,) = server.ended
+    for _ in range(2):
+        server.state.warn_slow_call(exchange.head, 0.3)
+        server.state.warn_dropped_body(exchange.head, 204)
+    assert [line for line in server.logged if line.startswith("WARNING GET /a took 300 ms")] != []
+    assert len([line for line in server.logged if line.startswith("WARNING")]) == 2
