@@ -147,6 +147,12 @@ class RequestReader:
         self._state = _HEAD
         return body
 
+    def take_rest(self) -> bytes:
+        """Take everything that was received behind the last request: it belongs to another protocol."""
+        rest = self._data[self._position :]
+        self._position = len(self._data)
+        return rest
+
     def forget(self) -> None:
         """Let go of the last head, of what was made of it, of what has come of the next, and of the base."""
         self._last_head = None

@@ -42,6 +42,7 @@ class CloseReason(enum.Enum):
     BODY_FAILED = "the body of the request cannot be read"
     BODY_UNREAD = "a body is left that nobody reads"
     REFUSED = "the request was refused"
+    SWITCHED = "another protocol was spoken on the connection"
 
 
 # Bound here once: looked up in a class, a member costs more than the rest of a line.
@@ -223,6 +224,23 @@ class ResponseSide:
             return head, self.announced
         self.surplus = size > 0
         return head, 0
+
+    def switch_protocols(self) -> None:
+        """Give nothing more: who asked sends 101 and what follows it (RFC 9110 section 15.2.2). What is given is dropped."""
+        self._framing = _LENGTH
+        self.announced = self.sent = 0
+        self.response_state = BODY
+        self.close_reason = CloseReason.SWITCHED
+
+    def count_switched(self, size: int) -> None:
+        """Count *size* bytes that were sent in the other protocol."""
+        self.sent += size
+        self.announced = self.sent
+
+    @property
+    def switched(self) -> bool:
+        """True if the connection was left to another protocol."""
+        return self.close_reason is CloseReason.SWITCHED
 
     def file_sent(self, size: int) -> None:
         """End the response, whose body something else has sent.

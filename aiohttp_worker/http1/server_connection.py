@@ -145,6 +145,18 @@ class ServerConnection(ResponseSide):
             self.request_state = DONE
         return body
 
+    def switch(self) -> bytes:
+        """Leave the connection to another protocol (RFC 9110 section 7.8), after a request without a body.
+
+        :return: what was received behind the request.
+        """
+        self.switch_protocols()
+        return self._reader.take_rest()
+
+    def take_rest(self) -> bytes:
+        """Take what was received after :meth:`switch`."""
+        return self._reader.take_rest()
+
     def forget(self) -> None:
         """Forget what was received, and what was made of the last head."""
         self._reader.forget()

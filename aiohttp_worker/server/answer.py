@@ -202,7 +202,8 @@ class Answer(StartResponse):
     @property
     def waits_for_client(self) -> bool:
         """True if the thread that runs the application waits for the client to read or to send."""
-        return self.channel.full or self.stream.awaits_body
+        # After 101 it is a conversation; how long nobody says anything is for those who speak.
+        return self.channel.full or self.stream.awaits_body or self.response.switched
 
     # Ends.
 

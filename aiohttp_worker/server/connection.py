@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 from aiohttp_worker.http1.errors import RemoteProtocolError
 from aiohttp_worker.transport.read_gate import ReadGate
 from aiohttp_worker.transport.write_queue import WriteQueue
+from aiohttp_worker.wsgi.connection_socket import connection_socket
 from aiohttp_worker.wsgi.environ import Environ
-from aiohttp_worker.wsgi.tls_environ import connection_socket, tls_environ
+from aiohttp_worker.wsgi.tls_environ import tls_environ
 
 from .addresses import put_addresses, shown_address
 from .lifetime import CLOSED, CLOSING, COLLECT, HEAD, HELD, IDLE, LINGER, NEVER, NEW, RUN, Lifetime
@@ -82,7 +83,7 @@ class Connection(abc.ABC):
         self._sock = None
         self.gate = ReadGate(transport)
         base = self.base
-        base["gunicorn.socket"] = connection_socket(transport)
+        base["gunicorn.socket"] = connection_socket(transport, self)
         base["wsgi.url_scheme"] = "http" if ssl_object is None else "https"
         if ssl_object is not None:
             base.update(tls_environ(ssl_object))
@@ -178,6 +179,21 @@ class Connection(abc.ABC):
     def _count_unsent(self, size: int) -> None:
         self.state.unsent += size - self._counted
         self._counted = size
+
+    # What environ['gunicorn.socket'] asks for.
+
+    def take_socket(self) -> socket.socket:
+        """Refuse to hand over a socket: a protocol that can does.
+
+        :raises RuntimeError: always.
+        """
+        raise RuntimeError("this request shares its connection with others, and cannot have its socket")
+
+    def count_sent(self, size: int) -> None:  # noqa: B027  only a socket that was handed over sends
+        """Do nothing."""
+
+    def socket_closed(self) -> None:  # noqa: B027  likewise
+        """Do nothing."""
 
     # What a protocol does.
 

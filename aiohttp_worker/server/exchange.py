@@ -394,7 +394,11 @@ class Exchange(Answer):
         state = self.state
         state.check_exit(error)
         response = self.response
-        if isinstance(error, ClientDisconnectedError) or (isinstance(error, asyncio.CancelledError) and self.stream.disconnected):
+        if response.switched and isinstance(error, StopIteration):
+            pass  # what WebSocket libraries raise under Gunicorn, so that nothing is answered
+        elif isinstance(error, ConnectionError if response.switched else ClientDisconnectedError) or (
+            isinstance(error, asyncio.CancelledError) and self.stream.disconnected
+        ):
             state.log_debug("%s %s: the client went away", self.head.method, self.head.target)
             response.close_after(CloseReason.CLIENT_GONE)
         elif isinstance(error, IncompleteBodyError) and not response.head_sent:

@@ -19,6 +19,7 @@ from aiohttp_worker.wsgi.start_response import error_response
 
 from .connection import Connection
 from .exchange import Exchange
+from .handover import take_socket
 from .http1_stream import HTTP1Stream
 from .lifetime import CALL, CLOSED, COLLECT, HEAD, HELD, IDLE, NEVER, NEW, RUN, SKIP
 from .request_body import RequestBody, chooses_stream
@@ -78,6 +79,8 @@ class HTTP1Connection(Connection):
         phase = self.lifetime.phase
         if phase is RUN:
             self._note_no_more()
+            if http.switched:
+                self.state.handovers[self].receive_eof()
             self.client_left()
             return True
         if phase is HELD:
@@ -118,6 +121,8 @@ class HTTP1Connection(Connection):
                 body.fail(IncompleteBodyError("the client closed the connection"))
         if running and self.exchange is not None:
             self.exchange.client_left()
+        if self.http.switched:
+            self.state.handovers[self].lost()
 
     def _advance(self) -> None:
         """Go through what has been received, up to a request that takes time."""
@@ -192,6 +197,9 @@ class HTTP1Connection(Connection):
     def _receive_beside(self) -> None:
         """Go through what has been received while a request is being answered."""
         http = self.http
+        if http.switched:
+            self.state.handovers[self].receive(http.take_rest())
+            return
         body = self.stream.body
         if body is not None and http.request_state is BODY:
             try:
@@ -317,7 +325,10 @@ class HTTP1Connection(Connection):
                 stream.body = None
         phase = self.lifetime.phase
         # Within CALL, _advance() goes on.
-        if phase is not CLOSED and self._next_cycle(now) and phase is not CALL:
+        if phase is CLOSED:
+            if self.http.switched:
+                self.state.handovers.pop(self).end()
+        elif self._next_cycle(now) and phase is not CALL:
             if self.http.buffered:
                 self._advance()
             elif self.http.eof:
@@ -337,7 +348,10 @@ class HTTP1Connection(Connection):
         else:
             if http.close_reason is not None:
                 self.state.log_debug("%s: the connection ends with this answer: %s", self.peer, http.close_reason.value)
-            self.close()
+            if http.switched:
+                self.state.handovers[self].end()
+            else:
+                self.close()
             return False
         self.gate.reopen()
         return True
@@ -377,6 +391,22 @@ class HTTP1Connection(Connection):
         if self.stream.body is not None:
             self.stream.body.restart_limits()
         self.write_queue.wake_thread()
+        if self.http.switched:
+            self.state.handovers[self].can_write()
+
+    def take_socket(self) -> socket.socket:
+        """Hand over a blocking socket, on which the application speaks another protocol."""
+        return take_socket(self)
+
+    def count_sent(self, size: int) -> None:
+        """Count bytes that the application has sent on the socket."""
+        self.http.count_switched(size)
+
+    def socket_closed(self) -> None:
+        """End the connection: the application has closed the socket."""
+        handover = self.state.handovers.get(self)
+        if handover is not None:
+            self.state.post(handover.end)
 
     def drain(self, now: float) -> None:
         """End the connection soon, without losing a request that is on its way."""

@@ -84,6 +84,7 @@ class State:
     :ivar unsent: account of the bytes of answers that are in memory because clients have not read them.
     :ivar awaits_input: True if the application is called before the body of a request has arrived.
     :ivar stream_when: function that decides that for each request, if one was given to ``stream_input``.
+    :ivar handovers: connections that an application has taken, with what was given to it.
     :ivar tasks: number of tasks that answer requests now.
     :ivar on_task: called when such a task is about to begin.
     :ivar on_posts: called once, when the next calls posted by threads are made.
@@ -133,6 +134,7 @@ class State:
         self.write_batch = WriteBatch(loop)
         self.running_loop = RunningLoop(loop)
         self.writable = WritableSockets(loop, lambda: self.write_batch.slow)
+        self.handovers: dict[Any, Any] = {}
         self.tasks = 0
         self.on_task: Callable[[], None] | None = None
         self._slow_paths: set[str] = set()

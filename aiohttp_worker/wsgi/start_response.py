@@ -15,6 +15,7 @@ from aiohttp_worker.http1.response_encoder import FieldBlock, Headers, StatusLin
 from aiohttp_worker.http1.response_side import DUE, ResponseSide
 
 _DUE: Final = DUE
+_SWITCHED: Final = "101 Switching Protocols"
 
 _REASONS: Final = {
     400: "Bad Request",
@@ -94,11 +95,15 @@ class StartResponse(abc.ABC):  # noqa: B024  what mypyc compiles takes weak refe
     @property
     def status(self) -> str | None:
         """Status text given by the application, ``None`` before that."""
+        if self.response.switched:
+            return _SWITCHED
         return None if self._status_line is None else self._status_line.status
 
     @property
     def status_code(self) -> int:
         """Status code given by the application, 0 before that."""
+        if self.response.switched:
+            return 101
         return 0 if self._status_line is None else self._status_line.code
 
     @property

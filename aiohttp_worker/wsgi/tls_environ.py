@@ -1,13 +1,10 @@
-"""TLS facts for the application: ``SSL_*`` variables, the client's certificate, and ``environ['gunicorn.socket']``.
+"""TLS facts for the application: ``SSL_*`` variables and the client's certificate.
 
-The variables have the names of Apache's ``mod_ssl``, which front ends and applications have shared for decades;
-``environ['gunicorn.socket']`` has the methods of :class:`ssl.SSLSocket` that read a property.
+The variables have the names of Apache's ``mod_ssl``, which front ends and applications have shared for decades.
 """
 
 from __future__ import annotations
 
-import errno
-import os
 import ssl
 import time
 from collections.abc import Iterable, Mapping
@@ -55,13 +52,6 @@ class TLSConnection(Protocol):
 
     def selected_alpn_protocol(self) -> str | None:
         """Return the protocol agreed on (RFC 7301)."""
-
-
-class Transport(Protocol):
-    """The methods of a transport of asyncio or uvloop that are used here."""
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """Return a fact about the connection."""
 
 
 def _native(text: str) -> str:
@@ -148,95 +138,3 @@ def tls_environ(ssl_object: TLSConnection) -> dict[str, str]:
     else:
         variables["SSL_CLIENT_VERIFY"] = "NONE"
     return variables
-
-
-class ConnectionSocket:
-    """``environ['gunicorn.socket']``: read-only view of the connection.
-
-    A socket's methods for reading and writing are left out: bytes that an application took here would be missing in
-    ``wsgi.input``, and bytes that it wrote would appear in the middle of a response.
-    """
-
-    __slots__ = ("_transport",)
-
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
-
-    def fileno(self) -> int:
-        """Return the file descriptor, or -1 once the connection is closed."""
-        sock = self._transport.get_extra_info("socket")
-        return -1 if sock is None else int(sock.fileno())
-
-    def getpeername(self) -> Any:
-        """Return the address of the peer, as :meth:`socket.socket.getpeername`.
-
-        :raises OSError: the connection was closed before the address was read.
-        """
-        return self._address("peername")
-
-    def getsockname(self) -> Any:
-        """Return the local address, as :meth:`socket.socket.getsockname`.
-
-        :raises OSError: the connection was closed before the address was read.
-        """
-        return self._address("sockname")
-
-    def getsockopt(self, level: int, option: int, size: int = 0) -> Any:
-        """Return a socket option, as :meth:`socket.socket.getsockopt`.
-
-        :raises OSError: the connection is closed, or has no such option.
-        """
-        sock = self._transport.get_extra_info("socket")
-        if sock is None:
-            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
-        return sock.getsockopt(level, option, size) if size else sock.getsockopt(level, option)
-
-    @property
-    def family(self) -> Any:
-        """Address family, as :attr:`socket.socket.family`."""
-        sock = self._transport.get_extra_info("socket")
-        return None if sock is None else sock.family
-
-    def _address(self, kind: str) -> Any:
-        address = self._transport.get_extra_info(kind)
-        if address is None:
-            raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))
-        return address
-
-
-class TLSConnectionSocket(ConnectionSocket):
-    """``environ['gunicorn.socket']`` of a connection with TLS.
-
-    Only this class has ``getpeercert``, by which applications tell the two apart, as with the sockets of the standard
-    library.
-    """
-
-    __slots__ = ("_ssl_object",)
-
-    def __init__(self, transport: Transport, ssl_object: TLSConnection) -> None:
-        super().__init__(transport)
-        self._ssl_object = ssl_object
-
-    def getpeercert(self, binary_form: bool = False) -> Any:
-        """Return the client's certificate, as :meth:`ssl.SSLSocket.getpeercert`."""
-        return self._ssl_object.getpeercert(binary_form)
-
-    def cipher(self) -> tuple[str, str, int] | None:
-        """Return the cipher in use, as :meth:`ssl.SSLSocket.cipher`."""
-        return self._ssl_object.cipher()
-
-    def version(self) -> str | None:
-        """Return the protocol version in use, as :meth:`ssl.SSLSocket.version`."""
-        return self._ssl_object.version()
-
-    def selected_alpn_protocol(self) -> str | None:
-        """Return the protocol agreed on (RFC 7301): ``http/1.1`` or ``None``."""
-        return self._ssl_object.selected_alpn_protocol()
-
-
-def connection_socket(transport: Transport) -> ConnectionSocket:
-    """Return the object for ``environ['gunicorn.socket']``, one per connection."""
-    ssl_object = transport.get_extra_info("ssl_object")
-    if ssl_object is None:
-        return ConnectionSocket(transport)
-    return TLSConnectionSocket(transport, ssl_object)

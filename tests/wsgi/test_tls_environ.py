@@ -14,15 +14,12 @@ from typing import Any
 
 import pytest
 
-from aiohttp_worker.wsgi.tls_environ import (
-    ConnectionSocket,
-    TLSConnectionSocket,
-    connection_socket,
-    distinguished_name,
-    tls_environ,
-)
+from aiohttp_worker.wsgi.connection_socket import ConnectionSocket, TLSConnectionSocket, connection_socket
+from aiohttp_worker.wsgi.tls_environ import distinguished_name, tls_environ
 from tests.certificates import ALICE, Authority, Certificate
 from tests.loops import LOOPS, new_loop
+
+NOBODY: Any = None  # no test here takes the socket
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +84,7 @@ def test_with_a_client_certificate(
     async def check() -> None:
         async with connected(server_context, authority.client_context(alice)) as (transport, _):
             environ = tls_environ(transport.get_extra_info("ssl_object"))
-            sock = connection_socket(transport)
+            sock = connection_socket(transport, NOBODY)
             assert isinstance(sock, TLSConnectionSocket)
             assert sock.getpeercert(binary_form=True) == ssl.PEM_cert_to_DER_cert(alice.certfile.read_text())
             assert sock.getpeercert()["serialNumber"] == "C68EEECE"
@@ -126,7 +123,7 @@ def test_without_a_client_certificate(run: Callable[[Any], Any], authority: Auth
     async def check() -> None:
         async with connected(server_context, authority.client_context()) as (transport, client):
             environ = tls_environ(transport.get_extra_info("ssl_object"))
-            sock = connection_socket(transport)
+            sock = connection_socket(transport, NOBODY)
             assert isinstance(sock, TLSConnectionSocket)
             assert sock.getpeercert() is None
             assert sock.getpeercert(True) is None
@@ -158,7 +155,7 @@ def test_alpn(
         if offered:
             client_context.set_alpn_protocols(offered)
         async with connected(server_context, client_context) as (transport, client):
-            sock = connection_socket(transport)
+            sock = connection_socket(transport, NOBODY)
             assert isinstance(sock, TLSConnectionSocket)
             assert sock.selected_alpn_protocol() == agreed
             assert client.get_extra_info("ssl_object").selected_alpn_protocol() == agreed
@@ -169,10 +166,9 @@ def test_alpn(
 def test_plain_tcp(run: Callable[[Any], Any]) -> None:
     async def check() -> None:
         async with connected(None, None) as (transport, client):
-            sock = connection_socket(transport)
+            sock = connection_socket(transport, NOBODY)
             assert type(sock) is ConnectionSocket
             assert not hasattr(sock, "getpeercert")
-            assert not hasattr(sock, "recv") and not hasattr(sock, "send")
             assert sock.getpeername() == client.get_extra_info("sockname")
             assert sock.getsockname() == client.get_extra_info("peername")
             assert sock.fileno() >= 0
@@ -187,7 +183,7 @@ def test_plain_unix(run: Callable[[Any], Any], tmp_path: Path) -> None:
     async def check() -> None:
         path = tmp_path / "socket"
         async with connected(None, None, path) as (transport, _):
-            sock = connection_socket(transport)
+            sock = connection_socket(transport, NOBODY)
             assert sock.getsockname() == str(path)
             assert sock.getpeername() == ""
             assert sock.family == socket.AF_UNIX
@@ -196,7 +192,7 @@ def test_plain_unix(run: Callable[[Any], Any], tmp_path: Path) -> None:
 
 
 def test_closed_connection() -> None:
-    sock = connection_socket(SimpleNamespace(get_extra_info=lambda name, default=None: default))
+    sock = connection_socket(SimpleNamespace(get_extra_info=lambda name, default=None: default), NOBODY)
     assert sock.fileno() == -1
     assert sock.family is None
     for ask in (sock.getpeername, sock.getsockname, lambda: sock.getsockopt(1, 2)):
