@@ -239,7 +239,7 @@ EXTRAS = {
     "socks": ["python-socks>=2.7,<4"],
     "charset": ["charset-normalizer>=3.4,<4"],
     "publicsuffix": ["publicsuffixlist>=1.0.2.20250107,<2"],
-    "lint": ["ruff>=0.17,<0.18", MYPY, "kubernetes-validate>=1.30"],
+    "lint": ["ruff>=0.17,<0.18", MYPY, "kubernetes-validate>=1.30", "coverage>=7.10,<8"],
     "test": [
         "pytest>=9,<10",
         "pytest-xdist>=3.8",
