@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from aiohttp.compression import _compressor
 from aiohttp.decompression import STEP, accept_encoding, brotli_module, make_decoder, zstd_module
 from aiohttp.errors import ContentEncodingError
 
@@ -102,3 +103,18 @@ def test_nothing_to_undo(coding: str) -> None:
 def test_offered_is_what_can_be_undone(coding: str) -> None:
     offered = accept_encoding().split(", ")
     assert (coding in offered) is (make_decoder(coding) is not None)
+
+
+@pytest.mark.parametrize("coding", ["deflate", "gzip", "br", "zstd"])
+def test_compressors(coding: str) -> None:
+    """What each makes, in pieces, is taken apart by the decoder of the same name."""
+    if (coding == "br" and brotli_module() is None) or (coding == "zstd" and zstd_module() is None):
+        pytest.skip(f"no package for {coding} is installed")
+    compressor = _compressor(coding)
+    packed = b"".join([compressor.compress(b"one "), compressor.compress(b"two"), compressor.flush()])
+    assert undo(coding, packed) == b"one two"
+
+
+def test_compressor_of_an_unknown_coding() -> None:
+    with pytest.raises(ValueError, match="no compressor for 'lzma' is installed"):
+        _compressor("lzma")
