@@ -99,10 +99,6 @@ class StreamTransport:
         """Return whether the stream is closed."""
         return self.closed
 
-    def write(self, data: bytes) -> None:
-        """Write a piece of the response's body, the head before it."""
-        self.writelines([data])
-
     def writelines(self, pieces: Iterable[bytes]) -> None:
         """Write pieces of the response's body, the head before them, and the end after them if it is due."""
         self.put(pieces)
@@ -112,10 +108,8 @@ class StreamTransport:
         """Write, and leave it to others to send."""
         if self.closed or self.finished:
             return
-        core = self._connection.core
-        stream = self._stream
-        response = stream.answer
-        stream_id = stream.stream_id
+        core, stream = self._connection.core, self._stream
+        response, stream_id = stream.answer, stream.stream_id
         while (interim := response.take_interim()) is not None:
             core.send_interim(stream_id, interim)
         data = b"".join(pieces)
@@ -313,11 +307,6 @@ class HTTP2Stream(Stream):
     def trusted(self) -> bool:
         """Whether the peer is a front end that may speak for others."""
         return self._connection.trusted
-
-    @property
-    def busy(self) -> bool:
-        """Whether the application was called, and has not come to an end."""
-        return self.exchange is not None and not self._collecting
 
     def close(self, error: IncompleteBodyError) -> None:
         """Take up that the stream is closed: both sides are complete, or one has reset it, or the client has gone.
