@@ -1,4 +1,4 @@
-"""What a release says of itself in several places is the same in all of them."""
+"""Facts of a release that stand in several places, the same in all of them."""
 
 from __future__ import annotations
 

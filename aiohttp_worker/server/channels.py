@@ -33,7 +33,7 @@ _monotonic: Final = time.monotonic
 
 
 class Next(enum.Enum):
-    """What follows when a piece of an application's code has run."""
+    """Next action after a piece of an application's code has run."""
 
     END = "the response is complete, or failed"
     TURN = "step on, after others had their turn"
@@ -158,7 +158,7 @@ class ThreadChannel:
         self.taken = 0
 
     def run(self, piece: Callable[[Any], Next], exchange: Runnable, context: contextvars.Context) -> None:
-        """Have a piece of an application's code run: by any thread at first, and then by the same one.
+        """Submit a piece of an application's code: to any thread at first, and then to the same one.
 
         What follows is told to the exchange, on the loop.
 
@@ -196,17 +196,17 @@ class ThreadChannel:
         return self._write_queue.paused or self.put - self.taken > WRITE_HIGH_MARK
 
     def send(self, pieces: list[bytes]) -> None:
-        """Have the loop send part of an answer."""
+        """Post part of an answer to the loop, which sends it."""
         if pieces:
             self._put(pieces)
             self._state.post(self._flush)
 
     def send_last(self, pieces: list[bytes], size: int, stays: bool) -> None:
-        """Have the loop send what completes an answer."""
+        """Post the last part of an answer to the loop, which sends it."""
         self.send(pieces)
 
     def send_whole(self, pieces: list[bytes], size: int, head: RequestHead) -> None:
-        """Have the loop send a whole answer.
+        """Post a whole answer to the loop, which sends it.
 
         :param head: of the request, for the log.
         """

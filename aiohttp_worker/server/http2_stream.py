@@ -292,7 +292,7 @@ class HTTP2Stream(Stream):
         self._transport.received(len(data))
 
     def end_body(self) -> None:
-        """Take up that the body is complete."""
+        """Complete the body."""
         body = self._body
         if body is None or body.ended:
             return
@@ -305,11 +305,11 @@ class HTTP2Stream(Stream):
 
     @property
     def trusted(self) -> bool:
-        """Whether the peer is a front end that may speak for others."""
+        """True if the peer is a front end that may speak for others."""
         return self._connection.trusted
 
     def close(self, error: IncompleteBodyError) -> None:
-        """Take up that the stream is closed: both sides are complete, or one has reset it, or the client has gone.
+        """Handle the end of the stream: both sides are complete, or one has reset it, or the client has gone.
 
         :param error: for whoever reads a body that did not come to its end.
         """
@@ -379,7 +379,7 @@ class HTTP2Stream(Stream):
 
     @property
     def awaits_body(self) -> bool:
-        """Whether a thread waits for more of the body."""
+        """True if a thread waits for more of the body."""
         return self._body is not None and self._body.awaited_in_thread
 
     def leaves_body(self) -> bool:
@@ -387,14 +387,14 @@ class HTTP2Stream(Stream):
         return False
 
     def pause_writing(self) -> None:
-        """Take up that the client reads more slowly than is sent."""
+        """Pause writing: the client reads more slowly than is sent."""
         self.write_queue.pause()
         self._count_unsent(self.write_queue.in_transport)
         self._sent = self._connection.core.sent(self.stream_id)
         self._read_at = _monotonic()
 
     def resume_writing(self) -> None:
-        """Take up that everything is sent; who waits for that goes on in the next turn of the loop."""
+        """Resume writing: everything is sent; the waiters go on in the next turn of the loop."""
         if not self.write_queue.paused:
             return
         self.write_queue.paused = False
@@ -416,7 +416,7 @@ class HTTP2Stream(Stream):
 
     @property
     def deadline(self) -> float:
-        """When the body has to have come, on the monotonic clock."""
+        """Deadline of the body, on the monotonic clock."""
         body = self._body
         if body is None or (self.write_queue.paused and not self._collecting):
             return NEVER

@@ -25,7 +25,7 @@ _monotonic: Final = time.monotonic
 
 
 class HTTP2Protocols:
-    """What makes the protocols of a worker's connections, where HTTP/2 may be one."""
+    """Factory of the protocols of a worker's connections, where HTTP/2 may be one."""
 
     __slots__ = ("_cleartext", "_state", "_tables")
 
@@ -92,7 +92,7 @@ class ProtocolChoice:
     # Called by the transport.
 
     def connection_made(self, transport: Any) -> None:
-        """Take up a connection."""
+        """Open a connection."""
         self.transport = transport
         self._since = _monotonic()
         self._state.connections.add(self)
@@ -130,20 +130,20 @@ class ProtocolChoice:
             protocol.data_received(self._received)
 
     def eof_received(self) -> bool:
-        """Take up that the client has said nothing, or too little."""
+        """Handle the time-out of a client that has sent nothing, or too little."""
         return False
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Take up the end of the connection."""
+        """Handle the end of the connection."""
         self._state.connections.discard(self)
         if self._state.on_connection_closed is not None:
             self._state.on_connection_closed()
 
     def pause_writing(self) -> None:
-        """Take up that the client does not read; nothing is sent."""
+        """Ignore that the client does not read: nothing is sent."""
 
     def resume_writing(self) -> None:
-        """Take up that the client reads again."""
+        """Ignore that the client reads again."""
 
     # Asked by the registry.
 

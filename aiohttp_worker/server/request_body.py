@@ -266,7 +266,7 @@ class RequestBody:
 
     @property
     def wants_more(self) -> bool:
-        """Whether more is asked for, or would fill up what the application has not read to the low mark at most."""
+        """True if more is asked for, or would fill up what the application has not read to the low mark at most."""
         stream = self._stream
         return stream is None or stream.wanted or stream.buffered <= LOW_MARK
 

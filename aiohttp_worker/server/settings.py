@@ -55,7 +55,7 @@ class OverloadLimits:
 
 
 class Cleartext(enum.Enum):
-    """How HTTP/2 may begin without TLS, with peers that are trusted as front ends are; Gunicorn's ``http2_cleartext``."""
+    """Ways for HTTP/2 to begin without TLS, with peers that are trusted as front ends are; Gunicorn's ``http2_cleartext``."""
 
     OFF = "off"
     PRIOR_KNOWLEDGE = "prior-knowledge"

@@ -393,7 +393,7 @@ class WriteQueue:
             callback()
 
     def reset_on_close(self) -> None:
-        """Have the connection end with a reset (RST), which is an error for the client.
+        """Make the connection end with a reset (RST), which is an error for the client.
 
         A body that only the end of the connection delimits would look complete if it were
         cut short (RFC 9112 section 6.3).

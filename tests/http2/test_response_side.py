@@ -1,3 +1,5 @@
+"""The response of one HTTP/2 stream: its states, and its framing."""
+
 from __future__ import annotations
 
 from typing import Any

@@ -1,3 +1,5 @@
+"""Tests that need the engine of HTTP/2 are left out without it."""
+
 from importlib.util import find_spec
 
 # Without the engine of HTTP/2, which is an extra, there is nothing to try.

@@ -1,4 +1,4 @@
-"""Which protocol a connection speaks, by ALPN or by its first bytes."""
+"""Choice of a connection's protocol, by ALPN or by its first bytes."""
 
 from __future__ import annotations
 
