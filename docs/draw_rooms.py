@@ -21,6 +21,7 @@ ROOMS = {
     "server": "connections and their requests, on the loop",
     "transport": "bytes to and from sockets; knows no HTTP",
     "wsgi": "PEP 3333: environ, input, start_response",
+    "websocket": "handshakes and messages; not served by the loop yet",
     "http2": "the same for HTTP/2; heads are read by http1",
     "http1": "bytes in, events out; shared with the client",
 }

@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS = [
     {"http1"},
     {"errors", "http2"},
+    {"websocket"},
     {"wsgi"},
     {"transport", "django"},
     {"server"},
@@ -35,6 +36,7 @@ KNOW_GUNICORN = {"integration", "worker", "paste"}
 PURE = {
     "http1",
     "http2",
+    "websocket",
     "errors",
     "wsgi.application",
     "wsgi.environ",
