@@ -50,6 +50,8 @@ def application() -> Application:
 def service(request: pytest.FixtureRequest, application: Application) -> Iterator[LiveService]:
     with LiveLoop(request.param) as live, serving(live, application, threads=2) as one:
         yield one
+        # By the end of each test its client has gone, and the application returns; only then is the socket closed.
+        wait_until(lambda: not live.call(lambda: one.state.handovers))
 
 
 def read_all(sock: socket.socket) -> bytes:
@@ -75,7 +77,6 @@ def test_conversation(service: LiveService, early: bytes, kind: type) -> None:
         client.sendall(b"one!")
         assert read_all(client) == b"one!"
     assert not service.errors and not service.logged
-    wait_until(lambda: not service.live.call(lambda: service.state.handovers))
 
 
 @pytest.mark.parametrize("early", [b"", b"early"])
