@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 from collections.abc import Iterator
@@ -10,7 +11,6 @@ from typing import Any
 import pytest
 
 from aiohttp_worker.server.handover import Relay, SecondDescriptor
-from tests.functional.observing import wait_until
 from tests.loops import LOOPS
 
 from .fakes import FakeServer
@@ -51,7 +51,12 @@ def service(request: pytest.FixtureRequest, application: Application) -> Iterato
     with LiveLoop(request.param) as live, serving(live, application, threads=2) as one:
         yield one
         # By the end of each test its client has gone, and the application returns; only then is the socket closed.
-        wait_until(lambda: not live.call(lambda: one.state.handovers))
+        live.wait_for(all_returned(one))
+
+
+async def all_returned(service: LiveService) -> None:
+    while service.state.handovers:
+        await asyncio.sleep(0)
 
 
 def read_all(sock: socket.socket) -> bytes:
