@@ -26,7 +26,7 @@ suite-all :=
 suite-fast := -m "not slow" --ignore-glob="*/functional"
 PYTEST = -m pytest -n $(JOBS) --dist loadscope $(suite-$(SUITE)) $(ARGS)
 
-.PHONY: help serve install test fast coverage lint format types benchmark matrix pythons floors compiled sanitize count wheel wheels clean
+.PHONY: help serve install test fast coverage lint format types benchmark matrix pythons floors compiled sanitize count docs wheel wheels clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -94,6 +94,10 @@ sanitize: $(VENV)/.test  ## run the tests of heads, and mutated heads, with sani
 count:  ## count the instructions of requests in what `make compiled` built, against benchmarks/instructions.json
 	cd build/compiled && ../../.venv-compiled/bin/python -m benchmarks.instructions
 
+docs: .venv-docs/.docs  ## build the documentation as a site in build/docs
+	.venv-docs/bin/python -m sphinx -q -W --keep-going -b html -d build/docs-cache docs build/docs
+	@echo "open file://$(CURDIR)/build/docs/index.html"
+
 wheel: $(VENV)/bin/python  ## build a wheel in dist/, compiled where that is possible
 	AIOHTTP_WORKER_COMPILE= $(BIN)/python -m pip wheel -q --no-deps -w dist .
 
@@ -118,6 +122,11 @@ $(VENV)/.test: $(VENV)/bin/python $(BUILD)
 
 $(VENV)/.lint: $(VENV)/.test
 	$(BIN)/python -m pip install -q -e '.[all,test,lint]'
+	touch $@
+
+.venv-docs/.docs: requirements/docs.txt $(BUILD)
+	test -x .venv-docs/bin/python || "$(PYTHON)" -m venv .venv-docs
+	.venv-docs/bin/python -m pip install -q -e . -r requirements/docs.txt
 	touch $@
 
 .venv-floors/.floors: requirements/floors.py $(BUILD)

@@ -11,8 +11,16 @@ import pytest
 from docutils import nodes
 from docutils.core import publish_doctree
 
+import aiohttp
+import aiohttp_worker
+from aiohttp import errors
+from aiohttp_worker.integration.names import WORKERS
+
 ROOT = Path(__file__).resolve().parent.parent
+# These have directives of Sphinx, and are reached within the site alone; `make docs` holds them.
+OF_THE_SITE = {ROOT / "docs" / name for name in ("index.rst", "reference.rst", "changes.rst", "contributing.rst")}
 DOCUMENTS = sorted([*ROOT.glob("*.rst"), *ROOT.glob("docs/*.rst"), *ROOT.glob("benchmarks/*.rst"), *ROOT.glob("tests/**/*.rst")])
+DOCUMENTS = [path for path in DOCUMENTS if path not in OF_THE_SITE]
 
 
 def parsed(path: Path) -> tuple[nodes.document, str]:
@@ -36,8 +44,22 @@ def test_document(path: Path) -> None:
 def test_the_readme_is_complete() -> None:
     """Each document is reachable from the first one."""
     text = (ROOT / "README.rst").read_text(encoding="utf-8")
-    for path in ROOT.glob("docs/*.rst"):
+    for path in set(ROOT.glob("docs/*.rst")) - OF_THE_SITE:
         assert str(path.relative_to(ROOT)) in text
+
+
+def test_the_site_has_every_page() -> None:
+    index = (ROOT / "docs" / "index.rst").read_text(encoding="utf-8")
+    assert {path.stem for path in ROOT.glob("docs/*.rst")} == {*re.findall(r"^   ([\w-]+)$", index, re.MULTILINE), "index"}
+
+
+def test_the_reference_has_every_public_name() -> None:
+    text = (ROOT / "docs" / "reference.rst").read_text(encoding="utf-8")
+    documented = {name.rpartition(".")[2] for name in re.findall(r"^\.\. auto\w+:: (\S+)$", text, re.MULTILINE)}
+    assert "errors" in documented  # the module, with all that its __all__ lists
+    aliases = {"BaseConnector", "TCPConnector", "UnixConnector", "__version__"}
+    public = {*aiohttp.__all__, *aiohttp_worker.__all__, *WORKERS}
+    assert public - set(errors.__all__) - aliases <= documented
 
 
 def test_targets_of_make_are_explained() -> None:
