@@ -30,10 +30,13 @@ def count(case: str) -> float:
     :raises subprocess.CalledProcessError: a run failed.
     :raises ValueError: valgrind told no figure.
     """
+    variables = {**os.environ, "PYTHONHASHSEED": "0", "PYTHONPATH": os.pathsep.join(["", str(ROOT)])}
+    program = [sys.executable, str(PROGRAM), case]
+    # The first run of all compiles what it imports, and would not be comparable.
+    subprocess.run([*program, "1"], cwd=os.getcwd(), env=variables, capture_output=True, timeout=600, check=True)
     counts = []
     for requests in (REQUESTS, 2 * REQUESTS):
-        command = [*VALGRIND, sys.executable, str(PROGRAM), case, str(requests)]
-        variables = {**os.environ, "PYTHONHASHSEED": "0", "PYTHONPATH": os.pathsep.join(["", str(ROOT)])}
+        command = [*VALGRIND, *program, str(requests)]
         done = subprocess.run(command, cwd=os.getcwd(), env=variables, capture_output=True, text=True, timeout=600, check=True)
         counted = parse_instructions(done.stderr)
         if counted is None:

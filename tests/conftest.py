@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from aiohttp_worker.wsgi.async_body import declare_server
+
 # Audit events (https://docs.python.org/3/library/audit_events.html) of what belongs into slow and functional tests alone.
 _FORBIDDEN = {"os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.system", "subprocess.Popen"}
 _seen: list[str] | None = None
@@ -58,3 +60,10 @@ def pytest_runtest_teardown(item: pytest.Item) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Functional tests start real servers; whoever broke something pure hears of it before."""
     items.sort(key=lambda item: "functional" in item.path.parts)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _no_worker_left() -> Iterator[None]:
+    """Undeclare a worker that a module's tests ran in this process: asynchronous bodies behave differently under one."""
+    yield
+    declare_server(None)
