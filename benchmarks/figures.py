@@ -31,3 +31,8 @@ def rotated(items: Sequence[T], by: int) -> list[T]:
         return []
     by %= len(items)
     return [*items[by:], *items[:by]]
+
+
+def at(values: Sequence[float], part: float) -> float:
+    """Return the value below which that part of the sorted values lies, 0 if there are none."""
+    return values[min(len(values) - 1, int(len(values) * part))] if values else 0.0

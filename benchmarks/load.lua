@@ -36,6 +36,23 @@ function shapes.post_1_mb() post(1000000) end
 -- nothing a server remembers of a few hundred heads helps it. They are made before the run: wrk has its own work to do.
 local VARIANTS = 20000
 
+local function in_turn(variants)
+  local next = math.random(#variants)
+  function request()
+    next = next % #variants + 1
+    return variants[next]
+  end
+end
+
+local function fill(head, number, path)
+  return (head:gsub("@%u+@", {
+    ["@PATH@"] = path,
+    ["@COOKIE@"] = number .. "5f2b7c9d1e3a",
+    ["@ID@"] = number .. "-7f3a",
+    ["@PEER@"] = "198.51." .. math.floor(number / 250) % 250 .. "." .. number % 250,
+  }))
+end
+
 local function vary()
   wrk.path = "/items/@PATH@"
   wrk.headers["Cookie"] = "session=@COOKIE@; theme=dark; consent=1"
@@ -43,18 +60,9 @@ local function vary()
   local variants = {}
   for number = 1, VARIANTS do
     local path = 1000000 + number
-    variants[number] = head:gsub("@%u+@", {
-      ["@PATH@"] = path .. "?page=" .. number % 97,
-      ["@COOKIE@"] = path .. "5f2b7c9d1e3a",
-      ["@ID@"] = path .. "-7f3a",
-      ["@PEER@"] = "198.51." .. math.floor(number / 250) % 250 .. "." .. number % 250,
-    })
+    variants[number] = fill(head, path, path .. "?page=" .. number % 97)
   end
-  local next = math.random(VARIANTS)
-  function request()
-    next = next % VARIANTS + 1
-    return variants[next]
-  end
+  in_turn(variants)
 end
 
 function shapes.plain_varying() vary() end
@@ -64,12 +72,51 @@ function shapes.browser_varying()
   vary()
 end
 
--- With Host: twelve fields, of which three are new with every request.
-function shapes.vary()
+local function behind_a_proxy()
   shapes.browser()
   wrk.headers["X-Request-Id"] = "@ID@"
   wrk.headers["X-Forwarded-For"] = "@PEER@"
+end
+
+-- With Host: twelve fields, of which three are new with every request.
+function shapes.vary()
+  behind_a_proxy()
   vary()
+end
+
+-- Of ten requests three repeat one of eight heads, and one of the seven others is a POST of a form. The last digit of a page's
+-- number, to base 8, is its size.
+local PAGES = 8
+local REST = 1000 -- milliseconds
+local AT_REST = 128 -- connections
+
+function shapes.mixed()
+  behind_a_proxy()
+  wrk.path = "/pages/@PATH@"
+  wrk.headers["Cookie"] = "session=@COOKIE@; theme=dark; consent=1"
+  local get = wrk.format()
+  wrk.headers["Content-Type"] = "application/x-www-form-urlencoded"
+  local form = wrk.format("POST", nil, nil, "text=" .. string.rep("x", 995))
+  local variants = {}
+  for number = 1, VARIANTS do
+    local kind, page = number % 10, math.floor(number / 10) % PAGES
+    local unique = (kind < 3 and PAGES or 1000000 + number * PAGES) + page
+    variants[number] = fill(kind == 3 and form or get, unique, unique .. "?from=" .. unique % 97)
+  end
+  in_turn(variants)
+
+  -- A rest begins as often as keeps half of the connections at rest, whatever the server's pace; the next one to ask takes it.
+  local ffi = require("ffi")
+  ffi.cdef("struct timeval { long seconds; long microseconds; }; int gettimeofday(struct timeval *now, void *zone);")
+  local now = ffi.new("struct timeval")
+  local due = 0
+  function delay()
+    ffi.C.gettimeofday(now, nil)
+    local milliseconds = tonumber(now.seconds) * 1000 + tonumber(now.microseconds) / 1000
+    if milliseconds < due then return 0 end
+    due = math.max(due + REST / AT_REST, milliseconds) -- what is far behind is not made up for: all would rest at once
+    return REST
+  end
 end
 
 function init(arguments)
@@ -80,9 +127,9 @@ end
 function done(summary, latency)
   local errors = summary.errors
   io.write(string.format(
-    '\nRESULT {"requests": %d, "microseconds": %d, "bytes": %d, "p50": %d, "p99": %d, "maximum": %d, ' ..
+    '\nRESULT {"requests": %d, "microseconds": %d, "p50": %d, "p99": %d, "maximum": %d, ' ..
     '"connect_errors": %d, "read_errors": %d, "write_errors": %d, "timeouts": %d, "status_errors": %d}\n',
-    summary.requests, summary.duration, summary.bytes,
+    summary.requests, summary.duration,
     latency:percentile(50), latency:percentile(99), latency.max,
     errors.connect, errors.read, errors.write, errors.timeout, errors.status))
 end

@@ -2,9 +2,10 @@
 
 from dataclasses import asdict, dataclass
 
-from . import wrk
+from . import h2load, wrk
 from .cores import Cores
 from .environment import Environment
+from .load import Load
 from .process import ServerError, check, free_port, running
 from .servers import Deployment, Server
 from .workloads import Workload
@@ -33,21 +34,29 @@ class Result:
         return asdict(self)
 
 
+def put_load(url: str, workload: Workload, seconds: float, cores: str) -> Load:
+    """Send the workload's requests for some seconds, by wrk or, over HTTP/2, by h2load."""
+    if workload.http2:
+        shape = h2load.Shape(workload.shape, workload.streams, workload.body)
+        return h2load.run(url, shape, workload.connections, seconds, cores)
+    return wrk.run(url, workload.shape, workload.connections, seconds, cores)
+
+
 def measure(server: Server, workload: Workload, number: int, seconds: float, environment: Environment, cores: Cores) -> Result:
     """Start the server, warm it up, load it, and return what was seen; failures are results too."""
     interface = workload.interface(server)
     if interface is None:
         return Result(workload.name, server.name, number, failure="does not take part")
     deployment = Deployment(
-        workload.applications[interface], free_port(), interface, workload.workers, workload.threads, workload.tls
+        workload.applications[interface], free_port(), interface, workload.workers, workload.threads, workload.tls, workload.http2
     )
     try:
         with running(server, deployment, environment, cores.server) as started:
             check(started, environment, workload.body, workload.size)
-            wrk.run(started.url, workload.shape, workload.connections, WARM_UP_SECONDS, cores.load)
+            put_load(started.url, workload, WARM_UP_SECONDS, cores.load)
             started.check_alive()  # some do not survive clients that leave in the middle of an answer
             before = started.cpu_seconds()
-            load = wrk.run(started.url, workload.shape, workload.connections, seconds, cores.load)
+            load = put_load(started.url, workload, seconds, cores.load)
             used = started.cpu_seconds() - before
             memory = started.memory()
     except (ServerError, OSError, ValueError) as error:

@@ -24,6 +24,7 @@ class Deployment:
     workers: int = 1
     threads: int = 0  # 0: what suits the server
     tls: bool = False
+    http2: bool = False  # by ALPN, beside HTTP/1.1
     keep_alive: int = 75  # seconds
     max_requests: int = 0
     connections: int = 20_000
@@ -39,7 +40,7 @@ class Server:
     name: str
     command: Command
     interfaces: tuple[str, ...] = ("wsgi",)
-    features: frozenset[str] = field(default_factory=frozenset)  # tls threads workers reload max_requests
+    features: frozenset[str] = field(default_factory=frozenset)  # tls http2 threads workers reload max_requests
     form: str = ""  # of our distribution: "compiled" or "plain"
     requires: str = ""  # a command or module of the environment
 
@@ -60,6 +61,8 @@ def gunicorn(worker: str, threads: int = 1) -> Command:
         ]
         if deployment.tls:
             arguments += ["--certfile", str(environment.certificate), "--keyfile", str(environment.key)]
+        if deployment.http2:
+            arguments += ["--http-protocols", "h2,h1"]
         if deployment.max_requests:
             arguments += ["--max-requests", str(deployment.max_requests)]
         return [*arguments, deployment.application]
@@ -71,8 +74,9 @@ def granian(deployment: Deployment, environment: Environment) -> list[str]:
     interface = "wsgi" if deployment.interface == "wsgi" else "asgi"
     arguments = [
         *(environment.script("granian"), "--interface", interface, "--host", HOST, "--port", str(deployment.port)),
-        *("--workers", str(deployment.workers), "--backlog", "4096", "--no-ws", "--http", "1", "--log-level", "error"),
+        *("--workers", str(deployment.workers), "--backlog", "4096", "--no-ws", "--log-level", "error"),
         *("--backpressure", str(deployment.connections), "--working-dir", str(APPS)),
+        *("--http", "auto" if deployment.http2 else "1"),
     ]
     if interface == "wsgi":
         arguments += ["--blocking-threads", str(deployment.threads or 1)]
@@ -124,6 +128,24 @@ def uvicorn(deployment: Deployment, environment: Environment) -> list[str]:
     ]
 
 
+def hypercorn(deployment: Deployment, environment: Environment) -> list[str]:
+    arguments = [
+        *(
+            environment.script("hypercorn"),
+            "--bind",
+            f"{HOST}:{deployment.port}",
+            "--worker-class",
+            "uvloop",
+            "--backlog",
+            "4096",
+        ),
+        *("--workers", str(deployment.workers), "--keep-alive", str(deployment.keep_alive), "--log-level", "error"),
+    ]
+    if deployment.tls:
+        arguments += ["--certfile", str(environment.certificate), "--keyfile", str(environment.key)]
+    return [*arguments, deployment.application]
+
+
 NGINX = """
 {user}daemon off; worker_processes {workers}; pid {folder}/nginx.pid; error_log stderr crit;
 events {{ worker_connections {connections}; }}
@@ -159,27 +181,29 @@ def nginx(deployment: Deployment, environment: Environment) -> list[str]:
 
 GUNICORN = frozenset(("workers", "tls", "reload", "max_requests"))
 THREADS = frozenset(("threads",))
+HTTP2 = frozenset(("http2",))
+GUNICORN_THREADS = GUNICORN | THREADS | HTTP2
 
 SERVERS = (
-    Server(
-        "aiohttp-worker", gunicorn("aiohttp.worker.AsyncGunicornWorker"), ("wsgi", "coroutine"), GUNICORN | THREADS, "compiled"
-    ),
-    Server("aiohttp-nostream", gunicorn("aiohttp.worker.AsyncNoStreamGunicornWorker"), ("wsgi",), GUNICORN | THREADS, "compiled"),
-    Server("aiohttp-plain", gunicorn("aiohttp.worker.AsyncGunicornWorker"), ("wsgi", "coroutine"), GUNICORN | THREADS, "plain"),
-    Server("aiohttp-threads", gunicorn("aiohttp.worker.AsyncGunicornWorker", 4), ("wsgi",), GUNICORN | THREADS, "compiled"),
+    Server("aiohttp-worker", gunicorn("aiohttp.worker.AsyncGunicornWorker"), ("wsgi", "coroutine"), GUNICORN_THREADS, "compiled"),
+    Server("aiohttp-nostream", gunicorn("aiohttp.worker.AsyncNoStreamGunicornWorker"), ("wsgi",), GUNICORN_THREADS, "compiled"),
+    Server("aiohttp-plain", gunicorn("aiohttp.worker.AsyncGunicornWorker"), ("wsgi", "coroutine"), GUNICORN_THREADS, "plain"),
+    Server("aiohttp-threads", gunicorn("aiohttp.worker.AsyncGunicornWorker", 4), ("wsgi",), GUNICORN_THREADS, "compiled"),
     Server("sync", gunicorn("sync"), features=GUNICORN, requires="gunicorn"),
-    Server("gthread", gunicorn("gthread", 4), features=GUNICORN | THREADS, requires="gunicorn"),
+    Server("gthread", gunicorn("gthread", 4), features=GUNICORN_THREADS, requires="gunicorn"),
     Server("gevent", gunicorn("gevent"), features=GUNICORN, requires="gunicorn"),
-    Server("granian", granian, ("wsgi",), frozenset(("workers", "tls", "threads", "reload")), requires="granian"),
+    Server("granian", granian, ("wsgi",), frozenset(("workers", "tls", "http2", "threads", "reload")), requires="granian"),
     Server("waitress", waitress, ("wsgi",), THREADS, requires="waitress-serve"),
     Server("bjoern", launched("bjoern"), ("wsgi",), frozenset(("workers",)), requires="bjoern"),
     Server("fastpysgi", launched("fastpysgi"), ("wsgi",), frozenset(("workers",)), requires="fastpysgi"),
     Server("fastwsgi", launched("fastwsgi"), ("wsgi",), frozenset(("workers",)), requires="fastwsgi"),
+    Server("freastal", launched("freastal"), ("wsgi",), frozenset(("workers",)), requires="freastal"),
     Server("cheroot", launched("cheroot"), ("wsgi",), THREADS, requires="cheroot"),
     Server("uwsgi", uwsgi, ("wsgi",), frozenset(("workers", "threads", "reload", "max_requests")), requires="uwsgi"),
     Server("uvicorn", uvicorn, ("asgi",), frozenset(("workers",)), requires="uvicorn"),
     Server("gunicorn-asgi", gunicorn("asgi"), ("asgi",), GUNICORN, requires="gunicorn"),
-    Server("granian-asgi", granian, ("asgi",), frozenset(("workers", "tls")), requires="granian"),
+    Server("granian-asgi", granian, ("asgi",), frozenset(("workers", "tls", "http2")), requires="granian"),
+    Server("hypercorn", hypercorn, ("asgi",), frozenset(("workers", "tls", "http2")), requires="hypercorn"),
     Server("nginx", nginx, ("static",), frozenset(("workers",))),
 )
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from .servers import Server
+from .servers import HTTP2, THREADS, Server
 
 
 @dataclass(frozen=True)
@@ -12,11 +12,13 @@ class Workload:
     name: str
     title: str
     applications: dict[str, str]  # interface → module:attribute in benchmarks/apps
-    shape: str = "plain"  # of the requests, in load.lua
+    shape: str = "plain"  # of the requests, in load.lua or h2load.py
     connections: int = 64
     threads: int = 0
     workers: int = 1
     tls: bool = False
+    http2: bool = False  # loaded by h2load instead of wrk
+    streams: int = 1  # at a time on each connection, over HTTP/2
     needs: frozenset[str] = field(default_factory=frozenset)  # features a server must have
     without: frozenset[str] = field(default_factory=frozenset)  # servers it makes no sense for
     size: int = 13  # bytes of the answer's body; an answer of another size is no result
@@ -31,10 +33,22 @@ class Workload:
 
 WSGI_HELLO = {"wsgi": "wsgi:hello"}
 WSGI_VARYING = {"wsgi": "wsgi:varying"}
+FLASK = {"wsgi": "flask_hello:application"}
+DJANGO = {"wsgi": "django_hello:application"}
+HTTP2_HELLO = {"wsgi": "wsgi:hello", "asgi": "asgi:hello"}
 # A second form of ours that differs only where threads or an upload are at work.
 ONLY_SPECIAL = frozenset(("aiohttp-threads",))
 PLAIN_TOO = ONLY_SPECIAL | {"aiohttp-nostream"}
 ONE_FORM = PLAIN_TOO | {"aiohttp-plain"}
+HTTP2_WITHOUT = ONE_FORM | {"granian-asgi"}
+
+
+def over_http2(name: str, title: str, applications: dict[str, str], shape: str = "plain", **others: int) -> Workload:
+    """Return a workload of HTTP/2 as browsers have it: by ALPN over TLS."""
+    return Workload(
+        name, title, applications, shape, tls=True, http2=True, needs=HTTP2 | {"tls"}, without=HTTP2_WITHOUT, **others
+    )
+
 
 WORKLOADS = (
     Workload(
@@ -42,6 +56,15 @@ WORKLOADS = (
         "hello, a browser's twelve fields; path, query, cookie, request id and forwarded address are new each time",
         WSGI_HELLO,
         "vary",
+        without=ONLY_SPECIAL,
+    ),
+    Workload(
+        "mixed",
+        "a site: 7 heads of 10 new, pages of 2 to 60 kB, a POST in 10, a new cookie in 5, 256 connections, half of them at rest",
+        {"wsgi": "wsgi:page"},
+        "mixed",
+        connections=256,
+        size=2000,
         without=ONLY_SPECIAL,
     ),
     Workload("hello", "hello, the same request again and again", WSGI_HELLO),
@@ -77,7 +100,7 @@ WORKLOADS = (
         {"wsgi": "wsgi:sleep"},
         connections=256,
         threads=64,
-        needs=frozenset(("threads",)),
+        needs=THREADS,
         without=ONE_FORM - {"aiohttp-nostream"},
     ),
     Workload(
@@ -109,9 +132,18 @@ WORKLOADS = (
         without=frozenset(("aiohttp-plain", "aiohttp-nostream")),
     ),
     Workload("tls", "hello over TLS", WSGI_HELLO, tls=True, needs=frozenset(("tls",)), without=ONE_FORM),
-    Workload("flask", "Flask hello", {"wsgi": "flask_hello:application"}, without=ONE_FORM),
-    Workload("django", "Django hello", {"wsgi": "django_hello:application"}, without=ONE_FORM),
+    Workload("flask", "Flask hello", FLASK, without=ONE_FORM),
+    Workload("flask-vary", "Flask hello, requests as in vary", FLASK, "vary", without=ONE_FORM),
+    Workload("django", "Django hello", DJANGO, without=ONE_FORM),
+    Workload("django-vary", "Django hello, requests as in vary", DJANGO, "vary", without=ONE_FORM),
+    Workload("threads-hello", "hello, 4 threads", WSGI_HELLO, threads=4, needs=THREADS, without=ONE_FORM),
+    Workload("threads-flask", "Flask hello, 4 threads", FLASK, threads=4, needs=THREADS, without=ONE_FORM),
+    Workload("threads-django", "Django hello, 4 threads", DJANGO, threads=4, needs=THREADS, without=ONE_FORM),
     Workload("two-workers", "hello, 2 workers", WSGI_HELLO, workers=2, needs=frozenset(("workers",)), without=ONE_FORM),
+    over_http2("h2-hello", "hello over HTTP/2 and TLS", HTTP2_HELLO),
+    over_http2("h2-browser", "the same with a browser's fields, the path is new each time", HTTP2_HELLO, "browser"),
+    over_http2("h2-post", "1 kB POST over HTTP/2 and TLS", {"wsgi": "wsgi:post", "asgi": "asgi:upload"}, size=4, body=1000),
+    over_http2("h2-streams", "hello over HTTP/2 and TLS, 32 streams on 16 connections", HTTP2_HELLO, connections=16, streams=32),
 )
 
 

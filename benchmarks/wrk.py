@@ -2,28 +2,11 @@
 
 import json
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 
+from .load import Load
+
 SCRIPT = Path(__file__).with_name("load.lua")
-
-
-@dataclass(frozen=True)
-class Load:
-    """What one run of wrk measured, in SI units."""
-
-    requests: int
-    seconds: float
-    received: int  # bytes, heads included
-    p50: float  # seconds
-    p99: float
-    maximum: float
-    errors: int  # connections refused or cut, time-outs, answers other than 2xx and 3xx
-
-    @property
-    def rate(self) -> float:
-        """Requests per second."""
-        return self.requests / self.seconds if self.seconds else 0.0
 
 
 def command(url: str, shape: str, connections: int, seconds: float, cores: str) -> list[str]:
@@ -45,7 +28,6 @@ def parse(output: str) -> Load:
             return Load(
                 requests=found["requests"],
                 seconds=found["microseconds"] / 1e6,
-                received=found["bytes"],
                 p50=found["p50"] / 1e6,
                 p99=found["p99"] / 1e6,
                 maximum=found["maximum"] / 1e6,

@@ -14,9 +14,9 @@ settings.configure(
 )
 
 
-def hello(request: HttpRequest) -> HttpResponse:
+def hello(request: HttpRequest, number: int = 0) -> HttpResponse:
     return HttpResponse("Hello, world!", content_type="text/plain")
 
 
-urlpatterns = [path("", hello)]
+urlpatterns = [path("", hello), path("items/<int:number>", hello)]
 application = get_wsgi_application()

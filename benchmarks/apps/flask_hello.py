@@ -6,5 +6,6 @@ application = Flask(__name__)
 
 
 @application.route("/")
-def hello() -> Response:
+@application.route("/items/<int:number>")
+def hello(number: int = 0) -> Response:
     return Response("Hello, world!", mimetype="text/plain")

@@ -58,6 +58,10 @@ def fastpysgi(application: Any, host: str, port: int, workers: int, threads: int
     server.run()
 
 
+def freastal(application: Any, host: str, port: int, workers: int, threads: int) -> None:
+    import_module("freastal").serve(application, host=host, port=port, workers=workers)
+
+
 def cheroot(application: Any, host: str, port: int, workers: int, threads: int) -> None:
     server = import_module("cheroot.wsgi").Server(
         (host, port), application, numthreads=threads, request_queue_size=4096, timeout=75
@@ -69,7 +73,7 @@ def cheroot(application: Any, host: str, port: int, workers: int, threads: int) 
         server.stop()
 
 
-SERVERS = {"bjoern": bjoern, "cheroot": cheroot, "fastpysgi": fastpysgi, "fastwsgi": fastwsgi}
+SERVERS = {"bjoern": bjoern, "cheroot": cheroot, "fastpysgi": fastpysgi, "fastwsgi": fastwsgi, "freastal": freastal}
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ HELLO = b"Hello, world!"
 TEN_KB = b"x" * 10_000
 PIECE = b"x" * 65_536
 NUMBERS = itertools.count()
+PAGES = [b"x" * size for size in (2_000, 3_000, 5_000, 8_000, 12_000, 20_000, 35_000, 60_000)]
 TEXT = ("Content-Type", "text/plain")
 
 
@@ -36,6 +37,19 @@ def varying(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
 def ten_kb(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     """10,000 bytes in one piece."""
     return answer(start_response, TEN_KB)
+
+
+def page(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """``/pages/N``: a page of a site, of 2 to 60 kB, with a new cookie in one answer of five; a form is read before."""
+    if environ["REQUEST_METHOD"] == "POST":
+        environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    body = PAGES[int(environ["PATH_INFO"].rpartition("/")[2] or 0) % len(PAGES)]
+    fields = [("Content-Type", "text/html; charset=utf-8"), ("Content-Length", str(len(body))), ("Vary", "Cookie")]
+    number = next(NUMBERS)
+    if number % 5 == 0:
+        fields.append(("Set-Cookie", f"session={number:016x}; Path=/; HttpOnly; SameSite=Lax"))
+    start_response("200 OK", fields)
+    return [body]
 
 
 def post(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.figures import best_peer, ratio, rotated, spread
+from benchmarks.figures import at, best_peer, ratio, rotated, spread
 
 
 def test_spread_is_relative_to_the_median() -> None:
@@ -24,3 +24,8 @@ def test_there_is_no_ratio_to_nothing() -> None:
 def test_each_round_starts_with_another() -> None:
     assert [rotated("abc", number)[0] for number in range(4)] == ["a", "b", "c", "a"]
     assert rotated([], 5) == []
+
+
+def test_value_at_a_part_of_the_sorted() -> None:
+    assert [at(range(100), part) for part in (0.0, 0.5, 0.99, 1.0)] == [0, 50, 99, 99]
+    assert at([], 0.5) == 0.0

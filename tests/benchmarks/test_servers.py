@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.environment import Environment, read_requirements
 from benchmarks.options import parse
-from benchmarks.servers import OURS, SERVERS, Deployment, find
+from benchmarks.servers import OURS, SERVERS, Deployment, Server, find
 from benchmarks.workloads import WORKLOADS
 
 
@@ -51,6 +51,27 @@ def test_asgi_servers_take_part_where_there_is_such_an_application() -> None:
     coroutine, hello = (next(known for known in WORKLOADS if known.name == name) for name in ("coroutine", "hello"))
     (uvicorn,) = find(["uvicorn"])
     assert (coroutine.interface(uvicorn), hello.interface(uvicorn)) == ("asgi", None)
+
+
+def test_http2_is_measured_against_peers_that_speak_it() -> None:
+    for workload in WORKLOADS:
+        names = {server.name for server in SERVERS if workload.interface(server)}
+        if workload.http2:
+            assert names == {"aiohttp-worker", "gthread", "granian", "hypercorn"}
+
+
+@pytest.mark.parametrize("server", [server for server in SERVERS if "http2" in server.features], ids=lambda server: server.name)
+def test_http2_is_offered_where_it_is_measured_and_nowhere_else(server: Server, environment: Environment) -> None:
+    def line(http2: bool) -> list[str]:
+        deployment = Deployment("wsgi:hello", 4321, server.interfaces[0], tls=True, http2=http2)
+        return server.command(deployment, environment)
+
+    assert str(environment.certificate) in line(True)
+    assert server.name == "hypercorn" or line(True) != line(False)  # Hypercorn always offers it
+
+
+def test_real_workloads_come_first() -> None:
+    assert [workload.name for workload in WORKLOADS[:2]] == ["vary", "mixed"]
 
 
 def test_every_peer_is_pinned() -> None:

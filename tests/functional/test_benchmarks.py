@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import client, cores, options, robustness, scale, speed
+from benchmarks import client, cores, options, robustness, scale, speed, workloads
 from benchmarks.checks import CHECKS, lifecycle, slow_loris, stalls, transfer
 from benchmarks.environment import FILE_SIZE, ROOT, Environment
 from benchmarks.workloads import WORKLOADS
@@ -48,9 +48,14 @@ def run(environment: Environment, tmp_path: Path, capsys: pytest.CaptureFixture[
     return run_part
 
 
-@pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
 @pytest.mark.parametrize("workload", [one.name for one in WORKLOADS])
 def test_speed(run: Run, workload: str) -> None:
+    (chosen,) = workloads.find([workload])
+    tool = "h2load" if chosen.http2 else "wrk"
+    if shutil.which(tool) is None:
+        pytest.skip(f"{tool} is not installed")
+    if chosen.http2:
+        pytest.importorskip("ngh2")
     assert re.search(r"aiohttp-worker +[\d,]+ .* 0\n", run(speed, "--workloads", workload, "--rounds", "1"))
 
 
