@@ -310,6 +310,7 @@ setup(
             "async = aiohttp_worker.worker:AsyncGunicornWorker",
             "async-nostream = aiohttp_worker.worker:AsyncNoStreamGunicornWorker",
         ],
+        "pytest11": ["aiohttp_worker = aiohttp_worker.testing.pytest_plugin"],
     },
     keywords=["wsgi", "gunicorn", "asyncio", "http", "server", "client"],
     classifiers=[

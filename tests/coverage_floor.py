@@ -19,6 +19,8 @@ EXCUSED = {
     "aiohttp_worker/__main__.py": "it is a process: tests/functional/test_paste.py",
     "aiohttp_worker/client.py": "its last lines are a process: tests/test_packaging.py",
     "aiohttp_worker/server/stream.py": "defaults of a class of which every protocol overrides some",
+    "aiohttp_worker/testing/gunicorn_process.py": "it starts a process: tests/testing/test_gunicorn_process.py",
+    "aiohttp_worker/testing/pytest_plugin.py": "its tests are a run of pytest: tests/testing/test_pytest_plugin.py",
     "aiohttp_worker/transport/descriptors.py": "its tests run in a forked process",
     "aiohttp_worker/transport/tls_records.py": "new keys need openssl's client, a process",
 }

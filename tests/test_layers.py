@@ -25,7 +25,7 @@ LAYERS = [
     {"integration"},
     {"worker"},
     {"client"},
-    {"paste", "demo", "__main__"},
+    {"paste", "demo", "testing", "__main__"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 
@@ -211,6 +211,17 @@ def test_importing_http1_leaves_gunicorn_and_asyncio_out() -> None:
 def test_importing_the_server_alone_leaves_the_client_out() -> None:
     """A site that has PyPI's aiohttp by mistake must get as far as the sentence that says so."""
     assert "aiohttp" not in loaded_by("import aiohttp_worker.worker")
+
+
+@pytest.mark.slow
+def test_importing_the_server_leaves_out_what_tests_need() -> None:
+    assert not loaded_by("import aiohttp_worker.worker, aiohttp") & {"webtest", "pytest"}
+
+
+@pytest.mark.slow
+def test_the_plugin_of_pytest_loads_nothing_else() -> None:
+    loaded = loaded_by("import aiohttp_worker.testing.pytest_plugin")
+    assert not loaded & {"webtest", "gunicorn", "httptools", "uvloop"}
 
 
 @pytest.mark.slow
