@@ -59,21 +59,14 @@ class Exchange(Answer):
         "_iterator",
         "_following",
         "_result",
-        "_returned",
-        "_sent_in",
-        "_thrown_in",
     )
 
     def __init__(self, state: State, stream: Stream, head: RequestHead, environ: Environ) -> None:
         super().__init__(state, stream, head, environ)
         self._iterator: Iterator[Any] | None = None
         self._following = _END
-        self._result: Any = None
-        self._awaited: Any = None
-        # Of a generator that is stepped: what it returned, and what goes into it next.
-        self._returned: Any = None
-        self._sent_in: Any = None
-        self._thrown_in: BaseException | None = None
+        self._result: Any = None  # of the application or its generator, until something is made of it
+        self._awaited: Any = None  # item that a task awaits, and then what came of it
 
     # Ordinary applications.
 
@@ -129,8 +122,12 @@ class Exchange(Answer):
         except BaseException as error:
             return self._fail(error)
 
-    def _step(self) -> Next:
-        """Take items from the iterable until it ends, or others are to have a turn."""
+    def _step(self, value: Any = None, error: BaseException | None = None) -> Next:
+        """Take items from the iterable until it ends, or others are to have a turn.
+
+        :param value: to be sent into a generator first.
+        :param error: to be raised there instead.
+        """
         iterator = self._iterator
         assert iterator is not None
         is_generator = type(iterator) is _GeneratorType
@@ -140,9 +137,10 @@ class Exchange(Answer):
         sent = 0
         try:
             while True:
-                item = self._advance(iterator) if is_generator else _next_item(iterator, _EXHAUSTED)
+                item = self._advance(iterator, value, error) if is_generator else _next_item(iterator, _EXHAUSTED)
+                value = error = None
                 if item is _EXHAUSTED:
-                    return self._finish() if self._returned is None else self._take_returned()
+                    return self._finish() if self._result is None else self._take_returned()
                 if type(item) is not bytes and self._is_awaited(item):
                     return _ITEM
                 pieces = self.piece(item)
@@ -163,8 +161,8 @@ class Exchange(Answer):
                 deadline = deadline or now + TURN_SECONDS
                 if now > deadline or sent > _TURN_BYTES:
                     return _TURN
-        except BaseException as error:
-            return self._fail(error)
+        except BaseException as raised:
+            return self._fail(raised)
 
     def _is_awaited(self, item: Any) -> bool:
         """Return True if an item stands for what a task has to await; False if it is sent as ``bytes`` are.
@@ -183,19 +181,17 @@ class Exchange(Answer):
         self._awaited = item
         return True
 
-    def _advance(self, generator: Any) -> Any:
-        """Step a generator, with what is to be sent or thrown into it.
+    def _advance(self, generator: Any, value: Any, error: BaseException | None) -> Any:
+        """Step a generator: send *value* into it or, where there is an error, raise that in it.
 
         :return: the item, or ``_EXHAUSTED``.
         """
-        error, self._thrown_in = self._thrown_in, None
-        value, self._sent_in = self._sent_in, None
         try:
             if error is not None:
                 return generator.throw(error)
             return generator.send(value)
         except StopIteration as stop:
-            self._returned = stop.value
+            self._result = stop.value
             return _EXHAUSTED
 
     def _take_returned(self) -> Next:
@@ -203,7 +199,7 @@ class Exchange(Answer):
 
         :raises TypeError: what was returned is no iterable of bytes, and was meant to be one.
         """
-        result, self._returned = self._returned, None
+        result, self._result = self._result, None
         try:
             result_kind = classify_result(result, False)
         except TypeError:
@@ -229,13 +225,21 @@ class Exchange(Answer):
         if self.stream.disconnected and self.stream.write_queue.closed:
             return self._fail(ClientDisconnectedError("the client went away"))
         if error is None:
-            return self._step()
+            return self._step(None if isinstance(awaited, BodyStream) else awaited)
         if isinstance(awaited, BodyStream) and isinstance(error, Exception) and not isinstance(error, ClientDisconnectedError):
             # Where the application iterates over the body it sees what fails there, as under other servers.
             awaited.error = error
             self._awaited = awaited
             return self._step()
         return self._fail(error)
+
+    def _throw(self) -> Next:
+        """Step on after a wait that failed: a generator sees that where it waits."""
+        error, self.error = self.error, None
+        self._awaited = None
+        if self.stream.disconnected and self.stream.write_queue.closed:
+            return self._fail(ClientDisconnectedError("the client went away"))
+        return self._step(None, error)
 
     def _finish(self) -> Next:
         """End a response whose iterable is exhausted."""
@@ -357,17 +361,18 @@ class Exchange(Answer):
             error = task.exception()
         following, self._following = self._following, _END
         if following is _ITEM or error is not None:
+            piece = Exchange._resume
             if error is None:
-                self._sent_in = task.result()
+                self._awaited = task.result()
             elif (
                 following is _ITEM
                 and type(self._iterator) is _GeneratorType
                 and isinstance(error, Exception | asyncio.CancelledError)
                 and not isinstance(self._awaited, BodyStream)
             ):
-                self._thrown_in, error = error, None  # where it waits
+                piece = Exchange._throw
             self.error = error
-            self._run(Exchange._resume)
+            self._run(piece)
         elif (result := task.result()) is not None:
             self.iterable = result
             self._result = result
