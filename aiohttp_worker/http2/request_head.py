@@ -27,6 +27,36 @@ def read_request_head(parser: HeadParser, fields: Fields, ended: bool, table: di
     :param table: what the head's table begins as; what the parser makes of it says HTTP/1.1.
     :raises RemoteProtocolError: as the parser.
     """
+    method, scheme, path, authority, host, lines = _take_apart(fields)
+    if method == b"CONNECT":
+        raise RemoteProtocolError("CONNECT asks for a tunnel, and this is no proxy", 501)
+    if scheme not in (b"http", b"https"):
+        raise RemoteProtocolError(f"the request has an unknown scheme: {scheme!r}")
+    if path[:1] != b"/" and path != b"*":
+        raise RemoteProtocolError(f"malformed :path: {path!r}")
+    host = _agreed_host(authority, host)
+    if host is not None:
+        lines.insert(0, b"host: " + host)
+    lines.insert(0, b"%b %b HTTP/1.1" % (method, path))
+    lines.append(b"\r\n")
+    raw = b"\r\n".join(lines)
+    ends = len(lines)
+    if raw.count(b"\n") != ends or raw.count(b"\r") != ends:
+        raise RemoteProtocolError("a line end in a field (RFC 9113 section 8.2.1)")
+    head = parser.parse(raw, table, parser.scan(raw, 0, table) & ALL)
+    if head.chunked or head.flags & (CLOSE | KEEP_ALIVE):
+        raise RemoteProtocolError("a field that is about an HTTP/1.1 connection (RFC 9113 section 8.2.2)")
+    head.set_version(2, 0)
+    head.has_body = not ended
+    head.expect_continue = head.flags & EXPECT != 0 and not ended
+    return head
+
+
+def _take_apart(fields: Fields) -> tuple[bytes, bytes, bytes, bytes | None, bytes | None, list[bytes]]:
+    """Return method, scheme, path, authority and Host of a request, and the lines of the other fields.
+
+    :raises RemoteProtocolError: 400, a field cannot be one of a request.
+    """
     method = scheme = path = b""
     authority: bytes | None = None
     host: bytes | None = None
@@ -53,30 +83,9 @@ def read_request_head(parser: HeadParser, fields: Fields, ended: bool, table: di
             if b":" in name or b" " in name:
                 raise RemoteProtocolError(f"malformed field name: {name!r}")
             lines.append(b"%b: %b" % (name, value))
-    if method == b"CONNECT":
-        raise RemoteProtocolError("CONNECT asks for a tunnel, and this is no proxy", 501)
-    if scheme not in (b"http", b"https"):
-        raise RemoteProtocolError(f"the request has an unknown scheme: {scheme!r}")
-    if path[:1] != b"/" and path != b"*":
-        raise RemoteProtocolError(f"malformed :path: {path!r}")
-    host = _agreed_host(authority, host)
-    if host is not None:
-        lines.insert(0, b"host: " + host)
     if cookie:
         lines.append(b"cookie: " + cookie)
-    lines.insert(0, b"%b %b HTTP/1.1" % (method, path))
-    lines.append(b"\r\n")
-    raw = b"\r\n".join(lines)
-    ends = len(lines)
-    if raw.count(b"\n") != ends or raw.count(b"\r") != ends:
-        raise RemoteProtocolError("a line end in a field (RFC 9113 section 8.2.1)")
-    head = parser.parse(raw, table, parser.scan(raw, 0, table) & ALL)
-    if head.chunked or head.flags & (CLOSE | KEEP_ALIVE):
-        raise RemoteProtocolError("a field that is about an HTTP/1.1 connection (RFC 9113 section 8.2.2)")
-    head.set_version(2, 0)
-    head.has_body = not ended
-    head.expect_continue = head.flags & EXPECT != 0 and not ended
-    return head
+    return method, scheme, path, authority, host, lines
 
 
 def _agreed_host(authority: bytes | None, host: bytes | None) -> bytes | None:

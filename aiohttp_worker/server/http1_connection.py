@@ -21,7 +21,7 @@ from .connection import Connection
 from .exchange import Exchange
 from .handover import take_socket
 from .http1_stream import HTTP1Stream
-from .lifetime import CALL, CLOSED, COLLECT, HEAD, HELD, IDLE, NEVER, NEW, RUN, SKIP
+from .lifetime import CALL, CLOSED, COLLECT, HEAD, HELD, IDLE, NEVER, NEW, RUN, SKIP, Phase
 from .request_body import RequestBody, chooses_stream
 from .settings import OverloadLimits
 from .state import State
@@ -137,14 +137,7 @@ class HTTP1Connection(Connection):
                 event = http.next_event()
                 if isinstance(event, RequestHead):
                     self._begin(event)
-                elif isinstance(event, bytes):
-                    body = self.stream.body
-                    assert body is not None
-                    body.receive(event)
-                elif event is END:
-                    self._end_body()
-                else:
-                    self._wait()
+                elif not self._go_on_with_body(event):
                     return
                 phase = lifetime.phase
                 if phase is IDLE:  # answered, and nothing else has come
@@ -159,15 +152,34 @@ class HTTP1Connection(Connection):
                         self._hold()
                         self.state.loop.call_soon(self.go_on)
                         return
-                elif phase is RUN:
-                    if http.request_state is BODY or http.buffered:
-                        self._receive_beside()
-                    if lifetime.phase is RUN:
-                        return
-                elif phase is not COLLECT and phase is not SKIP:
+                elif not self._reads_on(phase):
                     return
         except RemoteProtocolError as error:
             self.refuse(error)
+
+    def _go_on_with_body(self, event: object) -> bool:
+        """Handle an event that begins no request.
+
+        :return: False if nothing else has been received.
+        """
+        if isinstance(event, bytes):
+            body = self.stream.body
+            assert body is not None
+            body.receive(event)
+        elif event is END:
+            self._end_body()
+        else:
+            self._wait()
+            return False
+        return True
+
+    def _reads_on(self, phase: Phase) -> bool:
+        """Return True if what follows in what has been received is to be read now, behind a request that is not answered yet."""
+        if phase is not RUN:
+            return phase is COLLECT or phase is SKIP
+        if self.http.request_state is BODY or self.http.buffered:
+            self._receive_beside()
+        return self.lifetime.phase is not RUN
 
     def _hold(self) -> None:
         """Hold what has been received, and receive no more, until :meth:`go_on`."""
