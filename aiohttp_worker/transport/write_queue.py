@@ -53,9 +53,7 @@ class WriteQueue:
 
     __slots__ = (
         "_corked",
-        "_joins",
         "_kept",
-        "_on_resume",
         "_queued",
         "_sock",
         "_resumed",
@@ -72,12 +70,10 @@ class WriteQueue:
         self._transport = transport
         self._sock = sock
         self.fd = -1 if sock is None else sock.fileno()
-        self._joins = sock is None
         self._corked = False
         self._queued = False
         self._kept: list[bytes] = []  # written while the loop could not run
-        self._waiters: list[asyncio.Future[None]] = []
-        self._on_resume: Callable[[], None] | None = None
+        self._waiters: list[Callable[[], None]] = []
         self._resumed: threading.Event | None = None  # set when a thread that waits is to look again
         self.spill: SpillFile | None = None
         self.file_rest = 0
@@ -144,7 +140,7 @@ class WriteQueue:
             if not pieces or self.closed:
                 return
         self._queued = True
-        if self._joins:
+        if self.fd < 0:
             self._transport.writelines(pieces)
             return
         # Not writelines(): asyncio's, up to Python 3.13, never pauses the protocol.
@@ -362,12 +358,12 @@ class WriteQueue:
 
     def on_resume(self, callback: Callable[[], None]) -> None:
         """Call *callback* once, when sending can go on or the connection is closed."""
-        self._on_resume = callback
+        self._waiters.append(callback)
 
     def drained(self) -> asyncio.Future[None]:
         """Return a future that is done when sending, which is paused, can go on or the connection is closed."""
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiters.append(waiter)
+        self._waiters.append(lambda: _release(waiter))
         return waiter
 
     def wait_in_thread(self) -> None:
@@ -385,12 +381,8 @@ class WriteQueue:
 
     def _wake(self) -> None:
         waiters, self._waiters = self._waiters, []
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.set_result(None)
-        if self._on_resume is not None:
-            callback, self._on_resume = self._on_resume, None
-            callback()
+        for wake in waiters:
+            wake()
 
     def reset_on_close(self) -> None:
         """Make the connection end with a reset (RST), which is an error for the client.
@@ -404,3 +396,9 @@ class WriteQueue:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             except OSError:
                 pass  # the connection is gone, which is as visible
+
+
+def _release(waiter: asyncio.Future[None]) -> None:
+    """Let go on who waits, unless it was cancelled."""
+    if not waiter.done():
+        waiter.set_result(None)
