@@ -49,6 +49,21 @@ _CHUNKED: Final = _State.CHUNKED
 _END: Final = _State.END
 
 
+class PartialHead:
+    """Head whose end has not come yet.
+
+    :ivar scanned: bytes of it that have been searched for its end.
+    :ivar line_ends: line ends found there.
+    """
+
+    __slots__ = ("data", "line_ends", "scanned")
+
+    def __init__(self, data: bytearray) -> None:
+        self.data = data
+        self.scanned = 0
+        self.line_ends = 0
+
+
 class RequestReader:
     """The requests of one connection, as events.
 
@@ -65,12 +80,10 @@ class RequestReader:
         "_data",
         "_last_head",
         "_last_raw",
-        "_line_ends",
         "_parser",
         "_partial",
         "_position",
         "_remaining",
-        "_scanned",
         "_state",
     )
 
@@ -79,9 +92,7 @@ class RequestReader:
         self._base = parser.base if base is None else base
         self._data = b""
         self._position = 0
-        self._partial: bytearray | None = None  # a head whose end has not come yet
-        self._scanned = 0  # how much of it has been searched for its end
-        self._line_ends = 0  # and the line ends found there
+        self._partial: PartialHead | None = None
         self._state = _HEAD
         self._remaining = 0
         self._chunked: ChunkedBody | None = None
@@ -93,7 +104,7 @@ class RequestReader:
     def buffered(self) -> int:
         """Number of bytes that wait to be read."""
         if self._partial is not None:
-            return len(self._partial)
+            return len(self._partial.data)
         return len(self._data) - self._position
 
     @property
@@ -104,13 +115,13 @@ class RequestReader:
     @property
     def starts_tls(self) -> bool:
         """True if the bytes that wait begin a TLS handshake (RFC 8446 section 5.1)."""
-        waiting = self._data[self._position :] if self._partial is None else self._partial
+        waiting = self._data[self._position :] if self._partial is None else self._partial.data
         return self._state is _HEAD and waiting.startswith(b"\x16\x03")
 
     def feed(self, data: bytes) -> None:
         """Add received bytes, without looking at them."""
         if self._partial is not None:
-            self._partial += data
+            self._partial.data += data
         elif self._position == len(self._data):
             self._data = data
             self._position = 0
@@ -170,7 +181,7 @@ class RequestReader:
 
     def _next_head(self) -> RequestHead | Event:
         if self._partial is not None:
-            return self._continue_head()
+            return self._continue_head(self._partial)
         data = self._data
         start = self._position
         if start == len(data):
@@ -208,57 +219,56 @@ class RequestReader:
 
     def _begin_partial(self, data: bytes, start: int) -> RequestHead | Event:
         """Keep the beginning of a head whose end has not come yet."""
-        self._partial = bytearray(memoryview(data)[start:])
-        self._scanned = self._line_ends = 0
+        self._partial = partial = PartialHead(bytearray(memoryview(data)[start:]))
         self._data = b""
         self._position = 0
-        return self._continue_head()
+        return self._continue_head(partial)
 
-    def _continue_head(self) -> RequestHead | Event:
+    def _continue_head(self, partial: PartialHead) -> RequestHead | Event:
         """Look for the end of a head in the bytes that are new."""
-        partial = self._partial
-        assert partial is not None
-        if partial == b"\r\n":
+        data = partial.data
+        if data == b"\r\n":
             self._drop_partial()
             return NEED_DATA
-        if partial.find(b"\r\n\r\n", max(0, self._scanned - 3)) < 0:
+        if data.find(b"\r\n\r\n", max(0, partial.scanned - 3)) < 0:
             self._check_partial(partial)
             return NEED_DATA
-        self._data = bytes(partial)
+        self._data = bytes(data)
         self._position = 0
         self._drop_partial()
         return self._next_head()
 
     def _drop_partial(self) -> None:
         if self._partial is not None:
+            self._parser.incomplete -= self._partial.scanned
             self._partial = None
-            self._parser.incomplete -= self._scanned
 
-    def _check_partial(self, partial: bytearray) -> None:
+    def _check_partial(self, partial: PartialHead) -> None:
         """Refuse a head that is too large before all of it has come."""
         parser = self._parser
         limits = parser.limits
-        scanned = self._scanned
-        self._scanned = size = len(partial)
+        data = partial.data
+        scanned = partial.scanned
+        partial.scanned = size = len(data)
         parser.incomplete += size - scanned
         if parser.incomplete > _MOST_INCOMPLETE and size > _LARGE:
             raise RemoteProtocolError("too large a head, while many are coming", 431)
-        if partial.startswith(b"\x16"):
+        if data.startswith(b"\x16"):
             raise RemoteProtocolError("the head of the request is malformed")
-        if _has_bare(partial, scanned):
+        if _has_bare(data, scanned):
             raise RemoteProtocolError("a CR or an LF alone in the head")
-        self._line_ends += partial.count(b"\n", scanned)
-        if self._line_ends == 0:
-            if 0 < limits.request_line < len(partial) - 1:
+        partial.line_ends += data.count(b"\n", scanned)
+        if partial.line_ends == 0:
+            if 0 < limits.request_line < size - 1:
                 raise RemoteProtocolError(
                     f"the request line is longer than limit_request_line ({limits.request_line})",
                     414,
                 )
             return
-        last = partial.rfind(b"\n")
-        if len(partial) - last > limits.field_size:
+        last = data.rfind(b"\n")
+        if size - last > limits.field_size:
             raise RemoteProtocolError(f"a field is longer than limit_request_field_size ({limits.field_size})", 431)
-        if self._line_ends - 1 > limits.fields:
+        if partial.line_ends - 1 > limits.fields:
             raise RemoteProtocolError(f"more fields than limit_request_fields ({limits.fields})", 431)
 
     def _expect_body(self, head: RequestHead) -> None:

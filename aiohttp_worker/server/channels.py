@@ -61,19 +61,17 @@ class Runnable(Protocol):
 class InlineChannel:
     """Channel of an application that runs in callbacks of the loop, which cannot do anything else meanwhile.
 
-    :ivar started: when the application was called, on the monotonic clock in seconds.
+    :ivar started: when the application was called, on the monotonic clock in seconds; 0 once it has let others have a turn.
     :ivar ended: when the last piece of its code ended, likewise.
-    :ivar turned: True from the first turn of the loop on that it let others have.
     """
 
-    __slots__ = ("_state", "_write_queue", "ended", "started", "turned")
+    __slots__ = ("_state", "_write_queue", "ended", "started")
 
     def __init__(self, state: State, write_queue: WriteQueue) -> None:
         self._state = state
         self._write_queue = write_queue
         self.started = 0.0
         self.ended = 0.0
-        self.turned = False
 
     def run(self, piece: Callable[[Any], Next], exchange: Runnable, context: contextvars.Context) -> Next:
         """Run a piece of an application's code now, with the loop hidden; call this from a plain callback only.
@@ -83,7 +81,7 @@ class InlineChannel:
         """
         state = self._state
         running_loop = state.running_loop
-        began = _monotonic() if self.turned else self.started
+        began = self.started or _monotonic()
         running_loop.enter_application(exchange)
         try:
             following = context.run(piece, exchange)
@@ -94,8 +92,8 @@ class InlineChannel:
         if taken > state.slow_call:
             state.warn_slow_call(exchange.head, taken)
         if following is not _END or self._write_queue.spill is not None:
-            self.turned = True
-        elif not self.turned:
+            self.started = 0.0
+        elif self.started:
             state.write_batch.note_call(taken, now)
         return following
 
@@ -114,7 +112,7 @@ class InlineChannel:
         :param size: bytes of the body among them.
         :param stays: True if the connection stays open behind it.
         """
-        if size <= MOST_HELD and stays and not self.turned:
+        if size <= MOST_HELD and stays and self.started:
             self._state.write_batch.put_early(self._write_queue, pieces, self.started)
         else:
             self._write_queue.send(pieces)

@@ -74,7 +74,6 @@ class Exchange(Answer):
         """Call the application now; call this from a plain callback only."""
         channel = self.stream.channel
         self.started = channel.started = _monotonic()
-        channel.turned = False
         self.go_on(channel.run(_call, self, self.context), channel.ended)
 
     def run_in_thread(self) -> None:
@@ -332,7 +331,7 @@ class Exchange(Answer):
     def run_as_task(self) -> None:
         """Run a coroutine or generator application in a task of its own."""
         self.started = _monotonic()
-        self.stream.channel.turned = True
+        self.stream.channel.started = 0.0
         self._run_task(call_application(self), None)
 
     def _start_task(self, coroutine: Any) -> None:

@@ -106,7 +106,7 @@ def test_inline_a_piece_runs_in_its_context_and_without_a_loop(site: Site) -> No
         assert asyncio._get_running_loop() is site.loop
     assert seen == [(site.request, site.request, None)]
     assert (variable.get(), context[variable]) == (0, 1)
-    assert channel.turned
+    assert not channel.started
     assert site.request.followed == []  # it is returned
 
 
@@ -167,7 +167,7 @@ def test_inline_write_puts_into_a_file_what_nobody_reads(site: Site) -> None:
     # What such a piece leaves is to be sent before anything follows.
     with site.loop.running():
         channel.run(end, site.request, contextvars.copy_context())
-    assert channel.turned
+    assert not channel.started
 
 
 def test_inline_write_keeps_less_where_much_waits_already(site: Site) -> None:
