@@ -28,6 +28,8 @@ from .request_bytes import chunks, left_over, read_input, request_head
 
 _log: Final = logging.getLogger(__name__)
 _GRACE_SECONDS: Final = 0.05
+# Seconds that an application has at least for its end, however short the time that a test waits for an answer.
+_CLOSE_SECONDS: Final = 5.0
 # Pieces that an application may send before it is given the next one of the request.
 _MOST_PIECES: Final = 64
 _CLIENT: Final = ("127.0.0.1", 50000)
@@ -391,7 +393,7 @@ class Response:
             if self._ended:
                 server._run_until(self._is_over)  # close() of the application is still to be called
             self._transport.close()
-            server._run_until(self._is_over, server.timeout + _GRACE_SECONDS)
+            server._run_until(self._is_over, max(server.timeout, _CLOSE_SECONDS) + _GRACE_SECONDS)
             server._run_until_idle(lambda: True)
         finally:
             if self._owns_server:
