@@ -37,7 +37,7 @@ PATIENCE = 10.0
 
 _LISTENING = re.compile(r"Listening at: (\S+?),? ")
 #: What an event loop or the garbage collector says when somebody forgot something.
-# Not Gunicorn's heartbeat file: a master that kills a worker, since the graceful time is over, may leave it to the interpreter's end.
+# Not Gunicorn's heartbeat file: a master that kills a worker at the end of the graceful time may leave it to the interpreter.
 _NEGLIGENCE = re.compile(
     r"never awaited|never retrieved|was destroyed but|unclosed(?! file <_io\.FileIO name=\d+ mode='rb\+')"
     r"|Exception ignored in|Exception in callback|Unhandled error in"
