@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from aiohttp_worker.wsgi.async_body import declare_server
+from aiohttp_worker.wsgi.async_body import bodies_of_request, declare_server
 
 # Audit events (https://docs.python.org/3/library/audit_events.html) of what belongs into slow and functional tests alone.
 _FORBIDDEN = {"os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.system", "subprocess.Popen"}
@@ -41,10 +41,10 @@ def _is_fast(item: pytest.Item) -> bool:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    """Watch what a fast test does, its fixtures included."""
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """Watch what a fast test does, its fixtures included; not the last one, after which what slow ones share is stopped."""
     global _seen
-    _seen = [] if _is_fast(item) else None
+    _seen = [] if _is_fast(item) and nextitem is not None else None
     try:
         return (yield)
     finally:
@@ -64,6 +64,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True, scope="module")
 def _no_worker_left() -> Iterator[None]:
-    """Undeclare a worker that a module's tests ran in this process: asynchronous bodies behave differently under one."""
+    """Forget a worker that a module's tests ran in this process, and bodies made there: what comes later would find them."""
     yield
     declare_server(None)
+    bodies_of_request.set(None)
