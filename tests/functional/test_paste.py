@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from .command import Command, started
+from .observing import wait_until
 from .server import PATIENCE, ROOT
 
 RUNNERS = ["ours", "pserve", "paster", "gunicorn"]
@@ -123,6 +124,8 @@ def test_usr2_shows_new_code_where_hup_cannot(runner: str, serve: Serve, ini: Pa
         command.log.wait_for("Master has been promoted", since=mark)
         assert "One WSGI callable" in first
         assert "Another WSGI callable" in command.get("/")
+        # The promoted master says so first, and then gives its file the name.
+        wait_until((ini.parent / "pid").exists)
         os.kill(int((ini.parent / "pid").read_text()), signal.SIGTERM)
         command.wait()
 
